@@ -170,6 +170,17 @@ pub struct Claims {
     rooms: Option<Vec<String>>,
     #[serde(default, deserialize_with = "present")]
     roles: Option<Vec<String>>,
+    /// Judged by whoever checks the signature; read here, so that one that cannot be read is not taken for none.
+    #[serde(default, rename = "aud", deserialize_with = "present")]
+    _aud: Option<Audience>,
+}
+
+/// A name, or a list of names (RFC 7519 section 4.1.3).
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(#[allow(dead_code, reason = "its shape is what matters")] String),
+    Several(#[allow(dead_code, reason = "its shape is what matters")] Vec<String>),
 }
 
 impl Claims {
@@ -223,13 +234,12 @@ impl<'de> Deserialize<'de> for NumericDate {
             }
 
             fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
-                Ok(NumericDate(seconds.saturating_mul(1000)))
+                Ok(NumericDate(seconds.saturating_mul(1000).min(MAX_MS)))
             }
 
             fn visit_f64<E: Error>(self, seconds: f64) -> Result<NumericDate, E> {
                 match seconds.is_finite() && seconds >= 0.0 {
-                    // Too large a number becomes the largest.
-                    true => Ok(NumericDate((seconds * 1000.0) as u64)),
+                    true => Ok(NumericDate(((seconds * 1000.0) as u64).min(MAX_MS))),
                     false => Err(E::custom("a negative number of seconds")),
                 }
             }
@@ -238,6 +248,10 @@ impl<'de> Deserialize<'de> for NumericDate {
         deserializer.deserialize_any(Seconds)
     }
 }
+
+/// The last time there is, in milliseconds: the largest integer that JavaScript has, because clients are told it. A later
+/// one is this one.
+const MAX_MS: u64 = (1 << 53) - 1;
 
 /// A claim that is there has a value: `null` is none.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -250,11 +264,14 @@ pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// By how much the signer's clock may differ from ours.
 pub const LEEWAY: Duration = Duration::from_secs(10);
 
+/// The roles that mean something.
+pub const ROLES: [&str; 4] = ["announce", "create", "moderate", "admin"];
+
 /// Patterns that one token can list.
-const MAX_PATTERNS: usize = 64;
+pub const MAX_PATTERNS: usize = 64;
 
 /// The longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = 256;
+pub const MAX_PATTERN_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -272,7 +289,14 @@ mod tests {
             (r#"{"sub":"ann","exp":2000}"#, Ok(2_000_000)),
             (r#"{"sub":"ann","exp":2000.5,"iat":1,"iss":"x"}"#, Ok(2_000_500)),
             (r#"{"sub":"ann","exp":2e3,"nbf":1000}"#, Ok(2_000_000)),
-            (r#"{"sub":"ann","exp":18446744073709551615}"#, Ok(u64::MAX)),
+            (r#"{"sub":"ann","exp":18446744073709551615}"#, Ok(MAX_MS)),
+            (r#"{"sub":"ann","exp":1e18}"#, Ok(MAX_MS)),
+            (r#"{"sub":"ann","exp":2000,"aud":"salon"}"#, Ok(2_000_000)),
+            (r#"{"sub":"ann","exp":2000,"aud":["a","b"]}"#, Ok(2_000_000)),
+            (r#"{"sub":"ann","exp":2000,"aud":null}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"aud":5}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"aud":{}}"#, Err(TokenError::Claims)),
+            (r#"{"sub":"ann","exp":2000,"aud":["a",5]}"#, Err(TokenError::Claims)),
             (r#"{"sub":"ann","exp":991}"#, Ok(991_000)), // within the leeway
             (r#"{"sub":"ann","exp":990}"#, Err(TokenError::Expired)),
             (r#"{"sub":"ann","exp":0}"#, Err(TokenError::Expired)),

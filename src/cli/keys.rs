@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::chat::UserName;
+use crate::chat::auth::{MAX_PATTERN_BYTES, MAX_PATTERNS, ROLES};
 use crate::server::jwt::{Algorithm, Key, Keys, NewToken, mint};
 
 use super::args::{ServeArgs, TokenArgs};
@@ -48,6 +49,24 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
 pub fn print_token(args: &TokenArgs) -> Result<(), String> {
     let (secret, from) = secret_of(args.secret_file.as_deref())?;
     UserName::parse(&args.sub).map_err(|error| format!("--sub: {error}"))?;
+    let rooms = args.rooms.as_deref();
+    if rooms.is_some_and(|rooms| rooms.len() > MAX_PATTERNS) {
+        return Err(format!("--rooms: expected at most {MAX_PATTERNS} names and patterns, found more"));
+    }
+    for room in rooms.into_iter().flatten() {
+        match room.len() {
+            0 => return Err("--rooms: expected names and patterns of rooms, found an empty one".into()),
+            bytes if bytes > MAX_PATTERN_BYTES => {
+                return Err(format!(
+                    "--rooms: expected names and patterns of at most {MAX_PATTERN_BYTES} bytes, found one of {bytes}"
+                ));
+            }
+            _ => {}
+        }
+    }
+    if let Some(role) = args.roles.iter().find(|role| !ROLES.contains(&role.as_str())) {
+        return Err(format!("--roles: expected {}, found {role}", ROLES.join(", ")));
+    }
     // The one other place beside the loop that reads a clock: nothing turns here.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let claims = NewToken {

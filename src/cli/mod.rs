@@ -257,6 +257,47 @@ fn sentence_of(error: &Unreadable) -> String {
     let text = error.to_string();
     let mut lines = text.lines();
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+    // Which arguments are missing stands below, one a line; and of which command, in the usage.
+    let listed = || lines.clone().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
+    let what = if what.ends_with(':') { format!("{what} {}", listed()) } else { what.to_owned() };
+    let usage = lines.clone().find_map(|line| line.strip_prefix("Usage: "));
+    let command = usage
+        .into_iter()
+        .flat_map(str::split_whitespace)
+        .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let help = command.chain(["--help"]).collect::<Vec<_>>().join(" ");
     let tip = lines.find_map(|line| line.trim().strip_prefix("tip: ")).map(|tip| format!("; {tip}"));
-    format!("{what}{}; see 'salon --help'", tip.unwrap_or_default())
+    let help = if help.starts_with("salon") { help } else { "salon --help".into() };
+    format!("{what}{}; see '{help}'", tip.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_command_line_in_one_sentence() {
+        for (words, expected) in [
+            (&["say", "hi"][..], "<--room <ROOM>|--user <NAME>|--everybody>; see 'salon say --help'"),
+            (&["kick"], "the following required arguments were not provided: <USER>; see 'salon kick --help'"),
+            (&["ban"], "<USER>; see 'salon ban --help'"),
+            (&["token"], "--sub <NAME>"),
+            (&["bench"], "see 'salon bench --help'"),
+            (
+                &["serve", "--opn"],
+                "unexpected argument '--opn' found; a similar argument exists: '--open'; see 'salon serve --help'",
+            ),
+            (&["nope"], "unrecognized subcommand 'nope'"),
+            (
+                &["--listen"],
+                "a value is required for '--listen <ADDRESS:PORT|unix:PATH|off>' but none was supplied; see 'salon --help'",
+            ),
+        ] {
+            let error = args::Args::try_parse_from([&["salon"], words].concat()).expect_err("it is wrong");
+            let sentence = sentence_of(&Unreadable::CommandLine(error));
+            assert!(sentence.contains(expected) && !sentence.contains('\n'), "{words:?}: {sentence}");
+        }
+    }
 }

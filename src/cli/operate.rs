@@ -277,10 +277,15 @@ fn words(value: &Value) -> String {
 
 /// Prints it, if anybody reads it.
 fn show(text: &str) -> Result<(), Failure> {
-    if !text.is_empty() {
-        let _ = writeln!(std::io::stdout(), "{text}");
+    if text.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Asked(format!("it is done, but the answer cannot be printed: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Items of a page; the most that the server gives.

@@ -436,7 +436,8 @@ mod tests {
             (r#","aud":"salon""#, Ok("ann".to_owned())),
             (r#","aud":["other","salon"]"#, Ok("ann".to_owned())),
             (r#","aud":"other""#, Err(TokenError::Audience)),
-            (r#","aud":5"#, Err(TokenError::Audience)),
+            (r#","aud":5"#, Err(TokenError::Claims)),
+            (r#","aud":null"#, Err(TokenError::Claims)),
             ("", Err(TokenError::Audience)),
         ] {
             let token = forge(HEADER, &format!(r#"{{"sub":"ann","exp":1800000060{aud}}}"#), OLD);
