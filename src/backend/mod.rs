@@ -44,6 +44,7 @@ pub mod health;
 pub mod memory;
 mod news;
 pub mod paired;
+pub mod readers;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod request;
@@ -65,6 +66,7 @@ pub use health::Health;
 pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
 pub use paired::Paired;
+pub use readers::Readers;
 pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search};
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;

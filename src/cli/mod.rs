@@ -193,11 +193,13 @@ fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backen
     }
     #[cfg(feature = "sqlite")]
     if let Some(options) = settings::file(args)? {
-        let beside = backend::sqlite::ReadOnly::new(&options);
+        let beside = || backend::sqlite::ReadOnly::new(&options);
+        let (pages, searches) = (beside(), beside());
         let make = |waker| Ok(backend::Sqlite::open(options, Random::secret())?.with_waker(waker));
         let writer = backend::Threaded::start(make, waker.clone())?;
-        let reader = backend::Threaded::start(|_| Ok(beside), waker)?;
-        return Ok(Box::new(backend::Paired::new(writer, reader)));
+        let pages = backend::Threaded::start(|_| Ok(pages), waker.clone())?;
+        let searches = backend::Threaded::start(|_| Ok(searches), waker)?;
+        return Ok(Box::new(backend::Paired::new(writer, backend::Readers::new(pages, searches))));
     }
     Ok(Box::new(Memory::new(settings::history(args), Random::secret())))
 }
