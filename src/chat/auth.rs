@@ -249,8 +249,8 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// The last time there is, in milliseconds: the largest integer that JavaScript has, because clients are told it. A later
-/// one is this one.
+/// The last time there is, in milliseconds: the largest integer that JavaScript has, because clients are told it. A
+/// later one is this one.
 const MAX_MS: u64 = (1 << 53) - 1;
 
 /// A claim that is there has a value: `null` is none.

@@ -27,8 +27,8 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// For settings that were read from this command line and this file, where sockets were handed over at `handed`, and
-    /// with this certificate.
+    /// For settings that were read from this command line and this file, where sockets were handed over at `handed`,
+    /// and with this certificate.
     pub fn new(
         command_line: Vec<OsString>,
         in_force: Vec<Setting>,

@@ -92,8 +92,8 @@ impl<S: Stream> Engine<S> {
         if self.budget.begin_backlog() { self.backlog.pop_front() } else { None }
     }
 
-    /// Whether what is left of a read is for later: the peer has spent its share of the turn, does not take its answers,
-    /// or is to be answered first.
+    /// Whether what is left of a read is for later: the peer has spent its share of the turn, does not take its
+    /// answers, or is to be answered first.
     fn must_wait(&mut self, index: u32) -> bool {
         let peer = &self.peers[index as usize];
         let is_full = peer.is_heard() && (self.budget.is_spent() || peer.is_sated());
