@@ -223,6 +223,11 @@ impl Drop for Claim {
         if self.lacked.contains(&lock) && !self.path.exists() {
             let _ = remove(&lock);
         }
+        // By name, and not by the closing of the descriptors: a process that another thread has just begun has copies of
+        // them until it becomes another program.
+        for locked in self.held.iter().chain([&self.lock]) {
+            let _ = flock(locked, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -655,4 +660,31 @@ fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that is begun has copies of all descriptors for a moment; they hold no claim that is given up.
+    #[test]
+    fn a_claim_ends_however_many_have_its_descriptors() {
+        let folder = std::env::temp_dir().join(format!("salon-claim-{}", std::process::id()));
+        let path = folder.join("salon.db");
+        fs::create_dir_all(&folder).unwrap();
+        for there in [false, true] {
+            if there {
+                fs::write(&path, "").unwrap();
+            }
+            let claim = Claim::take(&path).unwrap();
+            let copies: Vec<File> =
+                claim.held.iter().chain([&claim.lock]).map(|file| file.try_clone().unwrap()).collect();
+            assert_eq!(copies.len(), 1 + usize::from(there));
+            assert!(Claim::take(&path).unwrap_err().contains("in use by another Salon"));
+            drop(claim);
+            drop(Claim::take(&path).unwrap());
+            drop(copies);
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
