@@ -587,6 +587,10 @@ impl Client {
                 if room.old.is_some() && net.chance.one_in(8) {
                     room.since = room.old.clone();
                 }
+                // Which of two lists is answered is not said: what it asks for once more it asks for alike.
+                if let Some(wanted) = self.joins.iter().find(|wanted| wanted.room == *name) {
+                    room.since = wanted.since.clone();
+                }
                 self.joins.push(Wanted {
                     id: id.clone(),
                     listed: list.len() > 1,
