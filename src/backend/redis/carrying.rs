@@ -138,7 +138,7 @@ impl Redis {
         let (oldest, replaced) = judged.unwrap_or_default();
         let mut command = self.script("append");
         command.arg(key).arg(new.to_string()).arg(epoch);
-        command.arg(head.map_or(-1, |head| i64::try_from(head + ahead).unwrap_or(i64::MAX)));
+        command.arg(head.map_or(-1, |head| i64::try_from(head).unwrap_or(i64::MAX))).arg(ahead);
         command.arg(self.options.messages.min(MOST as usize)).arg(self.age_ms()).arg(self.young(entry.at.unix_ms));
         command.arg(retry.map_or(String::new(), hex)).arg(record).arg(entry.at.unix_ms).arg(kind.to_string());
         command.arg(i32::from(judged.is_some())).arg(oldest).arg(self.options.people).arg(MAX_PAIRS);

@@ -127,15 +127,17 @@ end
 
 local OPS = {}
 
--- conv, new epoch, known epoch, head that is known, entries kept, their age in ms, the time from which on they are
+-- conv, new epoch, known epoch, head that is known, how many entries of the node may have gone out before it (not all
+-- of them have come to something: a retry has not), entries kept, their age in ms, the time from which on they are
 -- young enough, key of a retry, record, kind, judged by what was known up to `head`, the oldest entry it needs, people,
 -- pairs, how many to be replaced; for each number and record; description.
 function OPS.append()
   local conv, new, known, head = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
-  local most, age, young = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
-  local retry, record, ts, kind = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
-  local judged, oldest, people, pairs_most = ARGV[16] == '1', tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
-  local replaced = tonumber(ARGV[20])
+  local ahead = tonumber(ARGV[9])
+  local most, age, young = tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12])
+  local retry, record, ts, kind = ARGV[13], ARGV[14], ARGV[15], ARGV[16]
+  local judged, oldest, people, pairs_most = ARGV[17] == '1', tonumber(ARGV[18]), tonumber(ARGV[19]), tonumber(ARGV[20])
+  local replaced = tonumber(ARGV[21])
   local same
   if retry ~= '' then
     same = key('i', conv .. ':' .. retry)
@@ -154,13 +156,13 @@ function OPS.append()
     if epoch ~= known or acted > head or oldest < n - len + 1 then return {'S'} end
   end
   use(conv)
-  local other = describe(conv, 21 + 2 * replaced)
+  local other = describe(conv, 22 + 2 * replaced)
   local from, missed, left = n + 1, {}, 0
-  if epoch == known and head >= 0 and head < n then
-    from, missed, left = entries(conv, head + 1, n, 64)
+  if epoch == known and head >= 0 and head + ahead < n then
+    from, missed, left = entries(conv, head + ahead + 1, n, 64)
   end
   if most > 0 then
-    for at = 21, 19 + 2 * replaced, 2 do
+    for at = 22, 20 + 2 * replaced, 2 do
       local place = tonumber(ARGV[at]) - (n - len + 1)
       if place >= 0 and place < len then call('LSET', log, place, ARGV[at + 1]) end
     end

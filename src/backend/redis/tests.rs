@@ -446,3 +446,24 @@ fn two_pages_in_one_go_are_the_same() {
     let all = "page 6: [1, 2, 3, 4, 5, 6]";
     assert_eq!(hear(&mut other), ["4 x", "5 x", "6 x", all, all, all]);
 }
+
+/// A retry that goes out with others is no entry, so that the next one does not look as if Redis had lost one.
+#[test]
+fn retries_among_others_begin_no_life() {
+    let Some((mut one, _)) = nodes(|options| options) else { return };
+    let with_id = |content, ticket| match append(ROOM, "ann", content, ticket) {
+        Request::Append { conversation, entry, about, ticket, .. } => {
+            Request::Append { conversation, entry, retry: Some(RetryKey([7; 16])), about, ticket }
+        }
+        other => other,
+    };
+    one.ask(with_id("a", 1)).unwrap();
+    hear(&mut one);
+    let before = epoch_of(&mut one, ROOM);
+    for ticket in 2..5 {
+        one.ask(with_id("a", ticket)).unwrap();
+    }
+    one.ask(append(ROOM, "ann", "b", 5)).unwrap();
+    assert_eq!(hear(&mut one), ["Repeated", "Repeated", "Repeated", "2 b!"]);
+    assert_eq!(epoch_of(&mut one, ROOM), (before.0, 2));
+}
