@@ -114,7 +114,7 @@ impl Admission {
     }
 
     /// A program there (`None`: behind a Unix socket) speaks for others. Whether that is to be said: it is nearby, as
-    /// proxies are, nobody has said that it is trusted, and nothing was said of one for [`STRANGER_EVERY`].
+    /// proxies are, nobody has said that it is trusted, and nothing was said of one for an hour.
     pub fn notes_stranger(&mut self, from: Option<IpAddr>, now: Tick) -> bool {
         let to_be_said = now >= self.stranger_after && from.is_none_or(is_nearby) && !self.proxies.trust(from);
         if to_be_said {
