@@ -249,7 +249,7 @@ async def the_bot_of_the_readme_answers_and_ends():
             asked, answer = ada.of(salon.Message)
             equal([answer.sender, answer.content, answer.reply_to], ["robin", "Hello, ada", asked.seq], "the answer")
             bot.send_signal(signal.SIGINT)
-            await asyncio.to_thread(bot.communicate, timeout=5)
+            await asyncio.to_thread(bot.communicate, timeout=60)
         finally:
             bot.kill()
 
