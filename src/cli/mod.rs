@@ -250,8 +250,26 @@ fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The error as one line. Of clap's error: its message, and the tip if there is one.
+/// The error as one line, without a password that stands in a value.
 fn sentence_of(error: &Unreadable) -> String {
+    let sentence = line_of(error);
+    let (mut shown, mut rest) = (String::new(), sentence.as_str());
+    while let Some(at) = ["'redis", "\"redis"].iter().filter_map(|start| rest.find(start)).min() {
+        let quote = &rest[at..=at];
+        let (before, value) = rest.split_at(at + 1);
+        let (value, behind) = value.split_at(value.find(quote).unwrap_or(value.len()));
+        shown.push_str(before);
+        match (value.find(':'), value.rfind('@')) {
+            (Some(scheme), Some(place)) if scheme < place => shown.extend([&value[..=scheme], "***", &value[place..]]),
+            _ => shown.push_str(value),
+        }
+        rest = behind;
+    }
+    shown + rest
+}
+
+/// The same with whatever stands in it. Of clap's error: its message, and the tip if there is one.
+fn line_of(error: &Unreadable) -> String {
     let error = match error {
         Unreadable::CommandLine(error) => error,
         Unreadable::Sentence(sentence) => return sentence.clone(),
@@ -293,6 +311,15 @@ mod tests {
             ),
             (&["nope"], "unrecognized subcommand 'nope'"),
             (
+                &["serve", "--store", "redis://ann:secret@host:99999/0"],
+                "invalid value 'redis:***@host:99999/0' for '--store ",
+            ),
+            (
+                &["serve", "--store", "redis://ann:se@cret@"],
+                "invalid value 'redis:***@' for '--store <PATH|memory|redis://...>': expected redis://USER:PASSWORD@HOST:PORT/DB, ",
+            ),
+            (&["serve", "--store", "rediss://u:secret@h"], "invalid value 'rediss:***@h' for"),
+            (
                 &["--listen"],
                 "a value is required for '--listen <ADDRESS:PORT|unix:PATH|off>' but none was supplied; see 'salon --help'",
             ),
@@ -301,5 +328,8 @@ mod tests {
             let sentence = sentence_of(&Unreadable::CommandLine(error));
             assert!(sentence.contains(expected) && !sentence.contains('\n'), "{words:?}: {sentence}");
         }
+        let error =
+            Unreadable::Sentence("SALON_STORE: expected x, found \"redis://u:se'cret@host\" and no more".into());
+        assert_eq!(sentence_of(&error), "SALON_STORE: expected x, found \"redis:***@host\" and no more");
     }
 }
