@@ -311,14 +311,18 @@ impl House {
 
     fn turn(&mut self) {
         self.engine.begin_turn(Tick(0));
-        let (mut asked, mut texts) = (None, 0);
+        let (mut asked, mut wrong, mut texts) = (None, None, 0);
         while self.engine.next_event(|id, _, event| match event {
             Event::Request(_) => asked = Some(id),
+            Event::BadRequest(_) => wrong = Some(id),
             Event::Text(_) => texts += 1,
             _ => {}
         }) {
             if let Some(id) = asked.take() {
                 self.engine.upgrade(id, &self.response, &Agreed::NOTHING);
+            }
+            if let Some(id) = wrong.take() {
+                self.engine.respond(id, b"", false);
             }
         }
         self.texts += texts;

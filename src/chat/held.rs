@@ -45,7 +45,7 @@ impl Hall {
 }
 
 /// A seat in the list of a session with several rooms, as lists grow.
-const BYTES_PER_SEAT: usize = 18;
+const BYTES_PER_SEAT: usize = 27;
 
 /// A ban with its name, its timer and a short note.
 const BYTES_PER_BAN: usize = 384;
