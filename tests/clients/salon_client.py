@@ -238,7 +238,10 @@ async def the_bot_of_the_readme_answers_and_ends():
     async with Server("--store", "memory") as server, Person(server.url, "ada") as ada:
         ada.chat.join("lobby")
         command = [sys.executable, path("bot.py"), server.url, "lobby"]
-        bot = subprocess.Popen(command, env={**os.environ, "no_proxy": "*"}, stderr=subprocess.PIPE)
+        # In a shell's background SIGINT is ignored, by whatever is started there too.
+        heeds = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        env = {**os.environ, "no_proxy": "*"}
+        bot = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, preexec_fn=heeds)
         try:
             here = lambda: any(event.user_id == "robin" for event in ada.of(salon.UserJoined))
             await until(
