@@ -223,8 +223,8 @@ impl Drop for Claim {
         if self.lacked.contains(&lock) && !self.path.exists() {
             let _ = remove(&lock);
         }
-        // Not by the closing of the descriptors: a process that another thread has just begun has copies of them until it
-        // becomes another program.
+        // Not by the closing of the descriptors: a process that another thread has just begun has copies of them until
+        // it becomes another program.
         for locked in self.held.iter().chain([&self.lock]) {
             let _ = flock(locked, FlockOperation::Unlock);
         }
