@@ -313,7 +313,7 @@ def a_file_that_is_taken_away_is_missed():
             assert file.read() == before
         os.rename(disk.file + ".away", disk.file)
         house.goes_on()
-        assert house.lines("taken away"), house.server.errors
+        wait_until(lambda: house.lines("taken away"), "it is said that the file was taken away")
         house.is_all_there(disk)
 
 
@@ -325,7 +325,7 @@ def a_log_that_was_deleted_is_saved_by_an_end_in_order():
             assert house.say() is None
         os.unlink(disk.file + "-wal")
         assert house.say() == "backend_down"
-        (line,) = house.lines("taken away")
+        (line,) = wait_until(lambda: house.lines("taken away"), "it is said that the log was taken away")
         assert "SIGTERM" in line and f"/proc/{house.server.pid}/fd" in line, line
         house.server.signal("TERM")
         assert house.server.process.wait() == 0
