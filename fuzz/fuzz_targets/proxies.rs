@@ -1,4 +1,4 @@
-//! The client that proxies name: a PROXY protocol header (version 2) is read the same however it is cut and never
+//! The client that proxies name: a PROXY protocol header (version 1 or 2) is read the same however it is cut and never
 //! beyond its end; of `X-Forwarded-For` and `Forwarded` only the part that trusted proxies appended counts, whatever
 //! stands before it.
 #![no_main]
@@ -34,6 +34,17 @@ fn check_proxy_protocol(bytes: &[u8], piece: usize) {
     assert!(at_cut <= at, "a mistake is seen no later");
     let Ok(Some(source)) = whole else { return };
     assert_eq!(at_cut, at);
+    if let Some(line) = bytes.strip_prefix(b"PROXY ") {
+        let end = line.windows(2).position(|end| end == b"\r\n").expect("a line has an end");
+        assert_eq!(at, 6 + end + 2, "nothing behind it is taken");
+        let words: Vec<&str> = std::str::from_utf8(&line[..end]).expect("a line is ASCII").split(' ').collect();
+        let address = match words[0] {
+            "UNKNOWN" => None,
+            _ => Some(words[1].parse::<IpAddr>().expect("an address").to_canonical()),
+        };
+        assert!(at <= 107 && (address.is_none() || words.len() == 5), "{words:?}");
+        return assert_eq!(source, address.map_or(Source::Proxy, Source::Client));
+    }
     assert_eq!(at, 16 + usize::from(u16::from_be_bytes([bytes[14], bytes[15]])), "nothing behind it is taken");
     assert!(bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
     let address = match bytes[12..14] {

@@ -113,7 +113,8 @@ impl Header {
             return Err(BadHeader);
         }
         let Some(line) = bytes.strip_suffix(b"\r\n") else {
-            return if bytes.len() < MAX_LINE { Ok(None) } else { Err(BadHeader) };
+            // A line feed ends the line, and no line is as short as what is read at once.
+            return if bytes.len() < MAX_LINE && !bytes.contains(&b'\n') { Ok(None) } else { Err(BadHeader) };
         };
         let line = std::str::from_utf8(line).map_err(|_| BadHeader)?;
         let words: Vec<&str> = line.split(' ').collect();
@@ -231,6 +232,9 @@ mod tests {
             (b"PROXY TCP4 192.0.2.1 10.0.0.1 01 2\r\n".to_vec(), Err(BadHeader)),
             (b"PROXY TCP4 192.0.2.1 10.0.0.1 1\r\n".to_vec(), Err(BadHeader)),
             (b"PROXY TCP4  192.0.2.1 10.0.0.1 1 2\r\n".to_vec(), Err(BadHeader)),
+            // A line that ends within what is read at once is none, in one piece or in many.
+            (b"PROXY T\x05\n\r\n\0\r2".to_vec(), Err(BadHeader)),
+            (b"PROXY \r\n    ".to_vec(), Err(BadHeader)),
             (b"PROXY UDP4 192.0.2.1 10.0.0.1 1 2\r\n".to_vec(), Err(BadHeader)),
             (b"PROXIES\r\n".to_vec(), Err(BadHeader)),
             (b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r".to_vec(), Ok(None)),
