@@ -322,10 +322,12 @@ await run(async () => {
     await until("it is answered", async () => (await context.textContent()).includes(": By keys"));
     // From the edge the list of rooms is pulled out, and back in; a message is not.
     await phone.locator("#composer-context-end").tap();
+    await until("the answer is given up", () => context.isHidden());
     const rooms = () => phone.evaluate(() => document.getElementById("app").dataset.drawer ?? "");
     let n = 0;
     for (const [way, shown] of [[[10, 30], ""], [[10, 20, 60], ""], [[10, 120], "places"], [[200, 60], "places"], [[200, -30], "places"], [[200, -120], ""], [[10, 120], "places"]]) {
       await pull(way, 300); // up or down, it moves the messages
+      equal(await context.isHidden(), true, `${n + 1}: no message is answered by ${way}`);
       await until(`${n += 1}: pulled by ${way}, the drawer is “${shown}”`, async () => await rooms() === shown || Promise.reject(new Error(await rooms())));
     }
     equal(await context.isHidden(), true, "no message is answered by that");
