@@ -77,12 +77,35 @@ await run(async () => {
     await ada.keyboard.press("Enter");
     await titled(ada, "kitchen");
     await sees(ada, "Which kettle?");
+    await say(ada, "/join cellar");
+    await titled(ada, "cellar");
+    for (let n = 0; n < 40; n += 1) await say(ada, `line ${n}`);
+    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(ada, "kitchen");
+    await sees(ada, "Which kettle?");
     const below = () => ada.evaluate(() => { const log = document.getElementById("log"); return log.scrollHeight - log.scrollTop - log.clientHeight; });
     await until("it is at the end", async () => await below() < 5);
     for (let n = 0; n < 2; n += 1) await composer(ada).press("PageUp");
     await until("it has scrolled", async () => await below() > 500);
     await ada.keyboard.press("Escape");
     await until("it is at the end again", async () => await below() < 5);
+    // What has scrolled is told a frame later, when it is the past: it undoes nothing that was asked for meanwhile.
+    const scrolledAndThen = (action) => ada.evaluate((action) => {
+      const log = document.getElementById("log");
+      log.scrollBy({ top: -2 * log.clientHeight });
+      if (action === "Escape") document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+      else [...document.querySelectorAll("#room-list .place")].find((place) => place.textContent.includes(action)).click();
+    }, action);
+    const framesPass = () => ada.evaluate(() => new Promise((passed) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(passed)))));
+    await scrolledAndThen("Escape");
+    await framesPass();
+    await until("it is at the end, though it had scrolled in the same frame", async () => await below() < 5);
+    await scrolledAndThen("cellar");
+    await titled(ada, "cellar");
+    await framesPass();
+    await until("another room opens at its end", async () => await below() < 5);
+    await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(ada, "kitchen");
     await ada.locator("#room-list .place", { hasText: "attic" }).focus();
     await ada.keyboard.type("typed");
     equal(await composer(ada).inputValue(), "typed", "the composer");

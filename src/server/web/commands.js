@@ -176,8 +176,7 @@ function rename(name) {
 }
 
 function help() {
-  if (active.detached) toLatest();
-  active.stuck = true;
+  toLatest();
   addHelp(active, [...COMMANDS, ESCAPE, MENTION, ...KEYS].map(({ usage, what }) => ({ usage, what })));
 }
 

@@ -239,8 +239,7 @@ byId("composer").addEventListener("submit", (event) => {
 });
 
 function say(content) {
-  if (active.detached) toLatest();
-  active.stuck = true;
+  toLatest();
   active.newAfter = null;
   active.problem = send(active, content, active.reply);
   if (active.problem) return;
@@ -302,7 +301,7 @@ byId("send-parts").addEventListener("click", () => {
     active.reply = null; // the first part was the answer
   }
   if (parts.length && !active.problem) {
-    active.stuck = true;
+    toLatest();
     write("");
   }
   growComposer();

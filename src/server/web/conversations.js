@@ -57,6 +57,7 @@ class Conversation {
     this.passed = 0; // the seq of the last message that came meanwhile
     this.loading = false;
     this.stuck = true; // the reader is at the end and follows it
+    this.wished = false; // the view goes somewhere at the next draw: what scrolls before that is not the reader's answer
     this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
     this.members = new Set();
     this.count = 0;
@@ -131,6 +132,13 @@ class Conversation {
     this.landing = this.newAfter !== null;
     this.newSeen = this.sought = false;
     this.stuck = !this.landing;
+    this.wished = true;
+  }
+
+  /** The view goes to the end, whatever else it was led to, and follows it. */
+  follow() {
+    this.landing = false;
+    this.stuck = this.wished = true;
   }
 
   /** Whether the window holds what stands before the line "New", or there is nothing to be had before it. */

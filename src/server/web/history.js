@@ -204,9 +204,15 @@ export async function loadNewer() {
   redraw("log");
 }
 
-export async function toLatest() {
+/** Shows the end of the conversation on screen and follows it. */
+export function toLatest() {
+  active.follow();
+  return loadLatest();
+}
+
+/** Puts the newest messages into a window that is somewhere else. */
+export async function loadLatest() {
   const c = active;
-  c.stuck = true;
   if (c.detached && client.state === "connected") {
     c.detached = false;
     c.items = [];

@@ -38,6 +38,7 @@ function drawLog() {
   arrange(list, nodes);
   drawLogStart(c);
 
+  c.wished = false;
   if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
   else if (c.stuck) toEnd(c);
@@ -204,7 +205,7 @@ function toEnd(c = active) {
 
 byId("log").addEventListener("scroll", () => {
   const c = active;
-  if (!c) return;
+  if (!c || c.wished) return;
   const log = byId("log");
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
   // Only scrolling up ends the following of the end: a composer that grows also leaves something below.

@@ -4,7 +4,7 @@
 import { activate, active, client, conversation, conversations, leftAt, leftElsewhere, leftPlace, me, noticeRoom, people, rememberPlacesNow, rooms } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { PAGE, syncPerson, toLatest } from "./history.js";
+import { PAGE, loadLatest, syncPerson } from "./history.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { followPresence, followRoom } from "./presence.js";
 import { ask } from "./question.js";
@@ -44,7 +44,7 @@ export function open(kind, id, { instead = false } = {}) {
   active.held = false;
   active.markNew();
   byId("messages").replaceChildren();
-  if (active.detached) toLatest();
+  loadLatest();
   for (const listener of onOpened) listener(active);
   const address = `#${new URLSearchParams(kind === "room" ? { room: id } : { with: id })}`;
   // What a link or the Back button brought into the address is a place already; it may only be spelt another way.
