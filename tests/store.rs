@@ -143,7 +143,7 @@ fn run(
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
         operators: Operators::default(),
-        origins: Vec::new(),
+        pages: Default::default(),
         keys: None,
         bounds: Bounds {
             max_connections: 10,

@@ -1,7 +1,7 @@
 //! The options by which a command says which running server it asks, at its admin port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -25,29 +25,24 @@ pub struct Server {
     pub config: Option<PathBuf>,
 }
 
-/// Where a server is whose setting `admin` is that.
-///
-/// # Errors
-/// One sentence: it has no admin port.
-pub fn place_of(admin: &Listen) -> Result<Place, String> {
-    match admin {
-        Listen::Off => {
-            Err("admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing can be \
-                 asked"
-                .into())
-        }
-        Listen::Tcp(address) => Ok(Place::Tcp(reachable(*address))),
-        Listen::Unix(path) => Ok(Place::Unix(path.clone())),
-    }
-}
-
 impl Server {
+    /// The one that is started with these settings.
+    pub fn of_settings(admin: &Listen, admin_key: Option<&Path>) -> Self {
+        Self { admin: admin.clone(), admin_key: admin_key.map(Path::to_owned), config: None }
+    }
+
     /// Where it is.
     ///
     /// # Errors
     /// One sentence: it has no admin port.
     pub fn place(&self) -> Result<Place, String> {
-        place_of(&self.admin)
+        match &self.admin {
+            Listen::Off => Err("admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing \
+                                can be asked"
+                .into()),
+            Listen::Tcp(address) => Ok(Place::Tcp(reachable(*address))),
+            Listen::Unix(path) => Ok(Place::Unix(path.clone())),
+        }
     }
 
     /// The key that is to be shown, if there is one.

@@ -10,6 +10,7 @@ use clap::CommandFactory;
 use super::args::Args;
 use super::config_file::FILE;
 use super::layers::{Changes, Kind, Setting, changes_of, keys, kind_of, variable_of};
+use super::redis_url;
 
 /// The settings in force as a file of settings, with where each came from.
 pub fn text_of(settings: &[Setting], file: Option<&Path>) -> String {
@@ -35,19 +36,9 @@ fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
         (Kind::Many, _) => format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
         (_, []) => format!("# {key} ="),
         // It may have a password.
-        (_, [value]) if value.starts_with("redis:") => format!("{key} = {}", quoted(&without_password(value))),
+        (_, [value]) if redis_url::is_one(value) => format!("{key} = {}", quoted(&redis_url::shown(value))),
         (Kind::Flag, [value, ..]) => format!("{key} = {value}"),
         (Kind::One, [value, ..]) => format!("{key} = {}", quoted(value)),
-    }
-}
-
-/// A URL without its password.
-fn without_password(url: &str) -> String {
-    let Some((before, place)) = url.rsplit_once('@') else { return url.into() };
-    let who = before.trim_start_matches("redis:").trim_start_matches('/');
-    match who.split_once(':') {
-        Some((user, _)) => format!("redis://{user}:***@{place}"),
-        None => url.into(),
     }
 }
 

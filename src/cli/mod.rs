@@ -21,6 +21,7 @@ mod memory;
 pub mod operate;
 #[cfg(feature = "sqlite")]
 mod records;
+mod redis_url;
 mod reload;
 mod settings;
 pub mod sim;
@@ -44,6 +45,7 @@ use crate::random::Random;
 use crate::server::{self, echo, logging, serve};
 
 use args::{Command, EchoArgs};
+use asked::Server;
 use layers::{From, Layers, Unreadable};
 use listener::Places;
 use reload::Reload;
@@ -207,7 +209,9 @@ fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backen
 fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure> {
     let text = match (args.markdown, args.running) {
         (true, _) => config::reference(),
-        (_, true) => operate::settings_of(&args.serve.admin, args.serve.admin_key.as_deref())?,
+        (_, true) => {
+            operate::settings_in_force(&Server::of_settings(&args.serve.admin, args.serve.admin_key.as_deref()))?
+        }
         _ => config::text_of(&layers.settings, layers.file.as_deref()),
     };
     let printed = std::io::stdout().write_all(text.as_bytes());
@@ -252,20 +256,7 @@ fn refuse(sentence: &str) -> ExitCode {
 
 /// The error as one line, without a password that stands in a value.
 fn sentence_of(error: &Unreadable) -> String {
-    let sentence = line_of(error);
-    let (mut shown, mut rest) = (String::new(), sentence.as_str());
-    while let Some(at) = ["'redis", "\"redis"].iter().filter_map(|start| rest.find(start)).min() {
-        let quote = &rest[at..=at];
-        let (before, value) = rest.split_at(at + 1);
-        let (value, behind) = value.split_at(value.find(quote).unwrap_or(value.len()));
-        shown.push_str(before);
-        match (value.find(':'), value.rfind('@')) {
-            (Some(scheme), Some(place)) if scheme < place => shown.extend([&value[..=scheme], "***", &value[place..]]),
-            _ => shown.push_str(value),
-        }
-        rest = behind;
-    }
-    shown + rest
+    redis_url::shown_in(&line_of(error))
 }
 
 /// The same with whatever stands in it. Of clap's error: its message, and the tip if there is one.
@@ -312,13 +303,13 @@ mod tests {
             (&["nope"], "unrecognized subcommand 'nope'"),
             (
                 &["serve", "--store", "redis://ann:secret@host:99999/0"],
-                "invalid value 'redis:***@host:99999/0' for '--store ",
+                "invalid value 'redis://ann:***@host:99999/0' for '--store ",
             ),
             (
                 &["serve", "--store", "redis://ann:se@cret@"],
-                "invalid value 'redis:***@' for '--store <PATH|memory|redis://...>': expected redis://USER:PASSWORD@HOST:PORT/DB, ",
+                "invalid value 'redis://ann:***@' for '--store <PATH|memory|redis://...>': expected redis://USER:PASSWORD@HOST:PORT/DB, ",
             ),
-            (&["serve", "--store", "rediss://u:secret@h"], "invalid value 'rediss:***@h' for"),
+            (&["serve", "--store", "rediss://u:secret@h"], "invalid value 'rediss://u:***@h' for"),
             (
                 &["--listen"],
                 "a value is required for '--listen <ADDRESS:PORT|unix:PATH|off>' but none was supplied; see 'salon --help'",
@@ -330,6 +321,6 @@ mod tests {
         }
         let error =
             Unreadable::Sentence("SALON_STORE: expected x, found \"redis://u:se'cret@host\" and no more".into());
-        assert_eq!(sentence_of(&error), "SALON_STORE: expected x, found \"redis:***@host\" and no more");
+        assert_eq!(sentence_of(&error), "SALON_STORE: expected x, found \"redis://u:***@host\" and no more");
     }
 }

@@ -4,7 +4,6 @@
 //! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
 
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
@@ -13,9 +12,8 @@ use serde_json::{Value, json};
 use crate::random::Random;
 use crate::top::http::{Client, Error, Place};
 
-use super::admin_key;
-use super::asked::{Server, place_of};
-use super::values::{Listen, parse_time};
+use super::asked::Server;
+use super::values::parse_time;
 
 /// Options of `say`.
 #[derive(Debug, Args)]
@@ -202,10 +200,8 @@ pub fn reload(server: &Server) -> Result<(), Failure> {
 }
 
 /// The settings that a running server has in force, as a file of settings; these say where it is.
-pub fn settings_of(admin: &Listen, admin_key: Option<&Path>) -> Result<String, Failure> {
-    let place = place_of(admin).map_err(Failure::Asked)?;
-    let key = admin_key::shown(admin_key).map_err(Failure::Asked)?;
-    let mut port = Port::new(place, key);
+pub fn settings_in_force(server: &Server) -> Result<String, Failure> {
+    let mut port = Port::of(server)?;
     let answer = port.client.get("/settings");
     port.answer(answer)
 }

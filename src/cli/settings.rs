@@ -13,7 +13,9 @@ use crate::engine::{self, DeflateSettings};
 use crate::proto::Limits;
 use crate::server::listener::Address;
 use crate::server::operators::Operators;
+use crate::server::pages::Pages;
 use crate::server::reactor::Bounds;
+use crate::server::settings::ProxyProtocol;
 use crate::server::{self, admission};
 
 use super::args::ServeArgs;
@@ -161,13 +163,18 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         stop_after: fine.stop_after,
         stop_within: fine.stop_within,
     };
+    // Otherwise only this machine is meant, and a name from elsewhere that leads here is somebody's trick.
+    let by_any_name = args.open
+        || keys.is_some()
+        || listen.proxy_protocol != ProxyProtocol::default()
+        || matches!(listen.plain, Some(Address::Unix { .. }));
     Ok(server::settings::Settings {
         listen: listen.plain,
         tls: listen.tls,
         proxy_protocol: listen.proxy_protocol,
         admin,
         operators,
-        origins: args.origin.clone(),
+        pages: Pages { origins: args.origin.clone(), by_any_name },
         keys,
         bounds,
         chat,

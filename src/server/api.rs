@@ -3,7 +3,6 @@
 //! `POST /api/CALL` with a JSON object, and JSON back; the chat reads and writes them. This module checks a request
 //! before its body is read: key, path, method, media type, length. One table gives each refusal of the chat its status.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::chat::{Call, Code};
@@ -11,6 +10,7 @@ use crate::proto::handshake::{Request, RequestError};
 
 use super::entry_error::{CallError, EntryError};
 use super::operators::{Operators, Right, Rights};
+use super::pages::is_address;
 
 /// A call whose body may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,15 +120,6 @@ pub(super) fn reload(request: &Request<'_>) -> Result<(), EntryError> {
         0 => Ok(()),
         _ => Err(EntryError::Request(RequestError::BadBody)),
     }
-}
-
-fn is_address(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => name,
-        _ => host,
-    };
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// The longest body of a call, in bytes: as long as a message on a socket.

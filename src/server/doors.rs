@@ -15,7 +15,7 @@ use super::Port;
 use super::api::{self, CallHead};
 use super::entry_error::EntryError;
 use super::operators::{Operators, Right};
-use super::origin::Origin;
+use super::pages::Pages;
 use super::query::field;
 use super::reports::{Look, Report};
 use super::site::{self, Asset};
@@ -57,22 +57,22 @@ pub struct Guard<'a> {
     pub unix_ms: u64,
 }
 
-/// Decides about a request that came in by `port`. `origins` are those allowed beyond the server's own; without a guard
+/// Decides about a request that came in by `port`. `pages` says which may connect in a browser; without a guard
 /// anybody may come in under any name, and without an operator every program on this machine has all rights.
 pub fn enter<'a>(
     request: &Request<'a>,
     port: Port,
-    origins: &[Origin],
+    pages: &Pages,
     guard: Option<Guard<'_>>,
     operators: &Operators,
 ) -> Entry<'a> {
-    decide(request, port, origins, guard, operators).unwrap_or_else(Entry::Refused)
+    decide(request, port, pages, guard, operators).unwrap_or_else(Entry::Refused)
 }
 
 fn decide<'a>(
     request: &Request<'a>,
     port: Port,
-    origins: &[Origin],
+    pages: &Pages,
     guard: Option<Guard<'_>>,
     operators: &Operators,
 ) -> Result<Entry<'a>, EntryError> {
@@ -100,15 +100,15 @@ fn decide<'a>(
     if port == Port::Public {
         if path == "/ws" {
             return match guard {
-                None => chat_entry(request, origins, || showing(request, json_door(request)?)),
-                Some(guard) => guarded_entry(request, origins, || showing(request, guarded_json_door(request, guard)?)),
+                None => chat_entry(request, pages, || showing(request, json_door(request)?)),
+                Some(guard) => guarded_entry(request, pages, || showing(request, guarded_json_door(request, guard)?)),
             };
         }
         if let Some(room) = path.strip_prefix("/ws/").filter(|room| !room.contains('/')) {
             return match guard {
-                None => chat_entry(request, origins, || showing(request, plain_door(request, room)?)),
+                None => chat_entry(request, pages, || showing(request, plain_door(request, room)?)),
                 Some(guard) => {
-                    guarded_entry(request, origins, || showing(request, guarded_plain_door(request, room, guard)?))
+                    guarded_entry(request, pages, || showing(request, guarded_plain_door(request, room, guard)?))
                 }
             };
         }
@@ -144,6 +144,8 @@ fn decide<'a>(
         }
     };
     match request.method() {
+        // It could not connect: this tells its reader why.
+        "GET" | "HEAD" if (port, path) == (Port::Public, "/") && !pages.may_be_shown(request) => Err(EntryError::Host),
         "GET" | "HEAD" => Ok(entry),
         "OPTIONS" => Ok(Entry::Options),
         _ => Err(EntryError::Method),
@@ -158,7 +160,7 @@ fn session_id(text: &str) -> Option<u64> {
 
 fn chat_entry<'a>(
     request: &Request<'a>,
-    origins: &[Origin],
+    pages: &Pages,
     door: impl FnOnce() -> Result<Door, EntryError>,
 ) -> Result<Entry<'a>, EntryError> {
     if request.method() != "GET" {
@@ -166,7 +168,7 @@ fn chat_entry<'a>(
     }
     let door = door()?;
     let upgrade = request.upgrade().map_err(EntryError::Request)?;
-    if !origin_is_allowed(request, origins) {
+    if !pages.may_connect(request) {
         return Err(EntryError::Origin);
     }
     Ok(Entry::Chat { upgrade: upgrade.choose(&[PROTOCOL]), door })
@@ -175,11 +177,11 @@ fn chat_entry<'a>(
 /// The same where tokens are needed: the signature is checked last, because that costs the most.
 fn guarded_entry<'a>(
     request: &Request<'a>,
-    origins: &[Origin],
+    pages: &Pages,
     door: impl FnOnce() -> Result<Door, EntryError>,
 ) -> Result<Entry<'a>, EntryError> {
     // Replaced at once: no client comes in by it.
-    match chat_entry(request, origins, || Ok(Door::Unproven))? {
+    match chat_entry(request, pages, || Ok(Door::Unproven))? {
         Entry::Chat { upgrade, .. } => Ok(Entry::Chat { upgrade, door: door()? }),
         other => Ok(other),
     }
@@ -291,15 +293,6 @@ fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameEr
     parse(name).map_err(|error| EntryError::Bad(format!("{what}: {error}").into()))
 }
 
-/// Whether a browser may open this connection from the page it shows: our own, one of `origins`, or no browser at all.
-fn origin_is_allowed(request: &Request<'_>, origins: &[Origin]) -> bool {
-    if !request.has_header("origin") {
-        return true;
-    }
-    Origin::of_request(request)
-        .is_some_and(|origin| origins.contains(&origin) || request.host().is_some_and(|host| origin.is_of_host(host)))
-}
-
 /// The path that says that the loop turns, whatever else may be wrong.
 pub(super) const LIVE: &str = "/livez";
 
@@ -374,7 +367,8 @@ mod tests {
             false => Vec::new(),
         };
         let operators = Operators::of(operators).unwrap();
-        match enter(&request, port, &["https://other.example".parse().unwrap()], guard, &operators) {
+        let pages = Pages { origins: vec!["https://other.example".parse().unwrap()], by_any_name: true };
+        match enter(&request, port, &pages, guard, &operators) {
             Entry::Chat { upgrade, door } => describe(door, upgrade.encode(&mut Vec::new()).protocol().unwrap_or("-")),
             Entry::Asset(asset) => format!("file {}", asset.path),
             Entry::Report(report) => format!("{report:?}"),
@@ -388,6 +382,7 @@ mod tests {
             Entry::Refused(EntryError::Bad(sentence)) => format!("400 {sentence}"),
             Entry::Refused(EntryError::Unauthorized(error)) => format!("401 {error:?}"),
             Entry::Refused(EntryError::Room | EntryError::Origin) => "403".into(),
+            Entry::Refused(EntryError::Host) => "421".into(),
             Entry::Refused(EntryError::TooFast | EntryError::AskedTooFast) => "429".into(),
             Entry::Refused(EntryError::Page) => "400".into(),
             Entry::Refused(EntryError::NoSession) => "404".into(),

@@ -26,6 +26,8 @@ pub enum EntryError {
     Room,
     /// A page of another site opened the connection: 403.
     Origin,
+    /// The page is asked for by a name that is not known to be this server's: 421.
+    Host,
     /// Salon is full, or memory was short when the connection came: 503.
     Full,
     /// Memory is short: 503.

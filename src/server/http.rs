@@ -141,6 +141,7 @@ fn reason(status: u16) -> &'static str {
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
+        421 => "Misdirected Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
         409 => "Conflict",

@@ -35,6 +35,7 @@ pub mod memory;
 pub mod metrics;
 pub mod operators;
 pub mod origin;
+pub mod pages;
 pub mod proxy_protocol;
 mod query;
 pub mod reactor;

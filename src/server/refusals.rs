@@ -70,6 +70,8 @@ reasons! {
     Upgrade = "upgrade",
     /// A page of another site: 403.
     Origin = "origin",
+    /// The page by a name that is not known to be this server's: 421.
+    Host = "host",
     /// The token is not for the room: 403.
     Room = "room",
     /// No token where one is needed.
@@ -215,6 +217,7 @@ impl EntryError {
             Self::Unauthorized(Some(error)) => (*error).into(),
             Self::Room => Reason::Room,
             Self::Origin => Reason::Origin,
+            Self::Host => Reason::Host,
             Self::Memory => Reason::Memory,
             Self::Stopping => Reason::Stopping,
             Self::Key { shown: false } => Reason::NoKey,

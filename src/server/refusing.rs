@@ -58,6 +58,7 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
         EntryError::Unauthorized(Some(error)) => (401, Plain(error.as_str()), &[SHOW_ANOTHER]),
         EntryError::Room => (403, Plain("the token is not for this room"), &[]),
         EntryError::Origin => (403, Plain("this Origin may not connect; the operator can allow it with --origin"), &[]),
+        EntryError::Host => (421, Plain(ANOTHER_NAME), &[]),
         EntryError::TooFast => {
             (429, Plain("too many new connections from this address; try again later"), &[IN_A_MOMENT])
         }
@@ -118,6 +119,10 @@ const fn lacking(right: Right) -> &'static str {
         Right::Reload => "expected the key of an operator who may do everything, found another one",
     }
 }
+
+/// Without tokens and `open`, Salon is for this machine.
+const ANOTHER_NAME: &str = "Salon is not known by this name: go to http://localhost with its port, or let the operator \
+    allow the name with --origin, say --open, or let a proxy send X-Forwarded-For";
 
 const SHOW_A_TOKEN: (&str, &str) = ("WWW-Authenticate", "Bearer");
 

@@ -20,14 +20,14 @@ use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
 use super::jwt::Keys;
 use super::operators::Operators;
-use super::origin::Origin;
+use super::pages::Pages;
 use super::reports::{Look, Words};
 use super::settings::Settings;
 use super::sources::Sources;
 
 /// Decides the answers to requests.
 pub(super) struct Responder {
-    origins: Vec<Origin>,
+    pages: Pages,
     keys: Option<Rc<Keys>>,
     operators: Operators,
     deflate: bool,
@@ -99,14 +99,14 @@ impl Responder {
     /// the engine.
     pub fn new(settings: &Settings) -> Self {
         let deflate = settings.engine.deflate.is_some();
-        let mut responder = Self { origins: Vec::new(), keys: None, operators: Operators::default(), deflate };
+        let mut responder = Self { pages: Pages::default(), keys: None, operators: Operators::default(), deflate };
         responder.change(settings);
         responder
     }
 
     /// From now on these settings decide.
     pub fn change(&mut self, settings: &Settings) {
-        self.origins = settings.origins.clone();
+        self.pages = settings.pages.clone();
         self.keys = settings.keys.clone().map(Rc::new);
         self.operators = settings.operators.clone();
     }
@@ -128,7 +128,7 @@ impl Responder {
         };
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
-        let decide = || doors::enter(request, port, &self.origins, guard, &self.operators);
+        let decide = || doors::enter(request, port, &self.pages, guard, &self.operators);
         let Ok(entry) = catch_unwind(AssertUnwindSafe(decide)) else {
             return (asked.ending(), Answer::Refuse(EntryError::Mistake));
         };

@@ -9,7 +9,7 @@ use crate::engine;
 use super::jwt::Keys;
 use super::listener::Address;
 use super::operators::Operators;
-use super::origin::Origin;
+use super::pages::Pages;
 use super::reactor::Bounds;
 use super::tls::Identity;
 
@@ -26,8 +26,8 @@ pub struct Settings {
     pub admin: Option<Address>,
     /// Those who may use the admin port; none: every program on this machine.
     pub operators: Operators,
-    /// Origins whose pages may connect, beyond the server's own.
-    pub origins: Vec<Origin>,
+    /// The pages that may connect.
+    pub pages: Pages,
     /// The keys that tokens are signed with; `None`: anybody may come in under any name.
     pub keys: Option<Keys>,
     /// The bounds of the loop.

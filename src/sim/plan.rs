@@ -11,6 +11,7 @@ use crate::proto;
 use crate::server::admission;
 use crate::server::forwarded::Proxies;
 use crate::server::operators::Operators;
+use crate::server::pages::Pages;
 use crate::server::reactor::Bounds;
 use crate::server::settings::{ProxyProtocol, Settings};
 
@@ -396,7 +397,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
         operators: Operators::default(),
-        origins: Vec::new(),
+        pages: Pages::default(),
         keys: None,
         bounds,
         chat,

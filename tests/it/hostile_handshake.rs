@@ -567,7 +567,7 @@ fn origins() {
         refused("403 Forbidden", "", sentence)
     };
     check(
-        &unlimited(&["--origin", "https://listed.example"]),
+        &unlimited(&["--open", "--origin", "https://listed.example"]),
         &[
             ("none", with("GET", "GET"), let_in()),
             ("the same host", origin("http://chat.example:8080"), let_in()),
@@ -593,6 +593,26 @@ fn origins() {
             ("CR LF in it", origin("http://chat.example:8080%0d%0aX: y"), refused()),
             ("obs-text", with_bytes("Host: h", b"Host: h\r\nOrigin: http://h\xff"), refused()),
             ("an origin of 4 KiB", origin(&"http://".repeat(600)), refused()),
+        ],
+    );
+    // Open to anybody on this machine alone: a name that leads here may be anybody's.
+    let named = |host: &str, headers: &str| with("Host: h", &format!("Host: {host}\r\n{headers}Origin: http://{host}"));
+    let page = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes();
+    let unknown = || {
+        let sentence = "Salon is not known by this name: go to http://localhost with its port, or let the operator \
+            allow the name with --origin, say --open, or let a proxy send X-Forwarded-For";
+        self::refused("421 Misdirected Request", "", sentence)
+    };
+    check(
+        &unlimited(&["--origin", "http://listed.example:8080"]),
+        &[
+            ("by its address", named("127.0.0.1:8080", ""), let_in()),
+            ("as localhost", named("localhost:8080", ""), let_in()),
+            ("by a listed name", named("listed.example:8080", ""), let_in()),
+            ("by a name", named("evil.example:8080", ""), refused()),
+            ("by a name, through a proxy", named("chat.example", "X-Forwarded-For: 192.0.2.1\r\n"), let_in()),
+            ("no page, by a name", with("Host: h", "Host: evil.example"), let_in()),
+            ("the page, by a name", page("evil.example:8080"), unknown()),
         ],
     );
 }

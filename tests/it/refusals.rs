@@ -54,6 +54,7 @@ fn at_the_doors() {
         (plain("POST", "/", ""), 405, Reason::Method),
         (plain("POST", "/ws", ""), 405, Reason::Method),
         (plain("GET", "/ws", ""), 426, Reason::Upgrade),
+        (plain("GET", "/", ""), 421, Reason::Host),
         (plain("GET", "/", "Content-Length: 5\r\n"), 400, Reason::BadRequest),
         (plain("GET", "/", "X : y\r\n"), 400, Reason::BadRequest),
         ("\u{16}\u{3}\u{1}".into(), 400, Reason::BadRequest),
@@ -72,7 +73,7 @@ fn at_the_doors() {
         server.logged(&format!("refused 127.0.0.1: {}", reason.as_str()));
     }
     let before = counters(&server);
-    for request in [plain("GET", "/", ""), plain("GET", "/health", ""), plain("OPTIONS", "/", "")] {
+    for request in [plain("GET", "/client.js", ""), plain("GET", "/health", ""), plain("OPTIONS", "/", "")] {
         assert_eq!(status(&String::from_utf8(exchange(server.public, request.as_bytes())).unwrap()), 200);
     }
     assert_eq!(counters(&server), before, "who is served is not refused");

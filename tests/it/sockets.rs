@@ -134,7 +134,7 @@ fn requests_that_lead_nowhere() {
 #[test]
 fn a_connection_is_kept_and_requests_may_be_pipelined() {
     let server = Server::serve(&[]);
-    let requests = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET /nothing HTTP/1.1\r\nHost: h\r\n\r\n\
+    let requests = "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: h\r\n\r\n\
         GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     let answer = String::from_utf8(exchange(server.public, requests.as_bytes())).unwrap();
     let statuses: Vec<u16> = answer.match_indices("HTTP/1.1 ").map(|(at, _)| status(&answer[at..])).collect();
