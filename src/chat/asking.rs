@@ -2,12 +2,14 @@
 //!
 //! The answers come to `answers`.
 
+use super::delivery::Deliveries;
 use super::hall::{Hall, PAIR_BYTES};
 use super::rate_limit::Price;
 use super::turn::Ctx;
 use super::waiting::{Described, Info, Waiting, What};
 use super::wire::Refusal;
 use crate::backend::{Conversation, Description, NewBody, NewEntry, Query, Reader, Request, RetryKey, Ticket};
+use crate::slack;
 
 /// What somebody says or does, and where.
 #[derive(Clone, Copy)]
@@ -108,6 +110,9 @@ impl Hall {
         if let Some(room) = waiting.room {
             self.roster.hold(room);
         }
+        if waiting.what.is_owed() && self.roster.note_owed(waiting.asker.conn) {
+            self.owing.push(waiting.asker.conn);
+        }
         Ok(self.waiting.insert(waiting))
     }
 
@@ -117,7 +122,21 @@ impl Hall {
         if let Some(room) = waiting.room {
             self.roster.release(room);
         }
+        if waiting.what.is_owed() && self.roster.note_paid(waiting.asker.conn) {
+            self.owing.push(waiting.asker.conn);
+        }
         Some(waiting)
+    }
+
+    /// Tells the engine to which connections answers are owed now, and to which no more. What is asked and answered in
+    /// one turn is not told.
+    pub(super) fn tell_owing(&mut self, out: &mut Deliveries) {
+        for conn in self.owing.drain(..) {
+            if let Some(owed) = self.roster.tell_owed(conn) {
+                out.owe(conn, owed);
+            }
+        }
+        slack::shrink(&mut self.owing);
     }
 
     /// Whether one request more can wait.
@@ -130,4 +149,4 @@ impl Hall {
 }
 
 /// Requests of all sessions that wait for the backend.
-const MAX_WAITING: usize = 1 << 16;
+pub(super) const MAX_WAITING: usize = u16::MAX as usize;

@@ -70,6 +70,13 @@ pub enum Delivery {
         /// Why.
         why: TurnedAway,
     },
+    /// Note whether answers for the connection come later: a client that says goodbye meanwhile gets them first.
+    Owe {
+        /// Who.
+        conn: ConnId,
+        /// Whether there are any.
+        owed: bool,
+    },
     /// Find out at once whether the connection is still there, and close it if it is not.
     Ask {
         /// Who.
@@ -198,6 +205,11 @@ impl Deliveries {
     /// Queues the note that a client is not let in.
     pub fn turned_away(&mut self, conn: ConnId, why: TurnedAway) {
         self.items.push(Delivery::TurnedAway { conn, why });
+    }
+
+    /// Queues the note whether answers for a connection come later.
+    pub fn owe(&mut self, conn: ConnId, owed: bool) {
+        self.items.push(Delivery::Owe { conn, owed });
     }
 
     /// Queues the question whether a connection is still there.

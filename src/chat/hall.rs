@@ -46,6 +46,8 @@ pub(super) struct Hall {
     pub buckets: Buckets,
     pub watches: Watches,
     pub waiting: Waitings,
+    /// Connections to which the first answer is owed since the last turn, or no more.
+    pub owing: Vec<ConnId>,
     pub lists: Lists,
     pub counts: Counts,
     pub readers: Readers,
@@ -73,6 +75,7 @@ impl Hall {
             buckets: Buckets::new(strewing),
             watches: Watches::default(),
             waiting: Waitings::default(),
+            owing: Vec::new(),
             lists: Lists::default(),
             counts: Counts::default(),
             readers: Readers::default(),

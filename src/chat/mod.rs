@@ -395,6 +395,7 @@ impl Chat {
         hall.release_ended(&mut ctx);
         hall.tell_of_users(&mut ctx);
         hall.operators.end_answered(ctx.out);
+        hall.tell_owing(ctx.out);
     }
 }
 

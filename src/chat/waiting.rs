@@ -37,6 +37,12 @@ impl Waitings {
         self.0.try_remove(usize::try_from(ticket.0).ok()?)
     }
 
+    /// All of them, in no order.
+    #[cfg(test)]
+    pub fn all(&self) -> impl Iterator<Item = &Waiting> {
+        self.0.iter().map(|(_, waiting)| waiting)
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -134,6 +140,12 @@ pub(super) struct RoomsAsked {
 }
 
 impl What {
+    /// Whether the one who asked waits for the answer, so that a goodbye waits too. A page for a session that catches
+    /// up is none: the next one would follow.
+    pub fn is_owed(&self) -> bool {
+        !matches!(self, Self::Slice { .. } | Self::Leave { why: Some(_) })
+    }
+
     /// What was paid beside the frame, which is given back where the store does not answer.
     pub fn paid(&self) -> Paid {
         match self {

@@ -23,6 +23,7 @@ enum Due {
     Pace,
     Message,
     CloseAnswer,
+    Answers,
     End,
 }
 
@@ -153,6 +154,7 @@ impl<S: Stream> Engine<S> {
             }
             Due::Message => self.fail(index, CloseCode::POLICY_VIOLATION, "message not finished in time"),
             Due::CloseAnswer => self.end(index),
+            Due::Answers => self.part(index),
             Due::End => self.abort_peer(index),
         }
     }
@@ -166,10 +168,7 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         let settings = &self.settings;
         let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
-        let blocked = peer
-            .outbox
-            .as_ref()
-            .filter(|_| matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open));
+        let blocked = peer.outbox.as_ref().filter(|_| !peer.is_ending());
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let slow = match (peer.phase, &peer.outbox) {
             (Phase::Gone | Phase::ShutDown, _) | (_, None) => None,
@@ -195,6 +194,7 @@ impl<S: Stream> Engine<S> {
                 };
                 earlier(message, silence)
             }
+            Phase::Parting => after(peer.since, settings.close_within, Due::Answers),
             // A slow link may take its time over the last answer, as long as it takes something.
             Phase::Ending => {
                 let progress = peer.outbox.as_ref().map_or(peer.since, |outbox| outbox.progress.max(peer.since));

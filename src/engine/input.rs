@@ -220,8 +220,9 @@ impl<S: Stream> Engine<S> {
         peer.ended = true;
         match peer.phase {
             Phase::ShutDown => self.abort_peer(index),
-            // The answer comes later; until then the time for a request goes on.
-            Phase::Answering => {}
+            // The answers come later. Until then the time for a request goes on, or that for the last answers.
+            Phase::Answering | Phase::Parting => {}
+            Phase::Open if peer.is_owed() => self.begin_parting(index, Parting::default()),
             _ => {
                 self.settle(index);
                 self.closed_with(index, NO_CLOSE);
@@ -244,7 +245,7 @@ impl<S: Stream> Engine<S> {
             Phase::Body => self.step_body(index, handle),
             Phase::Open => self.step_open(index, handle),
             Phase::Answering => unreachable!("what is behind a request waits for its answer"),
-            Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
+            Phase::Parting | Phase::Ending | Phase::ShutDown | Phase::Gone => Step::Used,
         }
     }
 
@@ -392,7 +393,13 @@ impl<S: Stream> Engine<S> {
                 Step::Told
             }
             Some(proto::Event::Close(body)) => {
-                closed = Some(body.map_or(NO_CODE, |(code, _)| code.get()));
+                let code = body.map_or(NO_CODE, |(code, _)| code.get());
+                if peer.is_owed() {
+                    self.receive.advance(used);
+                    self.begin_parting(index, Parting { reply: reply.into(), code });
+                    return Step::Quiet;
+                }
+                closed = Some(code);
                 Step::Quiet
             }
             Some(proto::Event::Failed(error)) => {
@@ -414,6 +421,24 @@ impl<S: Stream> Engine<S> {
             self.end(index);
         }
         step
+    }
+
+    /// The peer says nothing more, and is owed answers: they come first, if they come in time.
+    fn begin_parting(&mut self, index: u32, parting: Parting) {
+        self.partings.insert(index, parting);
+        self.release(index);
+        self.enter(index, Phase::Parting);
+    }
+
+    /// A peer that says nothing more is owed nothing more: it gets the answer to its Close, behind all else.
+    pub(super) fn part(&mut self, index: u32) {
+        let Some(Parting { reply, code }) = self.partings.remove(&index) else { return };
+        self.settle(index);
+        if !reply.is_empty() {
+            self.append(index, |out| out.extend_from_slice(&reply));
+        }
+        self.closed_with(index, code);
+        self.end(index);
     }
 
     /// Decoding panicked. The state it may have broken is this connection's and the inflater's: the inflater begins
@@ -443,6 +468,22 @@ impl<S: Stream> Engine<S> {
             (false, true) => peer.mid_message = false,
             _ => {}
         }
+    }
+}
+
+/// What is left to do for a peer in [`Phase::Parting`].
+#[derive(Debug)]
+pub(super) struct Parting {
+    /// The answer to its Close; empty if its stream has ended without one.
+    reply: Box<[u8]>,
+    /// The code it is closed with.
+    code: u16,
+}
+
+impl Default for Parting {
+    /// Of a peer that has sent no Close.
+    fn default() -> Self {
+        Self { reply: Box::default(), code: NO_CLOSE }
     }
 }
 

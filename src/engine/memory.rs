@@ -76,8 +76,7 @@ impl<S: Stream> Engine<S> {
             .filter_map(|index| {
                 let peer = self.peers.get(index)?;
                 let held = self.noted[index] as usize + peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
-                let goes_on = matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open);
-                (goes_on && held >= WORTH_CUTTING).then_some((held, index as u32))
+                (!peer.is_ending() && held >= WORTH_CUTTING).then_some((held, index as u32))
             })
             .collect();
         if largest.len() > CUTS_AT_ONCE {

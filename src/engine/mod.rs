@@ -35,7 +35,7 @@ mod stream;
 pub mod timer_wheel;
 mod topic;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ use crate::time::Tick;
 pub use deadlines::STALL;
 pub use stream::{Got, Stream, Wrote, receive_short, send_short};
 
-use input::{DRAINED_PER_TURN, MAX_ROOM};
+use input::{DRAINED_PER_TURN, MAX_ROOM, Parting};
 use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
 use receive_buffer::{Behind, ReceiveBuffer};
@@ -159,8 +159,8 @@ impl Settings {
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A request head is complete. The owner must answer it, or [ask for its body](Engine::receive_body). The answer
-    /// may come later than the next event, within [`Settings::head_within`]; a peer that sends anything more before the
-    /// answer is disconnected, without an event.
+    /// may come later than the next event, within [`Settings::head_within`]; what the peer sends behind it is read when
+    /// the answer is written.
     Request(&'a Request<'a>),
     /// The bytes are not a request. The owner must answer before the next event, without keeping the connection.
     BadRequest(RequestError),
@@ -288,6 +288,8 @@ pub struct Engine<S> {
     budget: Budget,
     /// Bytes that were read from some of them and are not parsed yet.
     set_aside: SetAside,
+    /// The answers to Close that wait behind others, by peer. They lie beside the peers, so that those are small.
+    partings: HashMap<u32, Parting>,
     /// Connections whose end is to be reported, with their tags and the codes they were closed with.
     closed: VecDeque<(ConnId, u8, u16)>,
     /// How many of them may still be reported in this turn.
@@ -353,6 +355,7 @@ impl<S: Stream> Engine<S> {
             backlog: VecDeque::new(),
             budget: Budget::default(),
             set_aside: SetAside::default(),
+            partings: HashMap::new(),
             closes_left: CLOSES_PER_TURN,
             closed: VecDeque::new(),
             drained: VecDeque::new(),
@@ -569,7 +572,24 @@ impl<S: Stream> Engine<S> {
                 self.schedule(index);
             }
             Phase::Head | Phase::Kept | Phase::Body | Phase::Answering => self.end(index),
+            Phase::Parting => self.part(index),
             _ => {}
+        }
+    }
+
+    /// Says whether the owner has answers for an upgraded connection that come later. A peer that sends Close or ends
+    /// its stream meanwhile gets them first: its Close is answered (RFC 6455 section 5.5.1 allows to wait) when the
+    /// owner owes nothing more, or after [`Settings::close_within`]. Until then it is sent what is sent to others;
+    /// [`Event::Closed`] follows.
+    pub fn owe(&mut self, id: ConnId, owed: bool) {
+        let Some(index) = self.find(id) else { return };
+        let peer = &mut self.peers[index as usize];
+        if !peer.is_opened() {
+            return;
+        }
+        peer.session = if owed { Session::Owed } else { Session::Open };
+        if !owed {
+            self.part(index);
         }
     }
 
@@ -756,6 +776,7 @@ impl<S: Stream> Engine<S> {
         peer.outbox = None;
         peer.pending = None;
         peer.partial = None;
+        self.partings.remove(&index);
         self.release(index);
         self.note_held(index);
         self.gone.push(index);

@@ -474,9 +474,7 @@ impl<S: Stream> Engine<S> {
     fn limit_outbox(&mut self, index: u32) {
         let peer = &self.peers[index as usize];
         let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
-        if waiting > self.settings.outbox_bytes
-            && matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
-        {
+        if waiting > self.settings.outbox_bytes && !peer.is_ending() {
             self.counters.cut_bytes += 1;
             self.cut_off(index);
         }

@@ -54,12 +54,17 @@ pub struct Peer<S> {
 impl<S> Peer<S> {
     /// Whether it is an upgraded connection that has not ended.
     pub fn is_opened(&self) -> bool {
-        self.session == Session::Open
+        matches!(self.session, Session::Open | Session::Owed)
+    }
+
+    /// Whether the owner has answers for it that come later.
+    pub fn is_owed(&self) -> bool {
+        self.session == Session::Owed
     }
 
     /// Whether what waits for it is bounded by time alone: an answer, or what is left when the connection ends.
     pub fn is_ending(&self) -> bool {
-        !matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
+        !matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open | Phase::Parting)
     }
 
     /// Bytes held of a request or message that is not complete, and of compressed ones that the next may refer to.
@@ -76,6 +81,8 @@ pub enum Session {
     None,
     /// That it is upgraded, and open.
     Open,
+    /// The same, and they have answers for it that come later.
+    Owed,
     /// That it is upgraded; but it has ended. The end is to be reported, and the slot is not freed before.
     OverUntold,
 }
@@ -101,6 +108,8 @@ pub enum Phase {
     Answering,
     /// Frames go both ways, or the closing handshake is under way.
     Open,
+    /// The peer has sent Close or ended its stream, and is owed answers: they come first. Input is discarded.
+    Parting,
     /// Nothing more will be queued: when all output has left, our side is shut down. Input is discarded.
     Ending,
     /// Our side is shut down; the end of the peer's stream is awaited.

@@ -4,7 +4,7 @@
 //! in every split, are in `tests/it/rfc6455.rs`; deadlines, with a clock of their own, in the engine's tests.
 
 use crate::common::rows::{CLOSE, CLOSE_ANSWERED, Neighbour, SWITCHED, closed, frame, text, told, upgrade, welcome};
-use crate::common::{Server, cases};
+use crate::common::{Folder, Server, cases};
 
 type Row = (String, Vec<u8>, Vec<u8>);
 
@@ -207,5 +207,49 @@ fn streams_that_end_early() {
         stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(stream);
         neighbour.talks();
+    }
+}
+
+/// A client that says goodbye in the same breath as its requests, by a Close or by ending its side, gets all answers
+/// before its Close is answered, also where a store on disk gives them a little later.
+#[test]
+fn answers_come_before_the_goodbye() {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    let folder = Folder::new("goodbye");
+    let server = Server::serve(&["--rate", "off", "--store", &folder.file(), "--durability", "power"]);
+    let _neighbour = Neighbour::chat(&server);
+    for run in 0..20 {
+        let requests = [
+            r#"{"type":"create_room","room_id":"den","id":1}"#,
+            r#"{"type":"join","room_id":"den","id":2}"#,
+            r#"{"type":"broadcast","room_id":"den","content":"hello","id":3}"#,
+            r#"{"type":"direct","user_id":"neighbour","content":"hello","id":4}"#,
+            r#"{"type":"multicast","user_ids":["neighbour"],"content":"hello","id":5}"#,
+            r#"{"type":"read","room_id":"den","seq":1,"id":6}"#,
+            r#"{"type":"history","room_id":"den","id":7}"#,
+            r#"{"type":"conversations","id":8}"#,
+            r#"{"type":"search","text":"hello","id":9}"#,
+            r#"{"type":"join","rooms":[{"room_id":"den"},{"room_id":"attic"}],"id":10}"#,
+            r#"{"type":"rooms","read":true,"id":11}"#,
+            r#"{"type":"leave","room_id":"den","id":12}"#,
+        ];
+        let said = requests.iter().flat_map(|request| frame(0x81, request.as_bytes()));
+        let says_close = run % 2 == 0;
+        let goodbye = says_close.then(|| frame(0x88, &1000u16.to_be_bytes())).unwrap_or_default();
+        let mut stream = server.tcp();
+        stream.write_all(&upgrade("/ws?user=ann").into_iter().chain(said).chain(goodbye).collect::<Vec<_>>()).unwrap();
+        if !says_close {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        let ends = heard.ends_with(&told(0x88, &1000u16.to_be_bytes()));
+        assert_eq!(ends, says_close, "run {run}: {}", String::from_utf8_lossy(&heard));
+        let heard = String::from_utf8_lossy(&heard);
+        let missing: Vec<usize> = (1..=requests.len())
+            .filter(|id| ![",", "}"].iter().any(|end| heard.contains(&format!("\"id\":{id}{end}"))))
+            .collect();
+        assert!(missing.is_empty(), "run {run}: no answers to {missing:?}: {heard}");
     }
 }

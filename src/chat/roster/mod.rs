@@ -161,6 +161,8 @@ impl Roster {
             frames: 0,
             dialect,
             closing: false,
+            owed: 0,
+            owed_told: false,
             expelled: false,
             seats: session::Seats::default(),
         };
@@ -250,6 +252,29 @@ impl Roster {
         session.frames = session.frames.wrapping_add(1);
         session.spoke = seconds(now);
         Some(session)
+    }
+
+    /// A request of the session waits for the backend. Returns whether it is the only one.
+    pub fn note_owed(&mut self, conn: ConnId) -> bool {
+        self.sessions.find_mut(conn).is_some_and(|session| {
+            session.owed += 1;
+            session.owed == 1
+        })
+    }
+
+    /// One of them is answered. Returns whether it was the last.
+    pub fn note_paid(&mut self, conn: ConnId) -> bool {
+        self.sessions.find_mut(conn).is_some_and(|session| {
+            session.owed -= 1;
+            session.owed == 0
+        })
+    }
+
+    /// Whether the session is owed answers, if the engine has not been told.
+    pub fn tell_owed(&mut self, conn: ConnId) -> Option<bool> {
+        let session = self.sessions.find_mut(conn)?;
+        let owed = session.owed > 0;
+        (std::mem::replace(&mut session.owed_told, owed) != owed).then_some(owed)
     }
 
     /// Another frame has come.

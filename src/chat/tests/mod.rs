@@ -56,6 +56,8 @@ struct Stage {
     numbers: BTreeMap<TopicId, u64>,
     /// Connections that were asked whether they are still there.
     pinged: Vec<ConnId>,
+    /// Connections to which answers are owed.
+    owed: BTreeSet<ConnId>,
     /// The origin of the next connections.
     address: Option<Address>,
 }
@@ -108,6 +110,7 @@ impl Stage {
             logged: BTreeMap::new(),
             numbers: BTreeMap::new(),
             pinged: Vec::new(),
+            owed: BTreeSet::new(),
             address: None,
         }
     }
@@ -166,6 +169,7 @@ impl Stage {
         self.inboxes.remove(&conn);
         self.closes.remove(&conn);
         self.asked.remove(&conn);
+        self.owed.remove(&conn);
         self.stopped.remove(&conn);
         self.chat.handle_closed(conn, self.now, &mut self.out);
         self.dispatch();
@@ -299,6 +303,8 @@ impl Stage {
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
                 Delivery::Ask { conn } => self.pinged.push(*conn),
+                Delivery::Owe { conn, owed: true } => assert!(self.owed.insert(*conn), "{conn} is owed twice"),
+                Delivery::Owe { conn, owed: false } => assert!(self.owed.remove(conn), "{conn} is owed nothing"),
                 Delivery::TellWhenDrained { conn } => {
                     // There is no event about a closed connection.
                     if self.inboxes.contains_key(conn) && !self.closes.contains_key(conn) {
@@ -406,6 +412,15 @@ impl Stage {
             let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
+        let mut owed: BTreeMap<ConnId, u16> = BTreeMap::new();
+        for waiting in hall.waiting.all().filter(|waiting| waiting.what.is_owed()) {
+            *owed.entry(waiting.asker.conn).or_default() += 1;
+        }
+        let is_session = |conn: &ConnId| hall.roster.session(*conn).is_some();
+        owed.retain(|conn, _| is_session(conn));
+        let counted = hall.roster.sessions().iter().filter(|(_, session)| session.owed > 0);
+        assert_eq!(owed, counted.map(|(conn, session)| (conn, session.owed)).collect());
+        assert_eq!(self.owed, owed.into_keys().collect(), "to whom answers are owed, as the engine knows it");
         hall.watches.check();
         // With tokens, each session has one end before it: of its patience, its token, or the grace after that.
         for (conn, session) in hall.roster.sessions().iter().filter(|(_, session)| !session.closing) {

@@ -215,6 +215,121 @@ fn our_close_is_answered_and_ends_at_once() {
     assert_eq!(house.told(), [(id, "closed".into())]);
 }
 
+/// Each row: what the peer says behind a request that is answered later, whether its stream ends behind that, what
+/// happens then, and what it is sent. Whole and a byte at a time.
+#[test]
+fn a_peer_that_says_goodbye_gets_the_answers_that_it_is_owed() {
+    type Then = fn(&mut House, ConnId);
+    let answered: Then = |house, id| {
+        house.engine.send(id, Kind::Text, b"answer");
+        house.engine.publish(ROOM, Kind::Text, b"news", &[]);
+        house.engine.owe(id, false);
+    };
+    let never: Then = |house, _| {
+        house.wait(Duration::from_millis(4_999));
+        assert_eq!(house.told(), [], "it is waited for");
+        house.wait(Duration::from_millis(1));
+    };
+    let put_out: Then = |house, id| house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    let short: Then = |house, id| {
+        let index = id.index;
+        house.engine.send(id, Kind::Text, b"answer");
+        house.engine.writable(index);
+        house.engine.owe(id, true); // more has been asked for than is answered
+        house.wait(Duration::from_secs(5));
+    };
+    let close = masked(Opcode::Close, b"\x03\xe8");
+    let mute = masked(Opcode::Close, b"");
+    let (thousand, empty) = ((Opcode::Close, b"\x03\xe8".to_vec()), (Opcode::Close, Vec::new()));
+    let (answer, news) = ((Opcode::Text, b"answer".to_vec()), (Opcode::Text, b"news".to_vec()));
+    let rows: [(&[u8], bool, Then, Vec<(Opcode, Vec<u8>)>, u16); 10] = [
+        (&close, false, answered, vec![answer.clone(), news.clone(), thousand.clone()], 1000),
+        (&close, true, answered, vec![answer.clone(), news.clone(), thousand.clone()], 1000),
+        (&mute, false, answered, vec![answer.clone(), news.clone(), empty.clone()], 1005),
+        (b"", true, answered, vec![answer.clone(), news.clone()], 1006),
+        (&close[..3], true, answered, vec![answer.clone(), news.clone()], 1006),
+        (&close, false, never, vec![thousand.clone()], 1000),
+        (b"", true, never, vec![], 1006),
+        (&close, false, put_out, vec![thousand.clone()], 1000),
+        (b"", true, put_out, vec![], 1006),
+        (&close, true, short, vec![answer, thousand], 1000),
+    ];
+    for (n, (says, ends, then, expected, code)) in rows.into_iter().enumerate() {
+        for piece in [usize::MAX, 1] {
+            let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
+            let (id, script) = house.open();
+            house.engine.subscribe(id, ROOM);
+            house.engine.owe(id, true);
+            for piece in says.chunks(piece.min(says.len().max(1))) {
+                script.say(piece);
+                house.hear(id);
+            }
+            script.wire().end = ends;
+            // Nothing is heard behind a Close.
+            if says == &close[..] && !ends {
+                script.say(&[&text("unheard")[..], b"\x00\xff"].concat());
+            }
+            house.engine.readable(id.index, ends);
+            house.turn();
+            assert_eq!((house.told(), script.taken()), (vec![], vec![]), "row {n}: answers come first");
+            then(&mut house, id);
+            house.turn();
+            house.settle();
+            assert_eq!(frames(&script.taken()), expected, "row {n}");
+            assert_eq!(house.told(), [(id, "closed".into())], "row {n}");
+            let closes: Vec<_> = house.engine.counters().closes.iter().filter(|(_, count)| *count > 0).collect();
+            assert_eq!(closes, [(Some(code), 1)], "row {n}");
+            assert!(script.wire().shut_down);
+            house.wait(Duration::from_secs(5));
+            assert!(house.engine.is_empty() && house.engine.partings.is_empty(), "row {n}");
+        }
+    }
+}
+
+/// A peer that is owed answers, or has said goodbye, is none the less cut off where others are.
+#[test]
+fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
+    let mut house = House::new(Settings::default());
+    // It answers our Close: nothing is waited for.
+    let (id, script) = house.open();
+    house.engine.owe(id, true);
+    house.engine.close(id, CloseCode::GOING_AWAY, "bye");
+    house.turn();
+    script.say(&masked(Opcode::Close, b"\x03\xe9"));
+    house.hear(id);
+    assert!(script.wire().shut_down);
+    house.told();
+    // It breaks the protocol.
+    let (id, script) = house.open();
+    house.engine.owe(id, true);
+    script.say(b"\x81\x02hi");
+    house.hear(id);
+    assert!(script.wire().shut_down);
+    house.told();
+    // It takes nothing of what it is owed.
+    let (id, script) = house.open();
+    house.engine.owe(id, true);
+    script.wire().room = 0;
+    script.say(&masked(Opcode::Close, b""));
+    house.hear(id);
+    for _ in 0..3 {
+        house.engine.send(id, Kind::Text, &[b'x'; 500_000]);
+        house.turn();
+    }
+    assert!(house.engine.stream(id).is_none() && house.engine.partings.is_empty());
+    assert_eq!(house.engine.counters().cut_bytes, 1);
+    house.told();
+    // Its stream fails.
+    let (id, script) = house.open();
+    house.engine.owe(id, true);
+    script.say(&masked(Opcode::Close, b""));
+    house.hear(id);
+    script.wire().reset = true;
+    house.engine.send(id, Kind::Text, b"answer");
+    house.turn();
+    assert!(house.engine.stream(id).is_none() && house.engine.partings.is_empty());
+}
+
 #[test]
 fn violations_are_answered_and_the_rest_is_discarded() {
     let mut house = House::new(Settings::default());

@@ -57,7 +57,7 @@ class Conversation {
     this.passed = 0; // the seq of the last message that came meanwhile
     this.loading = false;
     this.stuck = true; // the reader is at the end and follows it
-    this.wished = false; // the view goes somewhere at the next draw: what scrolls before that is not the reader's answer
+    this.wished = false; // the view goes somewhere at the next draw; what scrolls before that says nothing
     this.pausedUntil = 0; // no page of history is asked for before: the last one was refused
     this.members = new Set();
     this.count = 0;
