@@ -15,6 +15,8 @@ pub struct Operator {
     link: Option<usize>,
     reader: Reader,
     call: Option<Call>,
+    /// All have left: there is nothing more to call for.
+    pub rests: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ enum Call {
 impl Operator {
     /// One who has not called yet.
     pub fn new(id: usize) -> Self {
-        Self { id, link: None, reader: Reader::default(), call: None }
+        Self { id, link: None, reader: Reader::default(), call: None, rests: false }
     }
 
     /// Calls, and calls again after a while.
@@ -50,7 +52,9 @@ impl Operator {
             user = format!("h{}", (net.plan.clients + net.plan.ways.plain) as u64 + net.chance.below(6));
         }
         let room = room_name(net.chance.below(rooms));
-        self.call = if !net.faulty {
+        self.call = if self.rests {
+            None
+        } else if !net.faulty {
             // All are to be let in again. A ban that was on its way while its name was let in is found by looking: it
             // may last for longer than was meant, since it ends by a wall clock that is set back.
             Some(judge.banned.last().cloned().map_or(Call::Bans, Call::Unban))

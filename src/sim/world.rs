@@ -290,6 +290,7 @@ impl World {
                         match actor {
                             Actor::Client(client) => client.leave_for_good(&mut self.net),
                             Actor::Plain(plain) => plain.leave_for_good(&mut self.net),
+                            Actor::Operator(operator) => operator.rests = true,
                             _ => {}
                         }
                     }
