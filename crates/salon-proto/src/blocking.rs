@@ -18,12 +18,13 @@ use std::vec::Vec;
 use crate::client_handshake::ClientRequest;
 use crate::close::CloseBody;
 use crate::connection::{Connection, Ended};
-use crate::handshake::{Refusal, Request, Upgrade};
+use crate::handshake::{HeadLimits, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, Part};
-use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, usual};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
 use crate::output::{KEPT, Output};
+use crate::read_on::ReadOn;
 use crate::receiver::Event;
 
 /// One connection over a stream of its own.
@@ -51,6 +52,7 @@ pub struct WebSocket<S> {
     connection: Connection,
     input: Input,
     out: Output,
+    read_on: ReadOn,
     protocol: Option<String>,
 }
 
@@ -77,11 +79,22 @@ impl<S: Read + Write> WebSocket<S> {
     /// # Errors
     /// Those of the stream; a [`RequestError`](crate::handshake::RequestError) or a [`Refusal`]'s status, which has
     /// been answered.
-    pub fn accept_with<F>(mut stream: S, decide: F) -> io::Result<Self>
+    pub fn accept_with<F>(stream: S, decide: F) -> io::Result<Self>
     where
-        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>,
     {
-        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ServerOpening::default());
+        Self::accept_within(stream, HeadLimits::default(), decide)
+    }
+
+    /// The same with limits of one's own for the request head: for long cookies or tokens.
+    ///
+    /// # Errors
+    /// As [`WebSocket::accept_with`].
+    pub fn accept_within<F>(mut stream: S, limits: HeadLimits, decide: F) -> io::Result<Self>
+    where
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>,
+    {
+        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ServerOpening::within(limits));
         let head = loop {
             match opening.head(&input) {
                 Some(head) => break head,
@@ -92,20 +105,35 @@ impl<S: Read + Write> WebSocket<S> {
         stream.write_all(&out)?;
         stream.flush()?;
         let (connection, protocol) = opened?;
-        Ok(Self { stream, connection, input, out: Output::default(), protocol })
+        Ok(Self { protocol, input, ..Self::over(stream, connection, &[]) })
     }
 
     /// The client's side: sends the request and judges the response. `keys` draws masking keys: `random::keys()`.
     ///
     /// # Errors
     /// Those of the stream; an [`UnfitRequest`](crate::client_handshake::UnfitRequest), or a
-    /// [`ResponseError`](crate::client_handshake::ResponseError), a refusal or redirection among them.
+    /// [`ResponseError`](crate::client_handshake::ResponseError). A refusal or redirection is
+    /// [`Refused`](crate::client_handshake::Refused), with its head and body: its `of` finds it in the error. The body
+    /// is read as far as the head says, or up to the end of the stream or 64 KiB.
     pub fn connect(
-        mut stream: S,
+        stream: S,
         request: &ClientRequest<'_>,
         keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ClientOpening::default());
+        Self::connect_within(stream, HeadLimits::default(), request, keys)
+    }
+
+    /// The same with limits of one's own for the heads of responses.
+    ///
+    /// # Errors
+    /// As [`WebSocket::connect`].
+    pub fn connect_within(
+        mut stream: S,
+        limits: HeadLimits,
+        request: &ClientRequest<'_>,
+        keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let (mut input, mut out, mut opening) = (Input::new(), Vec::new(), ClientOpening::within(limits));
         ClientOpening::ask(request, &mut out)?;
         stream.write_all(&out)?;
         stream.flush()?;
@@ -115,8 +143,20 @@ impl<S: Read + Write> WebSocket<S> {
                 None => read_more(&mut stream, &mut input)?,
             }
         };
-        let (connection, protocol) = opening.judge(len, &mut input, request, keys)?;
-        Ok(Self { stream, connection, input, out: Output::default(), protocol })
+        match opening.judge(len, &mut input, request, keys)? {
+            Ok((connection, protocol)) => Ok(Self { protocol, input, ..Self::over(stream, connection, &[]) }),
+            Err(mut refused) => {
+                while ClientOpening::wants_body(&mut refused, &mut input) {
+                    // An end says how the body ends; an error, that no more of it is known.
+                    match read_more(&mut stream, &mut input) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => refused.end_of_stream(),
+                        Err(_) => break,
+                    }
+                }
+                Err(refusal(refused))
+            }
+        }
     }
 }
 
@@ -125,7 +165,7 @@ impl<S: Read + Write> WebSocket<S> {
     pub fn over(stream: S, connection: Connection, read: &[u8]) -> Self {
         let mut input = Input::new();
         input.extend(read);
-        Self { stream, connection, input, out: Output::default(), protocol: None }
+        Self { stream, connection, input, out: Output::default(), read_on: ReadOn::default(), protocol: None }
     }
 
     /// Changes the connection's settings, before the first message: its limits, its compression, whether it answers
@@ -145,7 +185,8 @@ impl<S: Read + Write> WebSocket<S> {
     /// `None`, or by [`WebSocket::flush`].
     ///
     /// # Errors
-    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them.
+    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted` where
+    /// it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_, S>)>> {
         while !self.connection.has_event(&mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
@@ -161,10 +202,16 @@ impl<S: Read + Write> WebSocket<S> {
             if self.connection.ends_stream() {
                 return Ok(None);
             }
+            if let Err(error) = self.read_on.check(&self.connection) {
+                return Err(self.end(error));
+            }
             match (again(|| self.stream.read(self.input.space(READ))), lost) {
                 // Nothing follows a Close but the end.
                 (Ok(1..), None) if closed => return Ok(None),
-                (Ok(len @ 1..), _) => self.input.fill(len),
+                (Ok(len @ 1..), _) => {
+                    self.input.fill(len);
+                    self.read_on.note(&self.connection, len);
+                }
                 (Ok(0), None) => {
                     return match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -230,11 +277,29 @@ impl<S: Read + Write> WebSocket<S> {
         &self.connection
     }
 
-    /// The stream itself. What has been read and not been received is gone, and what waits to be written.
+    /// Behind the end ([`WebSocket::read`] has returned `None`): reads on and throws away what comes, until the peer's
+    /// stream ends. `false`: that were 1 MiB, and it has not ended.
     ///
     /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
-    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on
-    /// for a while.
+    /// the Close behind a violation. A server to which that matters shuts its side of the stream down, gives it a
+    /// timeout, and calls this.
+    ///
+    /// # Errors
+    /// Those of the stream; `InvalidInput` before the end.
+    pub fn drain(&mut self) -> io::Result<bool> {
+        if !self.connection.is_closed() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        while self.read_on.may_drain() {
+            match again(|| self.stream.read(self.input.space(READ)))? {
+                0 => return Ok(true),
+                len => self.read_on.drained(len),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The stream itself. What has been read and not been received is gone, and what waits to be written.
     pub fn into_inner(self) -> S {
         self.stream
     }

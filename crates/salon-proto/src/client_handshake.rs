@@ -21,7 +21,11 @@ use crate::agreed::Agreed;
 use crate::extension::{NotOffered, Offer, is_token_byte};
 use crate::handshake::Accept;
 use crate::handshake::MAX_HEADERS;
-use crate::head::{HeadLimits, HeadScanner, Headers, RequestError, UnfitHeader, check_header, is_host};
+use crate::head::{HeadScanner, Headers, RequestError, UnfitHeader, check_header, is_host};
+use crate::refused::Framing;
+
+pub use crate::head::HeadLimits;
+pub use crate::refused::{MAX_REFUSED_BODY, Refused};
 
 /// What a client asks for.
 ///
@@ -286,6 +290,13 @@ impl<'a> Response<'a> {
     pub fn body_len(&self) -> Option<u64> {
         let value = self.header("content-length").filter(|_| self.headers("transfer-encoding").next().is_none())?;
         value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
+    }
+
+    /// A copy of the head, of a response that is no 101, which then takes the body that follows.
+    pub fn refused(&self) -> Refused {
+        let headers = self.all_headers().map(|(name, value)| (name.into(), value.into())).collect();
+        let framing = Framing::of(self.status, self.headers("transfer-encoding"), self.body_len());
+        Refused::new(self.status, self.reason.into(), headers, framing)
     }
 
     /// The status code.

@@ -350,6 +350,12 @@ impl Connection {
         self.is_closed() && !(self.is_client() && self.ended_well)
     }
 
+    /// The largest message that it receives, in bytes.
+    #[cfg(all(feature = "std", feature = "handshake"))]
+    pub(crate) fn largest_message(&self) -> u32 {
+        self.receiver.limits().message_bytes
+    }
+
     /// Whether this is the client's side.
     pub fn is_client(&self) -> bool {
         self.keys.is_some()

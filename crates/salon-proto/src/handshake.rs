@@ -9,6 +9,7 @@
 //! refused: what is wrong with it is a [`RequestError`], which knows its HTTP status. Nothing of the request is ever
 //! copied into a response head but the accept key, which is a hash, and the name of a sub-protocol, which is a token.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -20,7 +21,7 @@ use sha1::{Digest, Sha1};
 
 use crate::agreed::Agreed;
 use crate::extension::{ClientContext, MalformedExtensions, PermessageDeflate, is_token_byte};
-use crate::head::{Headers, check_header, is_host};
+use crate::head::{Headers, add_headers, is_host};
 
 pub use crate::head::{HeadLimits, HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, MAX_LINE_LEN, RequestError, UnfitHeader};
 pub use crate::refusal::Refusal;
@@ -306,7 +307,7 @@ impl<'a> Request<'a> {
         let extensions = self.headers("sec-websocket-extensions");
         let offer = PermessageDeflate::negotiate(extensions, ClientContext::Kept)
             .map_err(|MalformedExtensions| RequestError::BadExtensions)?;
-        Ok(Upgrade { accept: Accept::of_key(key), offered, offer, protocol: None, deflate: None, headers: &[] })
+        Ok(Upgrade { accept: Accept::of_key(key), offered, offer, protocol: None, deflate: None, headers: Vec::new() })
     }
 }
 
@@ -381,7 +382,7 @@ pub struct Upgrade<'a> {
     offer: Option<PermessageDeflate>,
     protocol: Option<&'a str>,
     deflate: Option<PermessageDeflate>,
-    headers: &'a [(&'a str, &'a str)],
+    headers: Vec<(String, String)>,
 }
 
 impl<'a> Upgrade<'a> {
@@ -411,13 +412,13 @@ impl<'a> Upgrade<'a> {
         Self { deflate, ..self }
     }
 
-    /// Sends further headers, such as `Set-Cookie`, in place of those of an earlier call.
+    /// Sends further headers, such as `Set-Cookie`, behind those of an earlier call.
     ///
     /// # Errors
     /// [`UnfitHeader`].
-    pub fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Result<Self, UnfitHeader> {
-        headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
-        Ok(Self { headers, ..self })
+    pub fn headers(mut self, headers: &[(&str, &str)]) -> Result<Self, UnfitHeader> {
+        add_headers(&mut self.headers, headers)?;
+        Ok(self)
     }
 
     /// Hands the headers of the response to a server that words it itself, with status 101, and returns what is agreed
@@ -434,7 +435,7 @@ impl<'a> Upgrade<'a> {
             agreed.encode(&mut value);
             header("sec-websocket-extensions", &value);
         }
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             header(name, value.as_bytes());
         }
         Agreed::new(self.protocol, self.deflate)
@@ -454,7 +455,7 @@ impl<'a> Upgrade<'a> {
             out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
             agreed.encode(out);
         }
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             for part in ["\r\n", name, ": ", value] {
                 out.extend_from_slice(part.as_bytes());
             }

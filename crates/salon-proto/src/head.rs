@@ -2,6 +2,8 @@
 //! it may be, its headers, and which of a caller's may stand in one of ours. What is wrong with a request has its words
 //! here, too.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -147,6 +149,13 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), UnfitHeader> {
         true => Ok(()),
         false => Err(UnfitHeader::Malformed),
     }
+}
+
+/// Puts a caller's headers behind those that are there, all or none.
+pub(super) fn add_headers(there: &mut Vec<(String, String)>, headers: &[(&str, &str)]) -> Result<(), UnfitHeader> {
+    headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+    there.extend(headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+    Ok(())
 }
 
 /// A header that may not be added to a head of the handshake: the caller's own mistake.

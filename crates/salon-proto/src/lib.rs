@@ -194,9 +194,13 @@ mod opening;
 mod output;
 #[cfg(feature = "getrandom")]
 pub mod random;
+#[cfg(all(feature = "std", feature = "handshake"))]
+mod read_on;
 pub mod receiver;
 #[cfg(feature = "handshake")]
 mod refusal;
+#[cfg(feature = "handshake")]
+mod refused;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod utf8;
@@ -210,5 +214,5 @@ pub use error::ProtocolError;
 pub use extension::{ClientContext, Offer, PermessageDeflate};
 pub use frame::{Kind, Limits};
 pub use input::Input;
-pub use message::{Control, Message, OwnedMessage, Part, SendError};
+pub use message::{Control, Message, OwnedControl, OwnedMessage, Part, SendError};
 pub use receiver::{Event, Piece};

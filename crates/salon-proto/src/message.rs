@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::close::CloseCode;
 use crate::frame::MAX_CONTROL_PAYLOAD;
 
 /// A whole message, or a ping or pong.
@@ -19,22 +20,56 @@ pub enum Message<'a> {
     Pong(Control<'a>),
 }
 
-/// A whole message that owns its bytes, for queues and streams.
+/// What a side sends, or a message that it has received, with bytes of its own: for queues, streams and sinks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OwnedMessage {
     /// Text.
     Text(String),
     /// Any bytes.
     Binary(Vec<u8>),
+    /// A question whether the peer is still there (section 5.5.2).
+    Ping(OwnedControl),
+    /// The answer to a ping, or a sign of life (section 5.5.3).
+    Pong(OwnedControl),
+    /// The start of the closing handshake, with a code and a reason or without (section 7.1.2).
+    Close(Option<(CloseCode, String)>),
 }
 
 impl OwnedMessage {
-    /// The message, to be sent.
-    pub fn borrow(&self) -> Message<'_> {
-        match self {
+    /// The message, ping or pong, to be sent; `None` if it is a Close, which `Connection::close` sends.
+    pub fn message(&self) -> Option<Message<'_>> {
+        Some(match self {
             Self::Text(text) => Message::Text(text),
             Self::Binary(data) => Message::Binary(data),
-        }
+            Self::Ping(body) => Message::Ping(body.borrow()),
+            Self::Pong(body) => Message::Pong(body.borrow()),
+            Self::Close(_) => return None,
+        })
+    }
+}
+
+/// A [`Control`] that owns its bytes: at most 125 of them.
+///
+/// ```
+/// use salon_proto::{Control, OwnedControl};
+///
+/// let body = Control::new(b"are you there?").expect("it is short");
+/// assert_eq!(OwnedControl::from(body).borrow(), body);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedControl(Vec<u8>);
+
+impl OwnedControl {
+    /// The body, to be sent.
+    pub fn borrow(&self) -> Control<'_> {
+        Control(&self.0)
+    }
+}
+
+impl From<Control<'_>> for OwnedControl {
+    fn from(body: Control<'_>) -> Self {
+        Self(body.0.into())
     }
 }
 

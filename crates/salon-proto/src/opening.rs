@@ -6,9 +6,9 @@ use std::io;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::client_handshake::{ClientRequest, Response, ResponseScanner};
+use crate::client_handshake::{ClientRequest, Refused, Response, ResponseError, ResponseScanner};
 use crate::connection::Connection;
-use crate::handshake::{HeadScanner, Request, RequestError, Upgrade};
+use crate::handshake::{HeadLimits, HeadScanner, Request, RequestError, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::refusal::Refusal;
@@ -17,10 +17,15 @@ use crate::refusal::Refusal;
 pub(crate) type Opened = (Connection, Option<String>);
 
 /// The server's side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ServerOpening(HeadScanner);
 
 impl ServerOpening {
+    /// One that takes heads up to these limits.
+    pub(crate) fn within(limits: HeadLimits) -> Self {
+        Self(HeadScanner::within(limits))
+    }
+
     /// The length of the head in front of `input`, or what is wrong with it. `None`: there is more to be read.
     pub(crate) fn head(&mut self, input: &Input) -> Option<Result<usize, RequestError>> {
         self.0.scan(input.rest()).transpose()
@@ -36,7 +41,7 @@ impl ServerOpening {
         decide: F,
     ) -> io::Result<Opened>
     where
-        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>,
     {
         let decided = head.and_then(|len| {
             let request = Request::parse(&input.rest()[..len])?;
@@ -75,13 +80,19 @@ pub(crate) fn usual(upgrade: Upgrade<'_>) -> Upgrade<'_> {
 }
 
 /// The client's side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ClientOpening {
+    limits: HeadLimits,
     scanner: ResponseScanner,
     interim: u32,
 }
 
 impl ClientOpening {
+    /// One that takes heads up to these limits.
+    pub(crate) fn within(limits: HeadLimits) -> Self {
+        Self { limits, scanner: ResponseScanner::within(limits), interim: 0 }
+    }
+
     /// Appends the request to `out`.
     pub(crate) fn ask(request: &ClientRequest<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         request.encode(out).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
@@ -95,25 +106,41 @@ impl ClientOpening {
                 return Ok(Some(len));
             }
             input.take(len);
-            *self = Self { interim: self.interim + 1, ..Self::default() };
+            *self = Self { interim: self.interim + 1, ..Self::within(self.limits) };
         }
         Ok(None)
     }
 
-    /// Takes the response of that many bytes.
+    /// Takes the response of that many bytes. A refusal has a body perhaps, which is to be read:
+    /// [`ClientOpening::wants_body`].
     pub(crate) fn judge(
         self,
         len: usize,
         input: &mut Input,
         request: &ClientRequest<'_>,
         keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
-    ) -> io::Result<Opened> {
+    ) -> io::Result<Result<Opened, Refused>> {
         let response = Response::parse(&input.rest()[..len]).map_err(invalid)?;
-        let agreed = response.accept(request).map_err(invalid)?;
-        let opened = (Connection::client(keys, &agreed), agreed.protocol().map(String::from));
+        let judged = match response.accept(request) {
+            Ok(agreed) => Ok((Connection::client(keys, &agreed), agreed.protocol().map(String::from))),
+            Err(ResponseError::NotSwitched(_)) => Err(response.refused()),
+            Err(error) => return Err(invalid(error)),
+        };
         input.take(len);
-        Ok(opened)
+        Ok(judged)
     }
+
+    /// Takes what has come of a refusal's body; whether more is to be read.
+    pub(crate) fn wants_body(refused: &mut Refused, input: &mut Input) -> bool {
+        let len = refused.take(input.rest());
+        input.take(len);
+        refused.wants_more()
+    }
+}
+
+/// The error that a refusal is.
+pub(crate) fn refusal(refused: Refused) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, refused)
 }
 
 fn invalid(error: impl Into<std::boxed::Box<dyn core::error::Error + Send + Sync>>) -> io::Error {

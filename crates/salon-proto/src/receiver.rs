@@ -518,6 +518,12 @@ impl Receiver {
         (self.partial, self.deflate) = (None, None);
     }
 
+    /// The limits that hold.
+    #[cfg(all(feature = "std", feature = "handshake"))]
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// From now on these limits hold.
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;

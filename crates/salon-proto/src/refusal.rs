@@ -1,9 +1,11 @@
 //! The answer to a request that is not let in.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::head::{RequestError, UnfitHeader, check_header};
+use crate::head::{RequestError, UnfitHeader, add_headers};
 
 /// The answer to a request that is not let in: a status, headers and a body. The connection ends behind it.
 ///
@@ -18,35 +20,35 @@ use crate::head::{RequestError, UnfitHeader, check_header};
 /// assert!(out.ends_with(b"WWW-Authenticate: Bearer\r\n\r\nwho?"));
 /// # Ok::<(), salon_proto::handshake::UnfitHeader>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "it is written by `encode`"]
-pub struct Refusal<'a> {
+pub struct Refusal {
     status: u16,
-    headers: &'a [(&'a str, &'a str)],
-    body: &'a [u8],
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
-impl<'a> Refusal<'a> {
+impl Refusal {
     /// A refusal or redirection without a body: 300 to 599, else `None`.
     pub const fn new(status: u16) -> Option<Self> {
         match status {
-            300..=599 => Some(Self { status, headers: &[], body: &[] }),
+            300..=599 => Some(Self { status, headers: Vec::new(), body: Vec::new() }),
             _ => None,
         }
     }
 
-    /// Sends further headers, such as `Location` or `WWW-Authenticate`, in place of those of an earlier call.
+    /// Sends further headers, such as `Location` or `WWW-Authenticate`, behind those of an earlier call.
     ///
     /// # Errors
     /// [`UnfitHeader`].
-    pub fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Result<Self, UnfitHeader> {
-        headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
-        Ok(Self { headers, ..self })
+    pub fn headers(mut self, headers: &[(&str, &str)]) -> Result<Self, UnfitHeader> {
+        add_headers(&mut self.headers, headers)?;
+        Ok(self)
     }
 
     /// Sends a body; its `Content-Type` is one of the headers.
-    pub const fn body(self, body: &'a [u8]) -> Self {
-        Self { body, ..self }
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// The status.
@@ -69,7 +71,7 @@ impl<'a> Refusal<'a> {
         for (name, value) in self.own_headers() {
             header(&name.to_ascii_lowercase(), value.as_bytes());
         }
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             header(name, value.as_bytes());
         }
     }
@@ -106,21 +108,22 @@ impl<'a> Refusal<'a> {
         };
         let len = format!("{}", self.body.len());
         out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", self.status).as_bytes());
-        for (name, value) in self.own_headers().iter().chain(&[("Content-Length", &*len)]).chain(self.headers) {
+        let given = self.headers.iter().map(|(name, value)| (&**name, &**value));
+        for (name, value) in self.own_headers().iter().copied().chain([("Content-Length", &*len)]).chain(given) {
             for part in [name, ": ", value, "\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(self.body);
+        out.extend_from_slice(&self.body);
     }
 }
 
-impl From<RequestError> for Refusal<'static> {
+impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         // RFC 9110 §15.5.6: a 405 says what is allowed.
-        let headers: &[(&str, &str)] = if error == RequestError::MethodNotAllowed { &[("Allow", "GET")] } else { &[] };
-        Self { status: error.status(), headers, body: &[] }
+        let allow = (error == RequestError::MethodNotAllowed).then(|| ("Allow".to_owned(), "GET".to_owned()));
+        Self { status: error.status(), headers: allow.into_iter().collect(), body: Vec::new() }
     }
 }
 

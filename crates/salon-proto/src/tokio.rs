@@ -24,12 +24,13 @@ use crate::client_handshake::ClientRequest;
 use crate::close::{CloseBody, CloseCode};
 use crate::connection::{Connection, Ended};
 use crate::error::ProtocolError;
-use crate::handshake::{Refusal, Request, Upgrade};
+use crate::handshake::{HeadLimits, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
-use crate::message::{Message, OwnedMessage, SendError};
-use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, usual};
+use crate::message::{Message, OwnedMessage, Part, SendError};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
 use crate::output::Output;
+use crate::read_on::ReadOn;
 use crate::receiver::Event;
 
 /// One connection over a stream of its own.
@@ -59,6 +60,7 @@ pub struct WebSocket<S> {
     connection: Connection,
     input: Input,
     out: Output,
+    read_on: ReadOn,
     /// The stream has been shut down.
     shut: bool,
     /// A violation that is told when the Close behind it has been written.
@@ -129,10 +131,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// been answered.
     pub async fn accept_with<F>(stream: S, decide: F) -> io::Result<Self>
     where
-        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal<'static>>,
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>,
+    {
+        Self::accept_within(stream, HeadLimits::default(), decide).await
+    }
+
+    /// The same with limits of one's own for the request head: for long cookies or tokens.
+    ///
+    /// # Errors
+    /// As [`WebSocket::accept_with`].
+    pub async fn accept_within<F>(stream: S, limits: HeadLimits, decide: F) -> io::Result<Self>
+    where
+        F: for<'a> FnOnce(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>,
     {
         let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
-        let mut opening = ServerOpening::default();
+        let mut opening = ServerOpening::within(limits);
         let head = loop {
             match opening.head(&socket.input) {
                 Some(head) => break head,
@@ -149,24 +162,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// Those of the stream; an [`UnfitRequest`](crate::client_handshake::UnfitRequest), or a
-    /// [`ResponseError`](crate::client_handshake::ResponseError), a refusal or redirection among them.
+    /// [`ResponseError`](crate::client_handshake::ResponseError). A refusal or redirection is
+    /// [`Refused`](crate::client_handshake::Refused), with its head and body: its `of` finds it in the error. The body
+    /// is read as far as the head says, or up to the end of the stream or 64 KiB.
     pub async fn connect(
         stream: S,
+        request: &ClientRequest<'_>,
+        keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::connect_within(stream, HeadLimits::default(), request, keys).await
+    }
+
+    /// The same with limits of one's own for the heads of responses.
+    ///
+    /// # Errors
+    /// As [`WebSocket::connect`].
+    pub async fn connect_within(
+        stream: S,
+        limits: HeadLimits,
         request: &ClientRequest<'_>,
         keys: impl FnMut() -> MaskingKey + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let mut socket = Self::over(stream, Connection::server(&Agreed::NOTHING), &[]);
         ClientOpening::ask(request, socket.out.bytes())?;
         poll_fn(|context| socket.poll_write_all(Side::Reader, context)).await?;
-        let mut opening = ClientOpening::default();
+        let mut opening = ClientOpening::within(limits);
         let len = loop {
             match opening.head(&mut socket.input)? {
                 Some(len) => break len,
                 None => socket.read_more().await?,
             }
         };
-        (socket.connection, socket.protocol) = opening.judge(len, &mut socket.input, request, keys)?;
-        Ok(socket)
+        match opening.judge(len, &mut socket.input, request, keys)? {
+            Ok(opened) => {
+                (socket.connection, socket.protocol) = opened;
+                Ok(socket)
+            }
+            Err(mut refused) => {
+                while ClientOpening::wants_body(&mut refused, &mut socket.input) {
+                    // An end says how the body ends; an error, that no more of it is known.
+                    match socket.read_more().await {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => refused.end_of_stream(),
+                        Err(_) => break,
+                    }
+                }
+                Err(refusal(refused))
+            }
+        }
     }
 
     /// Waits for the next event, and lends it together with the half that can answer it. `None`: the connection has
@@ -174,7 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// `None`, which on the server's side shuts the stream down too.
     ///
     /// # Errors
-    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them.
+    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted` where
+    /// it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub async fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_>)>> {
         if !poll_fn(|context| self.poll_event(context)).await? {
             return Ok(None);
@@ -183,6 +227,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let out = out.bytes();
         let event = connection.receive(input, out);
         Ok(event.map(|event| (event, Sender { connection, out })))
+    }
+
+    /// Behind the end ([`WebSocket::read`] has returned `None`, or the `Stream` has): reads on and throws away what comes,
+    /// until the peer's stream ends. `false`: that were 1 MiB, and it has not ended. The side that ends the stream shuts
+    /// it down first.
+    ///
+    /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
+    /// the Close behind a violation. A server to which that matters waits for this, with a timeout.
+    ///
+    /// # Errors
+    /// Those of the stream; `InvalidInput` before the end.
+    pub async fn drain(&mut self) -> io::Result<bool> {
+        if !self.connection.is_closed() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if self.connection.ends_stream() {
+            // An error is met again by the read.
+            drop(poll_fn(|context| self.poll_write_all(Side::Reader, context)).await);
+            poll_fn(|context| self.poll_shut(Side::Reader, context)).await;
+        }
+        while self.read_on.may_drain() {
+            self.input.discard();
+            match poll_fn(|context| self.poll_read(context, READ)).await? {
+                0 => return Ok(true),
+                len => self.read_on.drained(len),
+            }
+        }
+        Ok(false)
     }
 
     async fn read_more(&mut self) -> io::Result<()> {
@@ -276,11 +348,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Poll::Ready(Err(error)) => Some(error),
                 _ => None,
             };
-            match (self.poll_read(context, READ), lost) {
+            let aborted = self.read_on.check(&self.connection).err();
+            let read = match aborted {
+                Some(error) => Poll::Ready(Err(error)),
+                None => self.poll_read(context, READ),
+            };
+            match (read, lost) {
                 (Poll::Pending, None) => return Poll::Pending,
                 // Nothing follows a Close but the end.
                 (Poll::Ready(Ok(1..)), None) if closed => return Poll::Ready(Ok(false)),
-                (Poll::Ready(Ok(1..)), _) => {}
+                (Poll::Ready(Ok(len @ 1..)), _) => self.read_on.note(&self.connection, len),
                 (Poll::Ready(Ok(0)), None) => {
                     return Poll::Ready(match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -312,7 +389,8 @@ impl<S> WebSocket<S> {
         let waker = Waker::from(Arc::clone(&tasks));
         let out = Output::default();
         let (shut, violation, waits, protocol) = (false, None, [false; 2], None);
-        Self { stream, connection, input, out, shut, violation, tasks, waker, waits, protocol }
+        let read_on = ReadOn::default();
+        Self { stream, connection, input, out, read_on, shut, violation, tasks, waker, waits, protocol }
     }
 
     /// Changes the connection's settings, before the first message: its limits, its compression, whether it answers
@@ -338,10 +416,6 @@ impl<S> WebSocket<S> {
     }
 
     /// The stream itself. What has been read and not been received is gone, and what waits to be written.
-    ///
-    /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
-    /// the Close behind a violation. A server to which that matters shuts its side down behind the end, and reads on
-    /// for a while.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -361,13 +435,21 @@ impl Sender<'_> {
         self.connection.send(message, self.out)
     }
 
+    /// Sends a part of a message; `last` ends it.
+    ///
+    /// # Errors
+    /// A [`SendError`].
+    pub fn send_part(&mut self, part: Part<'_>, last: bool) -> Result<(), SendError> {
+        self.connection.send_part(part, last, self.out)
+    }
+
     /// Starts the closing handshake, with a code and a reason or without.
     pub fn close(&mut self, why: CloseBody<'_>) {
         self.connection.close(why, self.out);
     }
 }
 
-/// Messages of the peer, until the connection ends. A violation is an error behind which the stream ends; the Close
+/// Messages of the peer, texts and binary ones, until the connection ends. A violation is an error behind which the stream ends; the Close
 /// that says so has been written by then.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = io::Result<OwnedMessage>;
@@ -401,7 +483,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Messages for the peer. Closing it sends a Close and does not wait for the peer's: an owner that wants to hear it
+/// Messages for the peer, pings and pongs, and a Close with a code of one's own: also of the half that `split` makes.
+/// Closing the sink sends a Close with 1000 unless one was sent, and does not wait for the peer's: an owner that wants to hear it
 /// goes on reading. Where the peer's has come, the server's side shuts the stream down.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     type Error = io::Error;
@@ -415,7 +498,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
 
     fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> io::Result<()> {
         let Self { connection, out, .. } = &mut *self;
-        connection.send(message.borrow(), out.bytes()).map_err(unsent)
+        match message {
+            OwnedMessage::Close(why) => {
+                connection.close(why.as_ref().map(|(code, reason)| (*code, &**reason)), out.bytes());
+                Ok(())
+            }
+            message => {
+                message.message().map_or(Ok(()), |message| connection.send(message, out.bytes())).map_err(unsent)
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,14 +3,12 @@
 mod scripted;
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use salon_proto::blocking;
-use salon_proto::client_handshake::ResponseError;
-use salon_proto::handshake::{Refusal, RequestError};
 use salon_proto::{
     Agreed, ClientRequest, CloseCode, Connection, Control, Event, Limits, Message, Offer, OwnedMessage, Part, random,
 };
@@ -116,98 +114,6 @@ fn tungstenite_is_talked_to() {
 }
 
 #[test]
-fn a_server_chooses_adds_and_refuses() {
-    let (near, far) = pair();
-    let server = thread::spawn(move || {
-        blocking::WebSocket::accept_with(far, |request, upgrade| {
-            assert_eq!(request.path(), "/chat");
-            Ok(upgrade.choose(&["v3", "v2"]).headers(&[("Set-Cookie", "a=b")]).unwrap())
-        })
-    });
-    let protocols = ["v1", "v2"];
-    let request = request().target("/chat").protocols(&protocols);
-    let socket = blocking::WebSocket::connect(near, &request, random::keys()).unwrap();
-    assert_eq!(socket.protocol(), Some("v2"));
-    assert_eq!(server.join().unwrap().unwrap().protocol(), Some("v2"));
-
-    let (near, far) = pair();
-    let server = thread::spawn(move || {
-        blocking::WebSocket::accept_with(far, |_, _| {
-            Err(Refusal::new(401).unwrap().headers(&[("WWW-Authenticate", "Bearer")]).unwrap().body(b"who?"))
-        })
-    });
-    match tungstenite::client("ws://localhost/", near) {
-        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
-            assert_eq!(
-                (response.status().as_u16(), &response.headers()["www-authenticate"]),
-                (401, &"Bearer".parse().unwrap())
-            );
-        }
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(server.join().unwrap().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-}
-
-/// What is no good request is answered with its status.
-#[test]
-fn bad_requests_are_answered() {
-    for (head, status) in [
-        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", "426 "),
-        ("POST / HTTP/1.1\r\nHost: h\r\n\r\n", "405 "),
-        ("GET / HTTP/1.1\r\n\r\n", "400 "),
-        ("GET / HTTP/1.1\n", "400 "),
-        ("\x16\x03\x01", "400 "),
-    ] {
-        let (mut near, far) = pair();
-        let server = thread::spawn(move || blocking::WebSocket::accept(far));
-        near.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        near.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.ends_with("\r\n\r\n"), "{answer}");
-        assert_eq!(answer.contains("Sec-WebSocket-Version: 13"), status == "426 ");
-        assert_eq!(answer.contains("Allow: GET"), status == "405 ");
-        let error = server.join().unwrap().unwrap_err();
-        assert!(error.get_ref().is_some_and(|error| error.is::<RequestError>()), "{error:?}");
-    }
-}
-
-/// A server that answers with these bytes, and ends.
-fn answers(answer: &'static str) -> io::Result<blocking::WebSocket<TcpStream>> {
-    let (near, mut far) = pair();
-    let server = thread::spawn(move || {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            far.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        far.write_all(answer.as_bytes()).unwrap();
-    });
-    let request = ClientRequest::new("h", *b"the sample nonce");
-    let socket = blocking::WebSocket::connect(near, &request, random::keys());
-    server.join().unwrap();
-    socket
-}
-
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x01\x02Hel\x03";
-
-#[test]
-fn a_client_judges_the_answer() {
-    let error = answers("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n").unwrap_err();
-    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ResponseError>());
-    assert_eq!(inner, Some(&ResponseError::NotSwitched(302)));
-    assert_eq!(answers("HTTP/1.1 101 Swi").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-    let mut socket = answers(Box::leak(format!("{}{SWITCHED}", hints.repeat(16)).into_boxed_str())).unwrap();
-    let (event, _) = socket.read().unwrap().unwrap();
-    assert!(matches!(event, Event::Failed(_)), "{event:?}");
-    let error = answers(Box::leak(format!("{}{SWITCHED}", hints.repeat(17)).into_boxed_str())).unwrap_err();
-    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ResponseError>());
-    assert_eq!(inner, Some(&ResponseError::NotSwitched(103)));
-}
-
-#[test]
 fn an_end_without_a_close_is_an_error() {
     let (near, far) = pair();
     let server = thread::spawn(move || echo(blocking::WebSocket::accept(far)?));
@@ -266,21 +172,6 @@ fn tokio_talks() {
         assert!(socket.next().await.is_none(), "the Close is answered, and the stream ends");
     });
     server.join().unwrap().unwrap();
-}
-
-/// What is no good request is answered, and what is refused is refused.
-#[test]
-fn tokio_refuses() {
-    for (head, status) in [("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 426), ("\x16", 400)] {
-        let (mut near, far) = pair();
-        near.write_all(head.as_bytes()).unwrap();
-        let error =
-            run(async { salon_proto::tokio::WebSocket::accept(asynchronous(far)).await.map(drop).unwrap_err() });
-        assert!(error.get_ref().is_some_and(|error| error.is::<RequestError>()), "{error:?}");
-        let mut answer = String::new();
-        near.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-    }
 }
 
 /// A server's side over a scripted stream.
@@ -533,4 +424,102 @@ fn a_client_does_not_read_for_ever_behind_the_end() {
         }
         assert_eq!(near.wire().sent[0], 0x88);
     }
+}
+
+/// A peer that does not answer our Close is read from so far, and no further; one that does is heard.
+#[test]
+fn a_close_that_is_not_answered_is_not_waited_for_without_end() {
+    // What a blocking reader and one of tokio are told at the end, if these bytes come behind our Close.
+    let end = |come: &[u8]| {
+        let near = || {
+            let near = Near::new(come);
+            near.wire().ended = true;
+            near
+        };
+        let mut socket = scripted_blocking(&near());
+        socket.close(None).unwrap();
+        let blocking = loop {
+            match socket.read() {
+                Ok(Some((event, _))) => assert_eq!(event, Event::Close(Some((CloseCode::NORMAL, "")))),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.kind()),
+            }
+        };
+        assert!(socket.read().unwrap().is_none(), "it is told once");
+        let mut socket = scripted(&near());
+        socket.sender().close(None);
+        let asynchronous = match socket.next().now_or_never().unwrap() {
+            Some(error) => Err(error.unwrap_err().kind()),
+            None => Ok(()),
+        };
+        assert_eq!(blocking, asynchronous);
+        blocking
+    };
+    let mut frame = b"\x82\xfe\xff\xf8\0\0\0\0".to_vec();
+    frame.resize(64 << 10, 0);
+    // Less than 16 MiB and 64 KiB of a message, and more, by some reads.
+    for (frames, close, expected) in [
+        (0, CLOSE, Ok(())),
+        (250, CLOSE, Ok(())),
+        (300, CLOSE, Err(io::ErrorKind::ConnectionAborted)),
+        (250, b"", Err(io::ErrorKind::UnexpectedEof)),
+        (300, b"", Err(io::ErrorKind::ConnectionAborted)),
+    ] {
+        assert_eq!(end(&[&frame.repeat(frames), close].concat()), expected, "{frames} frames, then {close:x?}");
+    }
+}
+
+/// Behind the end a server may read on, so that its last word is not lost to a reset: so far, and no further.
+#[test]
+fn behind_the_end_a_server_reads_on_for_a_while() {
+    let violation = b"\x83\x80\0\0\0\0";
+    // How much comes behind a violation, whether the stream ends then, and what draining it says.
+    for (more, ends, expected) in [
+        (0, true, Ok(true)),
+        (1 << 20, true, Ok(true)),
+        (3 << 20, true, Ok(false)),
+        (3 << 20, false, Ok(false)),
+        (10, false, Err(io::ErrorKind::WouldBlock)),
+    ] {
+        let near = || {
+            let near = Near::new(&[violation, &vec![0; more][..]].concat());
+            near.wire().ended = ends;
+            near
+        };
+        let mut socket = scripted_blocking(&near());
+        assert_eq!(socket.drain().unwrap_err().kind(), io::ErrorKind::InvalidInput, "it is open");
+        assert!(matches!(socket.read().unwrap().unwrap().0, Event::Failed(_)));
+        assert!(socket.read().unwrap().is_none());
+        assert_eq!(socket.drain().map_err(|error| error.kind()), expected, "{more} bytes, {ends}");
+        let far = near();
+        let mut socket = scripted(&far);
+        assert_eq!(socket.drain().now_or_never().unwrap().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(socket.next().now_or_never().unwrap().unwrap().is_err());
+        let drained = socket.drain().now_or_never().map_or(Err(io::ErrorKind::WouldBlock), |end| Ok(end.unwrap()));
+        assert_eq!(drained, expected, "{more} bytes, {ends}");
+        assert_eq!(far.wire().shut, 1);
+    }
+}
+
+/// The sending half of a socket of tokio that was split sends control frames as well.
+#[test]
+fn the_writing_half_pings_and_closes() {
+    let near = Near::new(b"");
+    let (mut sink, mut messages) = scripted(&near).split();
+    let body = || Control::new(b"?").unwrap().into();
+    for message in [
+        OwnedMessage::Ping(body()),
+        OwnedMessage::Pong(body()),
+        OwnedMessage::Text("hi".into()),
+        OwnedMessage::Close(Some((CloseCode::new(4000).unwrap(), "bye".into()))),
+        OwnedMessage::Close(None),
+    ] {
+        sink.send(message).now_or_never().unwrap().unwrap();
+    }
+    let error = sink.send(OwnedMessage::Ping(body())).now_or_never().unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    sink.close().now_or_never().unwrap().unwrap();
+    assert_eq!(near.wire().sent, b"\x89\x01?\x8a\x01?\x81\x02hi\x88\x05\x0f\xa0bye");
+    near.bring(CLOSE);
+    assert!(messages.next().now_or_never().unwrap().is_none());
 }
