@@ -301,11 +301,11 @@ impl Peer {
                     pings.push(data.to_vec());
                     "control".into()
                 }
-                Some(proto::Event::Pong(_)) => "control".into(),
                 Some(proto::Event::Close(_) | proto::Event::Failed(_)) => {
                     told.push("closed".into());
                     return (told, pings);
                 }
+                Some(_) => "control".into(),
                 None => return (told, pings),
             });
         }

@@ -311,6 +311,7 @@ impl Client {
                     Ended::Closed(code, reason.to_owned())
                 }
                 Some(Event::Failed(error)) => Ended::Broken(error.to_string()),
+                Some(_) => continue,
             };
             out.append(&mut reply);
             self.flush();

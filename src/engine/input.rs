@@ -388,10 +388,6 @@ impl<S: Stream> Engine<S> {
                 handle(id, tag, Event::Control);
                 Step::Told
             }
-            Some(proto::Event::Pong(_)) => {
-                handle(id, tag, Event::Control);
-                Step::Told
-            }
             Some(proto::Event::Close(body)) => {
                 let code = body.map_or(NO_CODE, |(code, _)| code.get());
                 if peer.is_owed() {
@@ -405,6 +401,11 @@ impl<S: Stream> Engine<S> {
             Some(proto::Event::Failed(error)) => {
                 closed = Some(CloseCode::from(error).get());
                 Step::Quiet
+            }
+            // A pong: a sign of life, as anything else would be.
+            Some(_) => {
+                handle(id, tag, Event::Control);
+                Step::Told
             }
         };
         self.receive.advance(used);

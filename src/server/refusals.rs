@@ -173,20 +173,11 @@ impl From<TurnedAway> for Reason {
 impl From<RequestError> for Reason {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::NotHttp
-            | RequestError::BadByte(_)
-            | RequestError::Malformed
-            | RequestError::MissingHost
-            | RequestError::BadHost
-            | RequestError::RepeatedHeader(_)
-            | RequestError::BadBody
-            | RequestError::VersionNotSupported
-            | RequestError::BadKey
-            | RequestError::BadProtocols
-            | RequestError::BadExtensions => Self::BadRequest,
             RequestError::TargetTooLong | RequestError::HeadTooLarge | RequestError::TooManyHeaders => Self::TooLong,
             RequestError::MethodNotAllowed => Self::Method,
             RequestError::UpgradeRequired => Self::Upgrade,
+            // The rest is answered with 400 (or 505).
+            _ => Self::BadRequest,
         }
     }
 }

@@ -59,12 +59,13 @@ const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 /// What one file of such a floor may know all the same: a store waits for something, in a file of its own; its tests
 /// make files, and a pipe; a formatter of `serde_json` names the trait by which it writes, here into memory; and the
 /// codec's adapters read and write a stream.
-const MAY: [(&str, &[&str]); 15] = [
+const MAY: [(&str, &[&str]); 16] = [
     // The adapters for streams.
     ("crates/salon-proto/src/blocking.rs", &["std::io"]),
     ("crates/salon-proto/src/tokio.rs", &["std::io"]),
     ("crates/salon-proto/src/opening.rs", &["std::io"]),
     ("crates/salon-proto/src/output.rs", &["std::io"]),
+    ("crates/salon-proto/src/read_on.rs", &["std::io"]),
     ("src/backend/threaded.rs", &["std::thread", "Instant"]),
     // How long a round trip took; its two threads, and when one of them is to act; a server of the tests.
     ("src/backend/redis/link.rs", &["Instant"]),

@@ -222,20 +222,20 @@ fn what_a_connection_says_of_itself() {
     assert_eq!(connection.held_bytes(), 0, "nothing is held for nothing");
     let mut input = raw(0x01, b"a fragment");
     let (header, payload) = input.split_at_mut(3);
-    connection.decode(header, &mut reply);
+    let _ = connection.decode(header, &mut reply);
     assert!(connection.is_mid_message(), "amid a header");
     assert!(connection.held_bytes() < 150, "a place for what of the header has come");
-    connection.decode(&mut payload[..5], &mut reply);
+    let _ = connection.decode(&mut payload[..5], &mut reply);
     assert!(connection.is_mid_message(), "amid a payload");
-    connection.decode(&mut payload[5..], &mut reply);
+    let _ = connection.decode(&mut payload[5..], &mut reply);
     assert!(connection.is_mid_message(), "amid a message");
     assert!((100..400).contains(&connection.held_bytes()), "{}", connection.held_bytes());
     // A control frame in between changes nothing, except for its buffer while it is cut.
     let held = connection.held_bytes();
     let mut ping = raw(0x89, b"??");
-    connection.decode(&mut ping[..7], &mut reply);
+    let _ = connection.decode(&mut ping[..7], &mut reply);
     assert_eq!(connection.held_bytes(), held + 125);
-    connection.decode(&mut ping[7..], &mut reply);
+    let _ = connection.decode(&mut ping[7..], &mut reply);
     connection.release();
     assert!(connection.is_mid_message());
     assert_eq!(connection.decode(&mut raw(0x80, b""), &mut reply).1, Some(Event::Text("a fragment")));
@@ -245,7 +245,7 @@ fn what_a_connection_says_of_itself() {
     assert_eq!(reply, b"");
     connection.close(CloseCode::NORMAL, "", &mut reply);
     assert_eq!((connection.is_open(), connection.is_closed()), (false, false));
-    connection.decode(&mut close_frame(1000, b""), &mut reply);
+    let _ = connection.decode(&mut close_frame(1000, b""), &mut reply);
     assert_eq!((connection.is_open(), connection.is_closed()), (false, true));
 }
 
@@ -254,7 +254,7 @@ fn what_a_connection_says_of_itself() {
 fn failing_from_outside() {
     let mut connection = Receiver::server(LIMITS);
     let mut reply = Vec::new();
-    connection.decode(&mut raw(0x01, b"begun"), &mut reply);
+    let _ = connection.decode(&mut raw(0x01, b"begun"), &mut reply);
     connection.fail(CloseCode::POLICY_VIOLATION, "too late", &mut reply);
     connection.fail(CloseCode::NORMAL, "twice is once", &mut reply);
     connection.close(CloseCode::NORMAL, "and no second Close", &mut reply);
@@ -287,7 +287,7 @@ fn memory_follows_what_came() {
     let mut sent = 0;
     for _ in 0..100 {
         let mut piece = vec![0; 1000];
-        connection.decode(&mut piece, &mut reply);
+        let _ = connection.decode(&mut piece, &mut reply);
         sent += 1000;
         assert!((sent..=2 * sent + 2300).contains(&connection.held_bytes()), "{} for {sent}", connection.held_bytes());
     }
@@ -324,10 +324,10 @@ fn what_is_missing_to_a_message() {
 fn only_bytes_not_yet_taken_are_missing() {
     let frame = raw(0x82, &[7; 300]);
     let mut connection = Receiver::server(LIMITS);
-    connection.decode(&mut frame[..200].to_vec(), &mut Vec::new());
+    let _ = connection.decode(&mut frame[..200].to_vec(), &mut Vec::new());
     assert_eq!(connection.missing(&frame[..200]), None);
     let mut connection = Receiver::server(LIMITS);
-    connection.decode(&mut raw(0x02, b"one"), &mut Vec::new());
+    let _ = connection.decode(&mut raw(0x02, b"one"), &mut Vec::new());
     assert_eq!(connection.missing(&frame[..200]), None);
     let mut connection = Receiver::server(LIMITS);
     connection.close(CloseCode::NORMAL, "", &mut Vec::new());

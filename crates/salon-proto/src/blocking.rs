@@ -185,8 +185,8 @@ impl<S: Read + Write> WebSocket<S> {
     /// `None`, or by [`WebSocket::flush`].
     ///
     /// # Errors
-    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted` where
-    /// it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
+    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted`
+    /// where it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_, S>)>> {
         while !self.connection.has_event(&mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.

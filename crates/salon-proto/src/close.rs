@@ -46,6 +46,7 @@ impl CloseCode {
     ///
     /// 1004 is reserved; 1005, 1006 and 1015 are names for what was *not* on the wire (section 7.4.1);
     /// the rest below 3000 is not assigned.
+    #[must_use = "it is `None` if it may not be on the wire"]
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),

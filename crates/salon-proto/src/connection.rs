@@ -172,6 +172,7 @@ impl Connection {
     ///
     /// Call it until there is no event, and only then read more. The event borrows the input alone, so the connection
     /// can answer it as long as it lives.
+    #[must_use = "the event is not told again"]
     pub fn receive<'a>(&mut self, input: &'a mut Input, out: &mut Vec<u8>) -> Option<Event<'a>> {
         if !self.has_event(input) {
             return None;
@@ -209,6 +210,7 @@ impl Connection {
     ///     }
     /// }
     /// ```
+    #[must_use = "`receive` takes the event"]
     pub fn has_event(&mut self, input: &mut Input) -> bool {
         // The rest of a message that was begun in pieces is no event.
         while self.look(input, Receiver::find) {
@@ -255,6 +257,7 @@ impl Connection {
     ///     connection.receive_piece(&mut input, &mut Vec::new()) else { panic!("a piece is there") };
     /// assert_eq!(bytes, b"the beginning of a thousand bytes");
     /// ```
+    #[must_use = "the piece is not told again"]
     pub fn receive_piece<'a>(&mut self, input: &'a mut Input, out: &mut Vec<u8>) -> Option<Piece<'a>> {
         if !self.has_piece(input) {
             return None;
@@ -269,6 +272,7 @@ impl Connection {
     }
 
     /// Whether the next piece is there: what [`Connection::receive_piece`] would return.
+    #[must_use = "`receive_piece` takes the piece"]
     pub fn has_piece(&mut self, input: &mut Input) -> bool {
         self.look(input, Receiver::find_piece)
     }

@@ -218,6 +218,7 @@ impl Deflater {
     ///
     /// It refers back no further than a window of 2 to `window_bits`, 8 to 15. With 8 it is `None`: zlib needs 9 at
     /// least, and an uncompressed message suits every window.
+    #[must_use = "`None`: the message is to be sent as it is"]
     pub fn compress(&mut self, payload: &[u8], window_bits: u8) -> Option<&[u8]> {
         if window_bits < MIN_WINDOW_BITS {
             return None;

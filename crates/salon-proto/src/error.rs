@@ -6,7 +6,7 @@
 use core::fmt;
 
 /// A violation of RFC 6455 (or of a limit) by the peer; it _fails_ the connection (section 7.1.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A frame of a client without a masking key, or of a server with one (section 5.1).

@@ -146,12 +146,14 @@ impl Offer {
 
     /// Asks the server to begin each message with an empty window, so that nothing has to be kept between them
     /// (section 7.1.1.1).
+    #[must_use = "it changes nothing in place"]
     pub const fn server_no_context_takeover(self) -> Self {
         Self { server_no_context_takeover: true, ..self }
     }
 
     /// Asks for a window of the server of at most 2 to this power (section 7.1.2.1): 9 to 15, else `None`. With 8 there
     /// are servers that decline.
+    #[must_use = "it changes nothing in place"]
     pub const fn server_max_window_bits(self, bits: u8) -> Option<Self> {
         match bits {
             9..=MAX_WINDOW_BITS => Some(Self { server_max_window_bits: Some(bits), ..self }),

@@ -181,6 +181,7 @@ impl core::error::Error for UnfitHeader {}
 
 /// What is wrong with a request, and with which HTTP status it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The first byte begins no method: another protocol, TLS perhaps.
     NotHttp,

@@ -117,36 +117,7 @@
 //! # Ok::<(), salon_proto::client_handshake::ResponseError>(())
 //! ```
 //!
-//! What cannot be written, because it does not compile:
-//!
-//! ```compile_fail,E0599
-//! // A frame of the wrong side: only the connection knows which one it is.
-//! let agreed = salon_proto::Agreed::NOTHING;
-//! salon_proto::Connection::server(&agreed).encode_masked_frame();
-//! ```
-//! ```compile_fail,E0061
-//! // A connection without what the handshake has agreed to.
-//! let connection = salon_proto::Connection::server();
-//! ```
-//! ```compile_fail,E0423
-//! // A status code that may not be on the wire.
-//! let code = salon_proto::CloseCode(1005);
-//! ```
-//! ```compile_fail,E0308
-//! // A ping of 200 bytes.
-//! let ping = salon_proto::Message::Ping(&[0; 200]);
-//! ```
-//! ```compile_fail,E0308
-//! // Text that is not UTF-8.
-//! let text = salon_proto::Message::Text(b"\xff");
-//! ```
-//! ```compile_fail,E0308
-//! // A compressed ping.
-//! # #[cfg(feature = "deflate")]
-//! salon_proto::deflate::encode_deflated_frame(salon_proto::frame::Opcode::Ping, b"", &mut Vec::new());
-//! # #[cfg(not(feature = "deflate"))]
-//! # let () = 1;
-//! ```
+//! [`traps`] has a row for each of nineteen ways to hold a codec wrongly, and what holds it.
 //!
 //! Adapters, each in a file, do the handshake and the reads and writes over a stream: [`blocking::WebSocket`] and, with
 //! the feature `tokio`, `tokio::WebSocket`.
@@ -203,6 +174,8 @@ mod refusal;
 mod refused;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(all(feature = "handshake", feature = "deflate"))]
+pub mod traps;
 pub mod utf8;
 
 pub use agreed::Agreed;

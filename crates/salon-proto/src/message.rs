@@ -95,6 +95,7 @@ pub struct Control<'a>(&'a [u8]);
 
 impl<'a> Control<'a> {
     /// The body, if it is short enough.
+    #[must_use = "it is `None` if it is too long"]
     pub const fn new(bytes: &'a [u8]) -> Option<Self> {
         match bytes.len() <= MAX_CONTROL_PAYLOAD {
             true => Some(Self(bytes)),

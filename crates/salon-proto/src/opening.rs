@@ -138,6 +138,13 @@ impl ClientOpening {
     }
 }
 
+impl Refused {
+    /// The refusal in an error of an adapter's `connect`.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 /// The error that a refusal is.
 pub(crate) fn refusal(refused: Refused) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, refused)

@@ -46,7 +46,8 @@ use crate::message::Message;
 use crate::utf8::{self, Utf8Tail};
 
 /// What a peer sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A whole text message.
     Text(&'a str),
@@ -223,6 +224,7 @@ impl Receiver {
 
     /// The same for a handshake that agreed to permessage-deflate: the peer may compress its messages.
     #[cfg(feature = "deflate")]
+    #[must_use]
     pub fn with_deflate(self, agreed: &PermessageDeflate) -> Self {
         let (keeps_context, window_bits) = match self.role {
             Role::Server => (agreed.client_keeps_context(), agreed.client_window_bits()),
@@ -238,6 +240,7 @@ impl Receiver {
     /// with the rest. `input` is unmasked in place. A Close that is due is appended to `reply`.
     ///
     /// A compressed message is inflated by an inflater of its own; see [`Receiver::decode_with`].
+    #[must_use = "it says how much of the input was taken"]
     #[inline]
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8], reply: &mut Vec<u8>) -> (usize, Option<Event<'a>>) {
         self.decode_in(input, reply, &mut Inflater::new(), &mut 0)
@@ -247,6 +250,7 @@ impl Receiver {
     ///
     /// The inflater is needed for the time of the call and holds nothing of this connection afterwards.
     #[cfg(feature = "deflate")]
+    #[must_use = "it says how much of the input was taken"]
     #[inline]
     pub fn decode_with<'a>(
         &'a mut self,
@@ -260,6 +264,7 @@ impl Receiver {
     /// Does what [`Receiver::decode_with`] does, and adds to `frames` how many frames have ended before the one of
     /// the event: for an owner that bounds the work it does for a peer, for a message can be in any number of pieces.
     #[cfg(feature = "deflate")]
+    #[must_use = "it says how much of the input was taken"]
     #[inline]
     pub fn decode_counting<'a>(
         &'a mut self,

@@ -30,6 +30,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal or redirection without a body: 300 to 599, else `None`.
+    #[must_use = "it is `None` if it is no refusal"]
     pub const fn new(status: u16) -> Option<Self> {
         match status {
             300..=599 => Some(Self { status, headers: Vec::new(), body: Vec::new() }),

@@ -18,7 +18,7 @@ use core::fmt;
 /// let came = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 4\r\n\r\nwho?";
 /// let len = ResponseScanner::default().scan(came)?.expect("the head is complete");
 /// let mut refused = Response::parse(&came[..len])?.refused();
-/// refused.take(&came[len..]); // while `wants_more`: what reads bring
+/// let taken = refused.take(&came[len..]); // while `wants_more`: what reads bring
 /// assert_eq!((refused.status(), refused.body(), refused.is_whole()), (401, &b"who?"[..], true));
 /// assert_eq!(refused.header("www-authenticate"), Some(&b"Bearer"[..]));
 /// # Ok::<(), salon_proto::client_handshake::ResponseError>(())
@@ -90,12 +90,6 @@ impl Refused {
         Self { status, reason, headers, body: Vec::new(), framing }
     }
 
-    /// The refusal in an error of an adapter's `connect`.
-    #[cfg(feature = "std")]
-    pub fn of(error: &std::io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
-    }
-
     /// The status code.
     pub const fn status(&self) -> u16 {
         self.status
@@ -132,6 +126,7 @@ impl Refused {
     }
 
     /// Takes bytes of the body from the front of `bytes`, and returns how many.
+    #[must_use = "it says how much was taken"]
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() && self.wants_more() {

@@ -217,8 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// `None`, which on the server's side shuts the stream down too.
     ///
     /// # Errors
-    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted` where
-    /// it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
+    /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted`
+    /// where it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub async fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_>)>> {
         if !poll_fn(|context| self.poll_event(context)).await? {
             return Ok(None);
@@ -229,9 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Ok(event.map(|event| (event, Sender { connection, out })))
     }
 
-    /// Behind the end ([`WebSocket::read`] has returned `None`, or the `Stream` has): reads on and throws away what comes,
-    /// until the peer's stream ends. `false`: that were 1 MiB, and it has not ended. The side that ends the stream shuts
-    /// it down first.
+    /// Behind the end ([`WebSocket::read`] has returned `None`, or the `Stream` has): reads on and throws away what
+    /// comes, until the peer's stream ends. `false`: that were 1 MiB, and it has not ended. The side that ends the
+    /// stream shuts it down first.
     ///
     /// A socket that is dropped with unread bytes is reset, and then the peer may not hear the last that was written:
     /// the Close behind a violation. A server to which that matters waits for this, with a timeout.
@@ -449,8 +449,8 @@ impl Sender<'_> {
     }
 }
 
-/// Messages of the peer, texts and binary ones, until the connection ends. A violation is an error behind which the stream ends; the Close
-/// that says so has been written by then.
+/// Messages of the peer, texts and binary ones, until the connection ends. A violation is an error behind which the
+/// stream ends; the Close that says so has been written by then.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = io::Result<OwnedMessage>;
 
@@ -484,8 +484,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 }
 
 /// Messages for the peer, pings and pongs, and a Close with a code of one's own: also of the half that `split` makes.
-/// Closing the sink sends a Close with 1000 unless one was sent, and does not wait for the peer's: an owner that wants to hear it
-/// goes on reading. Where the peer's has come, the server's side shuts the stream down.
+/// Closing the sink sends a Close with 1000 unless one was sent, and does not wait for the peer's: an owner that wants
+/// to hear it goes on reading. Where the peer's has come, the server's side shuts the stream down.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     type Error = io::Error;
 

@@ -27,6 +27,7 @@ impl From<Event<'_>> for Told {
             Event::Pong(data) => Self::Pong(data.into()),
             Event::Close(body) => Self::Close(body.map(|(code, reason)| (code.get(), reason.into()))),
             Event::Failed(error) => Self::Failed(error),
+            other => unreachable!("an event that is not known: {other:?}"),
         }
     }
 }
