@@ -2,12 +2,15 @@
 # Clients that nobody here wrote, against the binary: `websockets` and `wsproto` from PyPI, `ws` from npm, openssl and
 # curl; and nginx between. And the two packages for others, `clients/js` and `clients/python`.
 #
-#   bash tests/clients/run.sh [target/release/salon]
+#   bash tests/clients/run.sh [target/release/salon [target/release/examples]]
+#
+# The examples are those of salon-proto, `autobahn_client` and `hyper`: without them a check says that it is skipped.
 #
 # Installs them into a temporary folder, starts the binary on free loopback ports, ends it by its process id.
 set -euo pipefail
 cd "$(dirname "$0")"
 salon=$(cd ../.. && realpath "${1:-target/release/salon}")
+examples=$(cd ../.. && realpath "${2:-target/release/examples}")
 repository=$(realpath ../..)
 work=$(mktemp -d)
 export SALON_STORE=memory
@@ -80,8 +83,14 @@ echo "-- TLS (python websockets and ssl, openssl, curl)"
 "$work/venv/bin/python" tls.py "$tls" "$work/cert.pem" || status=1
 echo "-- behind nginx, by the lines of docs/operating.md (python websockets)"
 "$work/venv/bin/python" nginx.py "$salon" ../../docs/operating.md || status=1
-echo "-- the same bytes as python wsproto"
-"$work/venv/bin/python" differential_wsproto.py "$echo" || status=1
+if [ -x "$examples/autobahn_client" ] && [ -x "$examples/hyper" ]; then
+    echo "-- the same bytes as python wsproto, on either side, with permessage-deflate and without"
+    "$work/venv/bin/python" differential_wsproto.py "$echo" "$examples/autobahn_client" || status=1
+    echo "-- the codec and python wsproto talk to each other, on either side"
+    "$work/venv/bin/python" talk_wsproto.py "$examples/hyper" "$examples/autobahn_client" || status=1
+else
+    echo "skipped - python wsproto: no autobahn_client and hyper in $examples"
+fi
 if command -v node >/dev/null; then
     echo "-- node ws"
     cp -r ../cases checks.mjs chat_ws.mjs deflate_ws.mjs "$work/" && (cd "$work" && node chat_ws.mjs "$port") || status=1

@@ -6,7 +6,8 @@
 //! ```
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use salon_proto::blocking::WebSocket;
 use salon_proto::{ClientRequest, Event, Limits, Offer, random};
@@ -43,5 +44,7 @@ fn run(host: &str, target: &str, mut hear: impl FnMut(&str)) -> io::Result<()> {
             sender.send(message)?;
         }
     }
-    Ok(())
+    // What has not been read would have the system reset the stream, and the server lose our last word.
+    socket.stream().set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.stream().shutdown(Shutdown::Write).and_then(|()| socket.drain()).map(drop).or(Ok(()))
 }

@@ -1,9 +1,9 @@
 //! What is easy to get wrong with a codec, and what holds each of it here: nothing is in this module but that table.
 //!
-//! Somebody who wrote eight programs with this codec before it was a crate met nineteen traps. Of each there is a row: a
-//! line that does not compile (below), or a test that shows what happens instead. [`Connection`](crate::Connection) with
-//! its [`Input`](crate::Input) holds them; the parts it is made of ([`frame`](crate::frame),
-//! [`receiver`](crate::receiver), [`deflate`](crate::deflate)) know less, and say so.
+//! Somebody who wrote eight programs with this codec before it was a crate met nineteen traps. Of each there is a row:
+//! a line that does not compile (below), or a test that shows what happens instead.
+//! [`Connection`](crate::Connection) with its [`Input`](crate::Input) holds them; the parts it is made of
+//! ([`frame`](crate::frame), [`receiver`](crate::receiver), [`deflate`](crate::deflate)) know less, and say so.
 //!
 //! | | what went wrong | what holds it | shown by |
 //! |---|---|---|---|
@@ -15,16 +15,16 @@
 //! | 6 | what was taken is decoded again | [`Input`](crate::Input) knows what was taken | `the_outcome_is_the_same_however_it_is_cut` |
 //! | 7 | how much was taken is not added up | the same; at the receiver that number is `#[must_use]` | rows 7a, 7b |
 //! | 8 | pings fall under `_ => {}` | they are answered, unless that is switched off | `pings_are_answered` |
-//! | 9 | the Close overtakes an answer in another buffer | there is one buffer, `out` | `each_side_hears_what_the_other_says` |
+//! | 9 | the Close overtakes an answer in another buffer | one buffer, `out` | `each_side_hears_what_the_other_says` |
 //! | 10 | a connection that inflates what was not agreed to, or does not | it is made with [`Agreed`](crate::Agreed), which only a handshake makes | rows 10a, 10b; `both_sides_compress_what_both_heads_agree_to` |
-//! | 11 | compressed with the wrong window | the connection takes that of its role; a compressor says `None` to 8 | `the_smallest_window`, row 11 |
+//! | 11 | compressed with the wrong window | the connection knows it; 8 is refused | `the_smallest_window`, row 11 |
 //! | 12 | nonce and masking keys that were left at zero | both are arguments, and no default | rows 12a, 12b |
 //! | 13 | a compressed ping; a sub-protocol that was not offered; CR LF in a header | [`Kind`](crate::Kind); `Upgrade::choose` names what was offered; [`UnfitHeader`](crate::handshake::UnfitHeader) | row 13; `a_server_chooses_adds_and_refuses`, `refusals` |
 //! | 14 | the rules for the next frame kept up by hand | [`FrameRules::pass`](crate::frame::FrameRules::pass) | its example; `frames_go_through_as_they_were_agreed_to` |
 //! | 15 | a wrapper whose loop returns an event did not compile | [`Connection::has_event`](crate::Connection::has_event) | its example; row 15 |
 //! | 16 | an event could not be answered where it is looked at | events borrow the input alone | row 16 |
 //! | 17 | room for headers could not be used twice | none is asked for | row 17 |
-//! | 18 | the inflater could not be stopped by an error of the caller's | it takes any `E: From<ProtocolError>` | row 18; `a_caller_stops_by_its_own_error` |
+//! | 18 | no error of the caller's could stop the inflater | any can | row 18; `a_caller_stops_by_its_own_error` |
 //! | 19 | (an event across an `await` worked) | it still does, in a future that is `Send` | row 19 |
 //!
 //! # What does not compile
