@@ -236,7 +236,7 @@ fn answers_come_before_the_goodbye() {
         ];
         let said = requests.iter().flat_map(|request| frame(0x81, request.as_bytes()));
         let says_close = run % 2 == 0;
-        let goodbye = says_close.then(|| frame(0x88, &1000u16.to_be_bytes())).unwrap_or_default();
+        let goodbye = if says_close { frame(0x88, &1000u16.to_be_bytes()) } else { Vec::new() };
         let mut stream = server.tcp();
         stream.write_all(&upgrade("/ws?user=ann").into_iter().chain(said).chain(goodbye).collect::<Vec<_>>()).unwrap();
         if !says_close {

@@ -242,7 +242,8 @@ fn a_peer_that_says_goodbye_gets_the_answers_that_it_is_owed() {
     let mute = masked(Opcode::Close, b"");
     let (thousand, empty) = ((Opcode::Close, b"\x03\xe8".to_vec()), (Opcode::Close, Vec::new()));
     let (answer, news) = ((Opcode::Text, b"answer".to_vec()), (Opcode::Text, b"news".to_vec()));
-    let rows: [(&[u8], bool, Then, Vec<(Opcode, Vec<u8>)>, u16); 10] = [
+    type Row<'a> = (&'a [u8], bool, Then, Vec<(Opcode, Vec<u8>)>, u16);
+    let rows: [Row<'_>; 10] = [
         (&close, false, answered, vec![answer.clone(), news.clone(), thousand.clone()], 1000),
         (&close, true, answered, vec![answer.clone(), news.clone(), thousand.clone()], 1000),
         (&mute, false, answered, vec![answer.clone(), news.clone(), empty.clone()], 1005),
