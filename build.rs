@@ -1,5 +1,6 @@
 //! Packs the chat page for the binary: a script and a style of its door, and those of the rest, compressed, each with
-//! its hash in its name, so that a browser that has it never asks again. The sources stay as they are, to be read:
+//! its hash in its name, so that a browser that has it never asks again; beside them the words of each language but
+//! English, which is among the rest. The sources stay as they are, to be read:
 //! `src/server/web`.
 
 #[path = "build/pack.rs"]
@@ -17,6 +18,9 @@ use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
 
 const WEB: &str = "src/server/web";
+
+/// The words of other languages, each a module of its own.
+const LANGUAGES: [&str; 3] = ["de.js", "es.js", "fr.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -36,13 +40,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             modules.insert(name.clone(), read(&name)?);
         }
     }
-    let (door, app) = pack::scripts("door.js", "app.js", &modules)?;
+    let (door, app) = pack::scripts("door.js", "app.js", &LANGUAGES, &modules)?;
     let app_script = named("app.js", &app)?;
     let app_style = pack::style(&read("app.css")?);
     let app_sheet = named("app.css", &app_style)?;
-    // What is behind the door is named by its script.
-    let door = replaced(&door, "\"./app.js\"", &format!("\"./{app_script}\""))?;
-    let door = replaced(&door, "\"app.css\"", &format!("\"{app_sheet}\""))?;
+    // What is behind the door is named by its script, and so are the languages.
+    let mut door = replaced(&door, "\"./app.js\"", &format!("\"./{app_script}\""))?;
+    door = replaced(&door, "\"app.css\"", &format!("\"{app_sheet}\""))?;
+    for name in LANGUAGES {
+        let words = pack::alone(&modules[name]).map_err(|problem| format!("{name}: {problem}"))?;
+        door = replaced(&door, &format!("\"./{name}\""), &format!("\"./{}\"", named(name, &words)?))?;
+        write(&out, name, &words)?;
+    }
 
     let mut page = read("index.html")?;
     for (link, name, body) in [

@@ -10,7 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Packs `first` and all that it imports, from near or far, and what `later` imports beside. `modules` are the sources
 /// by the names of their files. The second script is a function, which the first one hands what they have in common.
-pub fn scripts(first: &str, later: &str, modules: &BTreeMap<String, String>) -> Result<(String, String), String> {
+/// The first one also takes each of `alone`, which are modules for `alone`, by an `import()` of its own.
+pub fn scripts(
+    first: &str,
+    later: &str,
+    alone: &[&str],
+    modules: &BTreeMap<String, String>,
+) -> Result<(String, String), String> {
     let mut pack = Pack { modules, order: Vec::new(), done: BTreeMap::new(), begun: BTreeSet::new() };
     pack.visit(first)?;
     let near = pack.order.len();
@@ -23,12 +29,26 @@ pub fn scripts(first: &str, later: &str, modules: &BTreeMap<String, String>) -> 
     let handed = handed.join(",");
     let takes = format!("import(\"./{later}\")");
     let (one, other) = (pack.text(near)?, pack.text(far)?);
-    if (one.matches("import(").count(), one.matches(&takes).count(), other.matches("import(").count()) != (1, 1, 0) {
-        return Err(format!("expected {takes} once, found another `import()`"));
+    for name in alone.iter().chain([&later]) {
+        if one.matches(&format!("import(\"./{name}\")")).count() != 1 {
+            return Err(format!("expected an `import()` of {name}, found none or several"));
+        }
+    }
+    if one.matches("import(").count() != alone.len() + 1 || other.contains("import(") {
+        return Err(format!("expected no `import()` but of {alone:?} and {later}, found another one"));
     }
     let one = one.replace(&takes, &format!("{takes}.then((script)=>script.default({{{handed}}}))"));
     let other = format!("export default({{{handed}}})=>{{\n{other}return {};\n}};\n", variable(later));
     Ok((one, other))
+}
+
+/// A module that imports none, without its comments and its indentation.
+pub fn alone(source: &str) -> Result<String, String> {
+    let module = read(source)?;
+    match (module.imports.first(), module.live.first()) {
+        (None, None) => Ok(format!("{}export{{{}}};\n", module.body, module.exports.join(","))),
+        (import, live) => Err(format!("expected no import and no `export let`, found {import:?} and {live:?}")),
+    }
 }
 
 impl Pack<'_> {

@@ -576,9 +576,20 @@ export class SalonClient {
 
 /** A name as the server keeps and sends it: in normal form C. */
 export function normalName(name: string): string;
-/** What is wrong with a name for a user or a room, as the server judges it, in a sentence; null if nothing is. */
-export function nameProblem(written: string): string | null;
+/** What is wrong with a name, a note or a topic, for those who have words of their own for it. */
+export type Fault =
+  | { code: "empty" | "reserved" | "blank" | "control" | "direction" | "no_text" }
+  /** So many characters are too many. */
+  | { code: "too_long"; count: number }
+  /** A character that nobody sees, as `U+200B`. */
+  | { code: "unseen"; character: string };
+/** What is wrong with a name for a user or a room, as the server judges it; null if nothing is. */
+export function nameFault(written: string): Fault | null;
 /** What is wrong with the characters of a name, or of a note beside a status; null if nothing is. */
+export function characterFault(text: string): Fault | null;
+/** `nameFault` in an English sentence. */
+export function nameProblem(written: string): string | null;
+/** `characterFault` in an English sentence. */
 export function characterProblem(text: string): string | null;
 /** Halves of characters, which are no text, become U+FFFD. */
 export function wellFormed(text: string): string;

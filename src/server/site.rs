@@ -1,9 +1,9 @@
 //! The page: its files, and the headers of each.
 //!
 //! They are in the binary, and nothing else is under `/`; a path is compared, never resolved. `build.rs` packs the
-//! sources (`web`) into a script and a style for the door, and a script and a style for the rest, compressed. Those
-//! have their hash in their name and are kept by browsers for a year; the others are asked for anew each time, and
-//! answered by 304 while they are the same.
+//! sources (`web`) into a script and a style for the door, and a script and a style for the rest, compressed, and the
+//! words of other languages beside. Those have their hash in their name and are kept by browsers for a year; the others
+//! are asked for anew each time, and answered by 304 while they are the same.
 
 use std::sync::OnceLock;
 
@@ -138,13 +138,16 @@ macro_rules! made {
     };
 }
 
-static ASSETS: [Asset; 10] = [
+static ASSETS: [Asset; 13] = [
     made!("/", "text/html", Once, "index.html"),
     made!(env!("PAGE_DOOR_JS"), "text/javascript", Ever, "door.js"),
     made!(env!("PAGE_DOOR_CSS"), "text/css", Ever, "door.css"),
     made!(env!("PAGE_APP_JS"), "text/javascript", Ever, "app.js"),
     made!(env!("PAGE_APP_CSS"), "text/css", Ever, "app.css"),
     made!(env!("PAGE_OLD_JS"), "text/javascript", Ever, "old.js"),
+    made!(env!("PAGE_DE_JS"), "text/javascript", Ever, "de.js"),
+    made!(env!("PAGE_ES_JS"), "text/javascript", Ever, "es.js"),
+    made!(env!("PAGE_FR_JS"), "text/javascript", Ever, "fr.js"),
     Asset::new("/icon.svg", "image/svg+xml", Lasts::Once, include_bytes!("web/icon.svg"), None),
     Asset::new(
         "/manifest.webmanifest",
@@ -182,13 +185,13 @@ mod tests {
         let mut linked = named_in(text("/"));
         assert_eq!(linked.len(), 3, "{linked:?}");
         let door = named_in(text(env!("PAGE_DOOR_JS")));
-        assert_eq!(door.len(), 2, "{door:?}");
+        assert_eq!(door.len(), 5, "{door:?}"); // a script, a style, and three languages
         linked.extend(door);
         for link in linked {
             assert!(find(&format!("/{link}")).is_some_and(|asset| asset.lasts == Lasts::Ever), "{link}");
         }
         // A path that was the name of a source is none.
-        for path in ["/app.js", "/app.css", "/door.js", "/old.js"] {
+        for path in ["/app.js", "/app.css", "/door.js", "/old.js", "/de.js", "/en.js"] {
             assert!(find(path).is_none(), "{path}");
         }
     }

@@ -8,6 +8,7 @@ import { copyAloud, toast } from "./copying.js";
 import { byId, element, icon } from "./dom.js";
 import { drawnBy } from "./drawing.js";
 import { QUICK } from "./emoji.js";
+import { t } from "./language.js";
 import { showMessage } from "./log.js";
 import { itemOf } from "./message.js";
 import { openPicker } from "./picker.js";
@@ -29,10 +30,10 @@ const mayDelete = (item) => isOurs(item) || (active.kind === "room" && mayModera
 const mayModerate = () => roles.includes("moderate") || roles.includes("admin");
 const canBeUsed = (item) => item?.type === "said" && item.seq !== undefined && !item.deleted && item.epoch === active.epoch;
 
-function failed(error) { toast(`That was not done. ${inWords(error)}`); }
+function failed(error) { toast(t("notDone", { why: inWords(error) })); }
 
 export function react(item, emoji) {
-  if (!canBeUsed(item)) return toast("That was not done. The message is not there any more.");
+  if (!canBeUsed(item)) return toast(t("notDoneGone"));
   const mine = item.reactions?.some((one) => one.emoji === emoji && one.me);
   client.react(active.target, item.seq, emoji, !mine).catch(failed);
 }
@@ -40,23 +41,23 @@ export function react(item, emoji) {
 export async function remove(item) {
   const c = active;
   const said = item.content.length > 120 ? `${item.content.slice(0, 120)} …` : item.content;
-  const sure = await ask({ title: isOurs(item) ? "Delete your message?" : `Delete this message of ${item.sender}?`, text: element("q", "asked-about", said), yes: "Delete" });
+  const sure = await ask({ title: isOurs(item) ? t("deleteYours") : t("deleteTheirs", { name: item.sender }), text: element("q", "asked-about", said), yes: t("delete") });
   if (!sure) return;
   // While that was asked the server may have begun anew, with another message of this number.
   if (c.epoch === item.epoch) client.delete(c.target, item.seq).catch(failed);
-  else toast("That was not done. The conversation has begun anew.");
+  else toast(t("notDoneBegunAnew"));
 }
 
 /** What can be done with an item: `{what, words, icon, key, run}`. */
 function actionsOf(item) {
   const all = [
-    { what: "reply", words: "Reply", icon: "reply", run: () => answer(item) },
-    { what: "edit", words: "Edit", icon: "pencil", run: () => editMessage(item), when: isOurs(item) },
-    { what: "copy", words: "Copy text", icon: "copy", run: () => copyAloud(item.content, "Text") },
-    { what: "link", words: "Copy link", icon: "link", run: () => copyAloud(linkTo(active, item), "Link") },
-    { what: "unread", words: "Mark unread from here", icon: "unread", run: () => unreadFrom(active, item.seq) },
-    { what: "write", words: `Write to ${item.sender}`, icon: "people", run: () => open("person", item.sender), when: !isOurs(item) && active.kind === "room" },
-    { what: "delete", words: "Delete", icon: "bin", run: () => remove(item), when: mayDelete(item) },
+    { what: "reply", words: t("reply"), icon: "reply", run: () => answer(item) },
+    { what: "edit", words: t("edit"), icon: "pencil", run: () => editMessage(item), when: isOurs(item) },
+    { what: "copy", words: t("copyText"), icon: "copy", run: () => copyAloud(item.content, t("text")) },
+    { what: "link", words: t("copyLink"), icon: "link", run: () => copyAloud(linkTo(active, item), t("link")) },
+    { what: "unread", words: t("markUnread"), icon: "unread", run: () => unreadFrom(active, item.seq) },
+    { what: "write", words: t("writeTo", { name: item.sender }), icon: "people", run: () => open("person", item.sender), when: !isOurs(item) && active.kind === "room" },
+    { what: "delete", words: t("delete"), icon: "bin", run: () => remove(item), when: mayDelete(item) },
   ];
   return all.filter(({ when = true }) => when);
 }
@@ -110,7 +111,7 @@ function openMenu(item) {
     return button;
   });
   const more = element("button", "picker-emoji", icon("smile"));
-  more.setAttribute("aria-label", "Another reaction");
+  more.setAttribute("aria-label", t("anotherReaction"));
   more.addEventListener("click", () => { menu.close(); openPicker((emoji) => react(item, emoji)); });
   byId("menu-quick").replaceChildren(...quick, more);
   byId("menu-list").replaceChildren(...actionsOf(item).map(({ what, words, icon: name, run }) => {
@@ -195,7 +196,7 @@ messages.addEventListener("click", (event) => {
   const reaction = event.target.closest(".reaction");
   if (reaction) react(item, reaction.dataset.emoji);
   if (event.target.closest(".react-more")) openPicker((emoji) => react(item, emoji));
-  if (event.target.closest(".quote")) showMessage(answeredBy(active, item)).then((there) => { if (!there) toast("That message is no longer kept."); });
+  if (event.target.closest(".quote")) showMessage(answeredBy(active, item)).then((there) => { if (!there) toast(t("messageGone")); });
 });
 
 // Keys: in the log, arrows go from message to message

@@ -4,6 +4,7 @@
  */
 import { avatar } from "./avatar.js";
 import { byId, element, icon } from "./dom.js";
+import { phrase, t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { timeOf } from "./message.js";
@@ -36,14 +37,14 @@ function draw() {
 function card(one) {
   const { sender, content, ts } = one;
   const byOperator = sender === OPERATOR;
-  const who = byOperator ? [icon("bell"), "From the server"] : [avatar(sender, "small"), ...nameParts(sender), " to everybody"];
+  const who = byOperator ? [icon("bell"), t("fromServer")] : [avatar(sender, "small"), ...phrase("toEverybody", { name: nameParts(sender) })];
   const text = element("p", "text");
   text.dir = "auto";
   write(text, content);
   const done = element("button", "icon-button small", icon("close"));
   done.type = "button";
-  done.setAttribute("aria-label", "Dismiss this announcement");
-  done.title = "Dismiss";
+  done.setAttribute("aria-label", t("dismissAnnouncement"));
+  done.title = t("dismiss");
   done.addEventListener("click", () => dismiss(one));
   return element("li", `announcement ${byOperator ? "of-operator" : ""}`, element("div", "announced", element("p", "announced-by", ...who), text), element("time", "", timeOf(ts)), done);
 }

@@ -13,15 +13,18 @@
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `names.js`,
  *   `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ * - said: `language.js`, with the words of the page in tables: `en_door.js`, `en.js`, `de.js`, `es.js`, `fr.js`
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
-import { SalonClient, nameProblem } from "./client.js";
+import { SalonClient } from "./client.js";
+import { sayKeys } from "./composer.js";
 import { firstConnection } from "./connection.js";
 import {
   active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, rooms, savePlaces,
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
+import { WORDS } from "./en.js";
 import { addressed, openDoor, serverAddress } from "./door.js";
 import { redraw } from "./drawing.js";
 import { forgetAnnouncements } from "./announcements.js";
@@ -29,13 +32,15 @@ import { whenSignedOut } from "./ended.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
+import { fillIn, learn, listed, phrase, t } from "./language.js";
+import { lookAtZone } from "./message.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
 import { enterHereToo, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress } from "./places.js";
 import { presence } from "./presence.js";
 import { keptPlaces, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
-import { UNAUTHORIZED, counted, inWords } from "./words.js";
+import { UNAUTHORIZED, inWords, nameProblem } from "./words.js";
 import "./actions.js";
 import "./installing.js";
 import "./keys.js";
@@ -44,6 +49,8 @@ import "./log.js";
 import "./composer.js";
 import "./finder.js";
 import "./sidebar.js";
+
+learn(WORDS);
 
 window.addEventListener("storage", ({ key }) => {
   if (key === null || byId("app").hidden || !isOurPlaces(key)) return;
@@ -68,6 +75,9 @@ if ("BroadcastChannel" in window) {
 /** Somebody comes in. `known` are the names that were used in this browser. */
 export function enter({ name, room, person, token, at = addressed().at, known }) {
   if (known) keepPlacesOf(known);
+  fillIn(document);
+  lookAtZone();
+  sayKeys();
   presence.clear();
   firstConnection();
   byId("door").hidden = true;
@@ -113,12 +123,13 @@ function needNoLink(salon) {
 byId("change-name").addEventListener("click", () => {
   closeDrawers();
   const waiting = client.outbox.length;
-  byId("going-title").replaceChildren("Go out as ", named(me), "?");
+  const name = named(me);
+  const places = listed([[rooms(), "roomsCount"], [people(), "conversationsCount"]].filter(([of]) => of.length).map(([of, key]) => t(key, { count: of.length }))).join("");
+  byId("going-title").replaceChildren(...phrase("goOutAs", { name: named(me) }));
   byId("going-text").replaceChildren(
-    `This browser keeps your ${[[rooms(), "room"], [people(), "conversation"]].filter(([of]) => of.length).map(([of, one]) => counted(of.length, one, `${one}s`)).join(" and ") || "places"}`,
-    " for when you come in as ", named(me), " again.",
-    ...waiting ? [element("strong", "", ` ${counted(waiting, "message is", "messages are")} not sent yet.`)] : [],
-    proven ? " You need your link for that." : "",
+    ...phrase(places ? "keepsPlaces" : "keepsNothing", { places, name }),
+    ...waiting ? [" ", element("strong", "", t("notSentCount", { count: waiting }))] : [],
+    ...proven ? [" ", t("needsLinkForThat")] : [],
   );
   byId("going").showModal();
 });
@@ -162,7 +173,7 @@ export function renew(token, place) {
     return enter({ token, person: place.person, at: place.at, room: place.room && !nameProblem(place.room) ? place.room : undefined });
   }
   client.authenticate(token).catch((error) => {
-    active.problem = `The new link was not taken. ${inWords(error)}`;
+    active.problem = t("newLinkNotTaken", { why: inWords(error) });
     redraw("composer");
   });
   client.connect(); // where the old one had run out
@@ -181,7 +192,7 @@ function goTo({ room, person, at }, how) {
 function sayWrongPlace({ room, person }) {
   const problem = person ? nameProblem(person) : room && nameProblem(room);
   if (!problem) return;
-  active.problem = `${person ? "The name" : "The room"} in the link: ${problem}`;
+  active.problem = t(person ? "nameInLink" : "roomInLink", { problem });
   redraw("composer");
 }
 

@@ -1043,27 +1043,49 @@ class Timers {
 /** A name as the server keeps and sends it: in normal form C, in whatever form it was written. */
 export function normalName(name) { return name.normalize("NFC"); }
 
-/** Checks a name for a user or a room as the server does. Returns null, or what is wrong with it in a sentence. */
-export function nameProblem(written) {
+/**
+ * What is wrong with a name for a user or a room, as the server judges it; null if nothing is. For those who have words
+ * of their own for each `code`: `empty`, `reserved`, `too_long` by `count` characters, `blank`, or one of
+ * `characterFault`.
+ */
+export function nameFault(written) {
   const name = normalName(written);
-  if (name === "") return "Please enter a name.";
-  if (name === "*") return "“*” is reserved.";
+  if (name === "") return { code: "empty" };
+  if (name === "*") return { code: "reserved" };
   const bytes = utf8Length(name);
-  if (bytes > NAME_BYTES_MAX) return `That is too long. Please leave out ${tooMany(name, bytes)}.`;
-  const problem = characterProblem(name);
-  if (problem) return problem;
-  return /^\p{White_Space}|\p{White_Space}$/u.test(name) ? "A blank at the beginning or the end is not allowed." : null;
+  if (bytes > NAME_BYTES_MAX) return { code: "too_long", count: tooMany(name, bytes) };
+  return characterFault(name) ?? (/^\p{White_Space}|\p{White_Space}$/u.test(name) ? { code: "blank" } : null);
 }
 
-/** What is wrong with the characters of a name, or of a note beside a status; null if nothing is. */
-export function characterProblem(text) {
-  if (/\p{Cc}/u.test(text)) return "Control characters (tabs, line breaks …) are not allowed.";
-  if (/[\u202A-\u202E\u2066-\u2069]/u.test(text)) return "Characters that reverse the direction of text are not allowed.";
-  if (/\p{Cs}/u.test(text)) return "That is not valid text.";
+/**
+ * What is wrong with the characters of a name, or of a note beside a status; null if nothing is. The `code` is
+ * `control`, `direction`, `no_text`, or `unseen`, with the `character`.
+ */
+export function characterFault(text) {
+  if (/\p{Cc}/u.test(text)) return { code: "control" };
+  if (/[\u202A-\u202E\u2066-\u2069]/u.test(text)) return { code: "direction" };
+  if (/\p{Cs}/u.test(text)) return { code: "no_text" };
   const hidden = unseen(text);
-  if (hidden !== undefined) return `Characters that nobody sees are not allowed; this has U+${hidden.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}.`;
-  return null;
+  return hidden === undefined ? null : { code: "unseen", character: `U+${hidden.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}` };
 }
+
+const FAULTS = {
+  empty: () => "Please enter a name.",
+  reserved: () => "“*” is reserved.",
+  too_long: ({ count }) => `That is too long. Please leave out ${count === 1 ? "one character" : `${count} characters`}.`,
+  blank: () => "A blank at the beginning or the end is not allowed.",
+  control: () => "Control characters (tabs, line breaks …) are not allowed.",
+  direction: () => "Characters that reverse the direction of text are not allowed.",
+  no_text: () => "That is not valid text.",
+  unseen: ({ character }) => `Characters that nobody sees are not allowed; this has ${character}.`,
+};
+const inEnglish = (fault) => fault && FAULTS[fault.code](fault);
+
+/** What is wrong with a name for a user or a room, in a sentence; null if nothing is. */
+export function nameProblem(written) { return inEnglish(nameFault(written)); }
+
+/** What is wrong with the characters of a name, or of a note beside a status, in a sentence; null if nothing is. */
+export function characterProblem(text) { return inEnglish(characterFault(text)); }
 
 /** The first invisible character, as the server judges it: joiners and U+FE0F pass where they change the display. */
 function unseen(name) {
@@ -1077,7 +1099,7 @@ function unseen(name) {
   });
 }
 
-/** How many characters at the end of a name are too many, in words. */
+/** How many characters at the end of a name are too many. */
 function tooMany(name, bytes) {
   let count = 0;
   for (const character of [...name].reverse()) {
@@ -1085,7 +1107,7 @@ function tooMany(name, bytes) {
     bytes -= utf8Length(character);
     count += 1;
   }
-  return count === 1 ? "one character" : `${count} characters`;
+  return count;
 }
 
 /** Halves of characters, which are no text, become U+FFFD, as everywhere where text is encoded. */

@@ -4,9 +4,10 @@
 import { parse, run, suggest } from "./commands.js";
 import { active, client, lastOfOurs, letGoOfDeleted, messageAt } from "./conversations.js";
 import { toast } from "./copying.js";
-import { byId, named } from "./dom.js";
+import { byId, element, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { quoted, toLatest } from "./history.js";
+import { phrase, t } from "./language.js";
 import { plain } from "./message.js";
 import { openPicker } from "./picker.js";
 import { whenLeaving, whenOpened } from "./places.js";
@@ -16,7 +17,7 @@ import { store, stored } from "./storage.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
 import { isBlank } from "./text.js";
 import { keepUnsent } from "./unsent.js";
-import { NOT_HERE, inWords } from "./words.js";
+import { inWords } from "./words.js";
 
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
@@ -48,11 +49,11 @@ function drawComposer() {
   const { content } = active.editing ? { content: input.value } : parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
-  byId("send").setAttribute("aria-label", active.editing ? "Save" : "Send");
+  byId("send").setAttribute("aria-label", t(active.editing ? "save" : "send"));
   const problem = tooLong || active.problem || active.removed;
   byId("send-parts").hidden = !tooLong || active.editing !== null || active.removed !== "";
   byId("rejoin").hidden = !active.removed;
-  byId("rejoin").textContent = active.epoch === null && active.removed !== NOT_HERE ? "Try again" : "Join again";
+  byId("rejoin").textContent = t(active.epoch === null && active.removed !== t("notHere") ? "tryAgain" : "joinAgain");
   if (byId("composer-problem").textContent !== problem) byId("composer-problem").textContent = problem;
 }
 
@@ -62,8 +63,8 @@ function drawContext(about) {
   for (const node of byId("messages").querySelectorAll(":scope > .in-edit")) node.classList.remove("in-edit");
   if (editing) messageAt(active, editing)?.node?.classList.add("in-edit");
   byId("composer-context").hidden = reply === null && editing === null;
-  if (editing) byId("composer-context-text").replaceChildren("You edit your message");
-  else if (reply) byId("composer-context-text").replaceChildren("You answer ", named(reply.sender), about ? `: ${plain(about.content)}` : "");
+  if (editing) byId("composer-context-text").replaceChildren(t("youEdit"));
+  else if (reply) byId("composer-context-text").replaceChildren(...phrase(about ? "youAnswerText" : "youAnswer", { name: named(reply.sender), text: about ? plain(about.content) : "" }));
 }
 
 /** Answers a message. */
@@ -208,18 +209,17 @@ byId("emoji").addEventListener("click", () => openPicker((emoji) => {
 }));
 
 // Files are not sent here, and a page that a dropped file takes the place of is worse than a sentence.
-const NO_FILES = "Only text can be sent here: no pictures and no files.";
 input.addEventListener("paste", (event) => {
   if (event.clipboardData?.files.length && !event.clipboardData.getData("text/plain")) {
     event.preventDefault();
-    toast(NO_FILES);
+    toast(t("onlyText"));
   }
 });
 for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => {
   if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   event.dataTransfer.dropEffect = "none";
-  if (name === "drop" || event.type === "drop") toast(NO_FILES);
+  if (name === "drop" || event.type === "drop") toast(t("onlyText"));
 });
 
 byId("composer").addEventListener("submit", (event) => {
@@ -256,12 +256,12 @@ async function save() {
   const { editing } = c;
   const content = editing.text.trimEnd();
   if (c.epoch !== editing.epoch) { // until the server has said that it is the same message, nothing is done to it
-    c.problem = "That was not saved. The messages are not here yet.";
+    c.problem = t("notSavedYet");
     return;
   }
   const before = c.items.find((item) => item.type === "said" && item.seq === editing.seq);
   if (isBlank(content)) {
-    if (!await ask({ title: "Delete your message?", text: "Nothing is left of it.", yes: "Delete" })) return;
+    if (!await ask({ title: t("deleteYours"), text: t("nothingLeft"), yes: t("delete") })) return;
     // While that was asked the server may have begun anew, with another message of this number.
     if (c.editing === editing && c.epoch === editing.epoch) change(c, editing, client.delete(c.target, editing.seq));
     return;
@@ -276,7 +276,7 @@ function change(c, editing, answered) {
     if (c.editing !== editing) return;
     if (editing.text !== text) { // somebody has written on while the server was asked: that is not lost
       if (isBlank(text)) letGoOfDeleted(c, editing.seq);
-      else c.problem = "Saved. What you have written since then is not saved yet.";
+      else c.problem = t("savedWithout");
       return;
     }
     c.editing = null;
@@ -284,7 +284,7 @@ function change(c, editing, answered) {
     else keepUnsent();
   }, (error) => {
     if (error.code === "not_found") letGoOfDeleted(c, editing.seq);
-    else c.problem = `That was not saved. ${inWords(error)}`;
+    else c.problem = t("notSaved", { why: inWords(error) });
   }).then(() => redraw("composer"));
 }
 
@@ -311,6 +311,12 @@ byId("send-parts").addEventListener("click", () => {
 
 const HINT_FOR = 5; // messages, in this browser
 let known = Number(stored("salon.sent") ?? 0);
+
+/** Names the keys, in the language of the reader. */
+export function sayKeys() {
+  const key = (name) => element("kbd", "", name);
+  byId("composer-hint").replaceChildren(...phrase("composerHint", { enter: key(t("keyEnter")), shift: key(t("keyShift")), again: key(t("keyEnter")), slash: key("/") }));
+}
 
 /** The hint about the keys is for those who have not sent much yet. */
 function learnt() {

@@ -4,11 +4,12 @@
 import { active, client } from "./conversations.js";
 import { byId } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { known, t } from "./language.js";
 import { lookAtZone } from "./message.js";
 import { narrow } from "./drawers.js";
 import { drawEnded } from "./ended.js";
 import { refreshPublicRooms } from "./places.js";
-import { CLOSE_WORDS } from "./words.js";
+import { whyClosed } from "./words.js";
 
 let connection = { state: "idle" };
 let stalled = false;
@@ -52,30 +53,30 @@ function drawConnection() {
   app.dataset.connection = state;
   app.classList.toggle("stalled", stalled);
   banner.classList.toggle("patient", firstTry || (state === "connected" && !stalled && roomsLeft > 0));
-  byId("link-state").textContent = stalled ? "No answer" : new Map([["connected", roomsLeft ? "Joining" : "Connected"], ["connecting", "Connecting"], ["waiting", "Reconnecting"], ["closed", "Disconnected"]]).get(state) ?? "";
-  const why = CLOSE_WORDS[code] ?? "";
+  byId("link-state").textContent = known("state", stalled ? "stalled" : state === "connected" && roomsLeft ? "joining" : state) ?? "";
+  const why = whyClosed(code);
   let text = "";
   let spoken = "";
   button.hidden = state === "connecting";
-  button.textContent = "Try now";
+  button.textContent = t("tryNow");
   if (state === "connected" && stalled) {
-    text = spoken = "The server does not answer. Waiting for it …";
+    text = spoken = t("noAnswerYet");
     button.hidden = true;
   } else if (state === "connected" && roomsLeft) {
-    text = `Joining ${roomsLeft} more ${roomsLeft === 1 ? "room" : "rooms"} …`;
-    spoken = "Connected. Joining the rooms …";
+    text = t("joiningRooms", { count: roomsLeft });
+    spoken = t("connectedJoining");
     button.hidden = true;
   } else if (state === "connected") {
-    spoken = "Connected";
+    spoken = t("state.connected");
   } else if (state === "connecting") {
-    text = spoken = everConnected ? "Reconnecting …" : "Connecting …";
+    text = spoken = t(everConnected ? "reconnecting" : "connecting");
   } else if (state === "waiting") {
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    spoken = `${why || (everConnected ? "The connection was lost." : "The server cannot be reached.")} Reconnecting.`;
-    text = `${why || (everConnected ? "Connection lost." : "The server cannot be reached.")} Reconnecting ${seconds ? `in\u00A0${seconds}\u00A0s` : "now"}\u00A0…`;
+    spoken = t("whyReconnecting", { why: why || t(everConnected ? "connectionWasLost" : "unreachable") });
+    text = t(seconds ? "whyReconnectingIn" : "whyReconnectingNow", { why: why || t(everConnected ? "connectionLost" : "unreachable"), seconds });
     countdown = setTimeout(() => redraw("connection"), 500);
   } else if (state === "closed") {
-    spoken = `Disconnected. ${why || reason || ""}`; // and a card says it
+    spoken = t("disconnectedWhy", { why: why || reason || "" }); // and a card says it
   }
   drawEnded(connection);
   banner.hidden = text === "";

@@ -6,6 +6,7 @@
  */
 import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
+import { t } from "./language.js";
 import { see } from "./lookalikes.js";
 import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
@@ -93,7 +94,7 @@ class Conversation {
     if (epoch === null) return;
     // What is begun is about a message of one epoch. In another one its number is that of another message.
     if (this.reply && this.reply.epoch !== epoch) this.reply = null;
-    if (this.editing && this.editing.epoch !== epoch) this.endEdit("The message that you edited is of a history that the server no longer has.");
+    if (this.editing && this.editing.epoch !== epoch) this.endEdit(t("editOfOldHistory"));
   }
 
   /** Something is written here that nobody has yet. */
@@ -111,7 +112,7 @@ class Conversation {
     this.editing = null;
     if (text.trim() === "" || text === before) return;
     this.addToDraft(text);
-    this.problem = `${problem} What you wrote is in the message box.`;
+    this.problem = problem;
   }
 
   get unread() { return this.carried + this.fresh; }
@@ -440,7 +441,7 @@ export function readElsewhere(places) {
 }
 
 export function restartedHere(c) {
-  if (c.items.length) addGap(c, "The server began a new history here.");
+  if (c.items.length) addGap(c, t("newHistory"));
   // Unread messages are on the page, and stay unread.
   if (c.unread > 0 && c.oldRead === null) c.oldRead = { epoch: c.epoch, seq: c.readSeq };
   c.carried = c.unread;
@@ -513,7 +514,7 @@ export function takeChange(c, { of, seq, ts, content, deleted }) {
 /** A message is deleted, or was: it is neither answered nor written anew. Text that was begun stays. */
 export function letGoOfDeleted(c, seq) {
   if (c.reply?.seq === seq) c.reply = null;
-  if (c.editing?.seq === seq) c.endEdit("The message that you edited is no longer there.");
+  if (c.editing?.seq === seq) c.endEdit(t("editGone"));
   if (c === active) redraw("composer");
 }
 

@@ -2,6 +2,7 @@
  * Putting text into the clipboard, also on pages without TLS, where browsers offer the old way alone.
  */
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 
 /** Returns whether it is there. */
 export async function copy(text) {
@@ -40,5 +41,5 @@ export function toast(words) {
 
 /** Copies, and says what became of it. */
 export async function copyAloud(text, what) {
-  toast(await copy(text) ? `${what} copied` : `This browser does not copy. ${what}: ${text}`);
+  toast(await copy(text) ? t("copied", { what }) : t("notCopied", { what, text }));
 }

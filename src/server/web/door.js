@@ -2,19 +2,23 @@
  * The door: how one comes in here, and under which name. It is what a first visit is shown, and so it is a script of
  * its own with what it imports, which is little; all the rest, `app.js`, follows when the door has been drawn.
  */
-import { SalonClient, nameProblem, normalName } from "./client.js";
+import { SalonClient, normalName } from "./client.js";
 import { byId, element, named } from "./dom.js";
+import { choose, fillIn, offerLanguages, phrase, speak, t } from "./language.js";
 import { DEFAULT_ROOM, OPERATOR } from "./names.js";
 import { keptPlaces, sessionToken, store, storedInTab, stored } from "./storage.js";
-import { CLOSE_WORDS, UNAUTHORIZED, counted } from "./words.js";
+import { UNAUTHORIZED, nameProblem, whyClosed } from "./words.js";
 
 document.documentElement.setAttribute("data-started", ""); // `old.js` looks
 
 let rest = null;
 
+/** What is waited for: the words of the language that is spoken. What is behind the door begins to run when they are here. */
+let spoken = null;
+
 /** What is behind the door: it is fetched once, and there when both the script and the style are. */
 function app() {
-  rest ??= Promise.all([import("./app.js"), styled()]).then(([script]) => script, (error) => {
+  rest ??= Promise.all([spoken.then(() => import("./app.js")), styled()]).then(([script]) => script, (error) => {
     rest = null; // it is fetched again for whoever comes in then
     throw error;
   });
@@ -46,7 +50,7 @@ async function goIn(how) {
   endAsking();
   const going = goings += 1;
   doorShows(null);
-  doorSays("Coming in …", "patient");
+  doorSays(t("comingIn"), "patient");
   goesIn = true;
   const script = await app().catch(() => null);
   if (going !== goings) return undefined;
@@ -56,8 +60,8 @@ async function goIn(how) {
     return how(script);
   }
   byId("door").hidden = false;
-  doorSays("A part of this page could not be loaded. ");
-  const again = element("button", "secondary", "Try again");
+  doorSays(`${t("notLoaded")} `);
+  const again = element("button", "secondary", t("tryAgain"));
   again.type = "button";
   again.addEventListener("click", () => goIn(how));
   byId("door-status").append(again);
@@ -88,7 +92,6 @@ function takeToken() {
 
 const NAMES_MAX = 20;
 const ROOMS_LOOKED_AT = 200; // at the door, for how many are in the one that somebody is invited to
-const NEEDS_LINK = "You need a link of your own to come in here. Please open the one that you were given, or ask whoever runs this server for one.";
 
 /** The connection that asks something before anybody comes in. */
 let doorstep = null;
@@ -110,7 +113,7 @@ function askAtDoor(user, question) {
   endAsking();
   const salon = new SalonClient({ url: serverAddress(), user });
   doorstep = salon;
-  doorSays("Asking the server …", "patient");
+  doorSays(t("askingServer"), "patient");
   return new Promise((resolve) => {
     const answer = (found) => {
       if (salon !== doorstep) return;
@@ -121,7 +124,7 @@ function askAtDoor(user, question) {
     salon.on("welcome", () => question(salon).then(answer, ({ code }) => { if (code !== "disconnected") answer({}); }));
     salon.on("state", ({ state, code }) => {
       if (state === "closed") answer({ code });
-      else if (state === "waiting" && salon === doorstep) doorSays(`${CLOSE_WORDS[code] ?? "The server cannot be reached."} Trying again …`);
+      else if (state === "waiting" && salon === doorstep) doorSays(t("tryingAgain", { why: whyClosed(code) || t("unreachable") }));
     });
     salon.connect();
   });
@@ -168,8 +171,8 @@ export async function openDoor({ again = false } = {}) {
   byId("door-name").value = name ?? storedInTab("salon.name") ?? stored("salon.name") ?? "";
   byId("door-room").value = room ?? DEFAULT_ROOM;
   for (const part of document.querySelectorAll("#door-room, label[for=door-room]")) part.hidden = Boolean(room) && !nameProblem(room);
-  byId("door-title").textContent = `Welcome to ${location.hostname === "localhost" || /^[\d.:[\]]+$/u.test(location.hostname) ? "Salon" : location.hostname}`;
-  byId("door-where").textContent = room ? `You are invited to the room “${room}”.` : "";
+  byId("door-title").textContent = t("welcomeTo", { place: location.hostname === "localhost" || /^[\d.:[\]]+$/u.test(location.hostname) ? "Salon" : location.hostname });
+  byId("door-where").textContent = room ? t("invitedTo", { room }) : "";
   fieldProblem("name", "");
   fieldProblem("room", "");
   doorShows(null);
@@ -178,13 +181,13 @@ export async function openDoor({ again = false } = {}) {
   if (code === UNAUTHORIZED) {
     const token = await askOtherTabs();
     if (token && !byId("door").hidden) return goIn((app) => app.renew(token, addressed()));
-    return doorSays(NEEDS_LINK);
+    return doorSays(t("needsLink"));
   }
   knownOpen = true;
   const inside = open.find(({ room_id }) => room_id === room);
-  if (inside?.members) byId("door-where").textContent += ` ${counted(inside.members, "person is", "people are")} there.`;
-  if (!room) byId("door-where").textContent = "Choose a name and come in.";
-  askForName(code ? CLOSE_WORDS[code] ?? "" : "");
+  if (inside?.members) byId("door-where").textContent += ` ${t("peopleThere", { count: inside.members })}`;
+  if (!room) byId("door-where").textContent = t("chooseNameAndEnter");
+  askForName(whyClosed(code));
 }
 
 function askForName(problem = "") {
@@ -203,7 +206,7 @@ byId("door-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = normalName(bare("@", byId("door-name").value.trim()));
   let room = normalName(bare("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
-  const wrongName = name === OPERATOR ? "That is the name of whoever runs this server." : nameProblem(name) ?? "";
+  const wrongName = name === OPERATOR ? t("operatorsName") : nameProblem(name) ?? "";
   const wrongRoom = nameProblem(room) ?? "";
   fieldProblem("name", wrongName);
   fieldProblem("room", wrongRoom);
@@ -217,14 +220,13 @@ byId("door-form").addEventListener("submit", async (event) => {
   // is told its devices as they are, also when it is invisible, and the one that asks is among them.
   const { code, before } = await askAtDoor(undefined, (salon) => salon.history({ user_id: name }, { limit: 1 })
     .then(() => ({ before: true }), (error) => { if (error.code === "disconnected") throw error; return { before: false }; }));
-  if (code) return askForName(CLOSE_WORDS[code] ?? "The server did not let you in.");
+  if (code) return askForName(whyClosed(code) || t("notLetIn"));
   const { code: closed, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] })
     .then(({ users }) => new Map(Object.entries(users)).get(name) ?? {}));
-  if (closed) return askForName(CLOSE_WORDS[closed] ?? "The server did not let you in.");
+  if (closed) return askForName(whyClosed(closed) || t("notLetIn"));
   if (!(devices > 1) && !before) return comeIn(name, room);
-  byId("door-question-title").replaceChildren(named(name), devices > 1 ? " is here already. Is that you on another device?" : " has been here before. Was that you?");
-  byId("door-question-text").textContent = devices > 1 ? "One name is one person here: both devices read the same direct messages."
-    : "One name is one person here: what was written to that name alone is shown to whoever comes in under it.";
+  byId("door-question-title").replaceChildren(...phrase(devices > 1 ? "isHereAlready" : "hasBeenHere", { name: named(name) }));
+  byId("door-question-text").textContent = t(devices > 1 ? "sameNameNow" : "sameNameBefore");
   byId("door-same").onclick = () => comeIn(name, room);
   doorShows("door-question");
   byId("door-other").focus(); // a second Enter must not mean: yes, that is me
@@ -253,8 +255,23 @@ function comeIn(name, room) {
   return goIn((app) => app.enter({ name, room, known }));
 }
 
-window.addEventListener("hashchange", () => {
+// Another language: what is behind the door is loaded again in it, and the door is written anew.
+document.addEventListener("change", async ({ target }) => {
+  if (!target.matches(".languages")) return;
+  choose(target.value);
+  if (!byId("app").hidden || goesIn) return location.reload();
+  const [name, room] = [byId("door-name").value, byId("door-room").value];
+  spoken = speak();
+  await spoken;
+  fillIn(byId("door"));
+  await openDoor();
+  [byId("door-name").value, byId("door-room").value] = [name, room];
+  target.focus();
+});
+
+window.addEventListener("hashchange", async () => {
   const token = takeToken();
+  await spoken;
   const place = addressed();
   if (token) return goIn((app) => app.renew(token, place));
   if (goesIn) return undefined; // and looks at the address then
@@ -262,9 +279,10 @@ window.addEventListener("hashchange", () => {
   return app().then((app) => app.follow(place));
 });
 
-// Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed.
-{
-  const token = takeToken() ?? sessionToken();
+/** Coming in: a known name goes straight to the chat; a name in the link that is not ours is only proposed. */
+function arrive(token) {
+  fillIn(byId("door"));
+  for (const select of document.querySelectorAll(".languages")) offerLanguages(select);
   const { name } = addressed();
   // A tab stays who it is, whoever came in by another one since.
   const known = storedInTab("salon.name") ?? stored("salon.name");
@@ -278,3 +296,7 @@ window.addEventListener("hashchange", () => {
     requestAnimationFrame(() => setTimeout(() => app().catch(() => {}))); // when the door has been drawn
   }
 }
+
+const token = takeToken() ?? sessionToken();
+spoken = speak();
+spoken.then(() => arrive(token));

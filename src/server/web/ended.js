@@ -3,15 +3,17 @@
  * and has one button, which does what can be done. Nothing behind it can be used meanwhile.
  */
 import { client, me, proven } from "./conversations.js";
-import { byId, element } from "./dom.js";
-import { CLOSE_WORDS } from "./words.js";
+import { byId, named } from "./dom.js";
+import { phrase, t } from "./language.js";
+import { whyClosed } from "./words.js";
 
 const OWN = 1000; // we have closed it ourselves
 
+/** The title, the text and the button of the cards, by close code. */
 const CARDS = new Map([
-  [4001, { title: "You are signed out", text: "The link that you came in by has ended, or was damaged. Please open a new one, or ask whoever runs this server for one.", button: "Look again" }],
-  [4003, { title: "You have been banned from this server", text: "Whoever runs the server can lift that.", button: "Try again" }],
-  [4010, { title: "You have been removed by a moderator", text: "You may come back, unless you have been asked not to.", button: "Come back" }],
+  [4001, () => [t("signedOut"), t("signedOutText"), t("lookAgain")]],
+  [4003, () => [t("banned"), t("bannedText"), t("tryAgain")]],
+  [4010, () => [t("kicked"), t("kickedText"), t("comeBack")]],
 ]);
 
 let onSignedOut = () => {};
@@ -30,9 +32,9 @@ export function drawEnded(connection) {
     return;
   }
   code = connection.code;
-  const { title, text, button } = CARDS.get(code) ?? { title: "Disconnected", text: CLOSE_WORDS[code] ?? connection.reason ?? "", button: "Connect again" };
+  const [title, text, button] = CARDS.get(code)?.() ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];
   byId("ended-title").textContent = title;
-  byId("ended-text").replaceChildren(text, ...me && code !== 4001 ? [" You are here as ", element("bdi", "", me), "."] : []);
+  byId("ended-text").replaceChildren(text, ...me && code !== 4001 ? [" ", ...phrase("hereAs", { name: named(me) })] : []);
   byId("ended-button").textContent = button;
   if (!byId("ended").hidden) return;
   byId("ended").hidden = false;

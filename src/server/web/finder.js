@@ -2,23 +2,24 @@
  * The dialog that finds a room to join or a person to write to.
  */
 import { avatar } from "./avatar.js";
-import { characterProblem, nameProblem, normalName } from "./client.js";
+import { normalName } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element } from "./dom.js";
+import { t } from "./language.js";
 import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { placeButton, updatePublic } from "./sidebar.js";
-import { inWords } from "./words.js";
+import { characterProblem, inWords, nameProblem } from "./words.js";
 
 let finding = "room";
 let peopleHere = [];
 function openFinder(kind) {
   finding = kind;
   const forRoom = kind === "room";
-  byId("finder-title").textContent = forRoom ? "Join or create a room" : "Write to somebody";
-  byId("finder-label").textContent = forRoom ? "Name of the room" : "Name of the person";
-  byId("finder-submit").textContent = forRoom ? "Join" : "Write";
-  byId("finder-list-title").textContent = forRoom ? "Rooms you can join" : "Here now";
+  byId("finder-title").textContent = t(forRoom ? "joinOrCreate" : "writeToSomebody");
+  byId("finder-label").textContent = t(forRoom ? "nameOfRoom" : "nameOfPerson");
+  byId("finder-submit").textContent = t(forRoom ? "join" : "write");
+  byId("finder-list-title").textContent = t(forRoom ? "roomsToJoin" : "hereNow");
   byId("finder-input").value = byId("finder-topic").value = "";
   byId("finder-problem").textContent = "";
   byId("finder-topic-part").hidden = true;
@@ -58,7 +59,7 @@ function drawFinder() {
   // A room that nobody has made is made by going in; then it may have a topic.
   const isNew = finding === "room" && wanted !== "" && !conversations.has(`room:${nameIn()}`) && !publicRooms.some(({ room_id }) => room_id === nameIn());
   byId("finder-topic-part").hidden = !isNew;
-  if (finding === "room") byId("finder-submit").textContent = isNew ? "Create" : "Join";
+  if (finding === "room") byId("finder-submit").textContent = t(isNew ? "create" : "join");
 }
 
 /** The name in the field, without the sign before it. */

@@ -9,13 +9,14 @@ import {
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { catchUp, syncPerson } from "./history.js";
+import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
 import { describeRoom, leaveHereToo, lookAtRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
-import { GAP_WORDS, JOIN_WORDS, LEFT_WORDS, NOT_HERE, inWords } from "./words.js";
+import { inWords } from "./words.js";
 
 const BUFFER_MAX = 300;
 const TYPING_LASTS = 7_000;
@@ -122,7 +123,7 @@ export function listen(salon) {
   on("join_delayed", ({ room_id, error }) => {
     const c = conversations.get(`room:${room_id}`);
     if (!c || error.code === "rate_limited") return;
-    c.problem = `${inWords(error)} It is tried again.`;
+    c.problem = t("triedAgain", { why: inWords(error) });
     if (c === active) redraw("composer");
   });
 
@@ -133,7 +134,7 @@ export function listen(salon) {
     c.members.clear();
     c.count = 0;
     c.problem = "";
-    c.removed = JOIN_WORDS[error.code] ?? inWords(error);
+    c.removed = known("join", error.code) ?? inWords(error);
     // Not one of our rooms. Its messages stay on the page for as long as it is looked at.
     if (!c.full && !c.isBegun) { // what was not sent is still to be seen
       if (c === active) c.unlisted = true;
@@ -151,8 +152,8 @@ export function listen(salon) {
     c.count = 0;
     c.typing.clear();
     c.problem = "";
-    c.removed = NOT_HERE;
-    addGap(c, LEFT_WORDS[reason] ?? LEFT_WORDS.closed);
+    c.removed = t("notHere");
+    addGap(c, known("left", reason) ?? t("left.closed"));
     leftPlace(c);
     rememberPlaces();
     redraw("members", "head", "typing", "composer");
@@ -203,7 +204,7 @@ export function listen(salon) {
     }
     if (message.sender === me) return;
     notify(c, message);
-    if (c !== active && !c.muted) byId("announcer").textContent = `New message from ${message.sender}`;
+    if (c !== active && !c.muted) byId("announcer").textContent = t("newMessageFrom", { name: message.sender });
   });
 
   on("announcement", (announcement) => {
@@ -237,16 +238,16 @@ export function listen(salon) {
     waiting.stale = true;
     if (error.code === "not_found" && waiting.entry.reply_to !== undefined) { // said again, it answers nothing
       waiting.entry.reply_to = waiting.entry.epoch = undefined;
-      waiting.failed = "The message that it answers is no longer there.";
+      waiting.failed = t("answeredNotThere");
     }
     keepUnsent();
-    c.problem = `Your message was not sent. ${waiting.failed}`;
+    c.problem = t("messageNotSent", { why: waiting.failed });
     redraw("log", "composer");
   });
 
   on("gap", ({ room_id, why }) => {
     const c = conversations.get(`room:${room_id}`);
-    if (c) addGap(c, GAP_WORDS[why] ?? GAP_WORDS.missing);
+    if (c) addGap(c, known("gap", why) ?? t("gap.missing"));
   });
 
   on("online_users", ({ room_id, users, count }) => {

@@ -4,6 +4,7 @@
 import { active } from "./conversations.js";
 import { copyAloud } from "./copying.js";
 import { byId, element, named } from "./dom.js";
+import { phrase, t } from "./language.js";
 import { invitationTo } from "./places.js";
 import { qrOf } from "./qr.js";
 
@@ -15,7 +16,7 @@ export function invitation(c) {
   field.type = "text";
   field.readOnly = true;
   field.value = invitationTo(c);
-  field.setAttribute("aria-label", "The address of this room");
+  field.setAttribute("aria-label", t("addressOfRoom"));
   field.addEventListener("focus", () => field.select());
   const button = (words, run) => {
     const node = element("button", "secondary", words);
@@ -23,15 +24,15 @@ export function invitation(c) {
     node.addEventListener("click", run);
     return node;
   };
-  const share = navigator.share ? [button("Share", () => navigator.share({ title: c.title, url: field.value }).catch(() => {}))] : [];
-  return element("div", "invitation", field, button("Copy", () => copyAloud(field.value, "Invitation link")), button("QR code", () => showCode(c)), ...share);
+  const share = navigator.share ? [button(t("share"), () => navigator.share({ title: c.title, url: field.value }).catch(() => {}))] : [];
+  return element("div", "invitation", field, button(t("copy"), () => copyAloud(field.value, t("invitationLink"))), button(t("qrCode"), () => showCode(c)), ...share);
 }
 
 /** Shows the code of a room's address. An address that is too long for one is shown alone. */
 function showCode(c) {
   const address = invitationTo(c);
   const rows = qrOf(address);
-  byId("qr-title").replaceChildren("Come into ", named(c.title));
+  byId("qr-title").replaceChildren(...phrase("comeInto", { room: named(c.title) }));
   byId("qr-code").replaceChildren(...rows ? [picture(rows)] : []);
   byId("qr-address").textContent = address;
   byId("qr").showModal();
@@ -44,7 +45,7 @@ function picture(rows) {
   const size = rows.length + 2 * QUIET;
   svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", "A QR code of the address below");
+  svg.setAttribute("aria-label", t("qrOfAddress"));
   const dark = rows.flatMap((row, y) => row.map((is, x) => (is ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")));
   path.setAttribute("d", dark.join(""));
   svg.append(path);

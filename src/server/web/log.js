@@ -9,6 +9,7 @@ import { arrange, byId, element, icon, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
 import { invitation } from "./invitation.js";
+import { inDigits, phrase, t } from "./language.js";
 import { build, itemOf, linesAbove, newLine, refresh } from "./message.js";
 import { openPerson } from "./person.js";
 import { drawNewBar } from "./unread.js";
@@ -86,7 +87,7 @@ function goesTo(c) {
   const there = c.epoch?.startsWith(epoch) ? showMessage({ seq, epoch: c.epoch }) : Promise.resolve(false);
   there.then((found) => {
     if (found) return;
-    c.problem = "The message of that link is no longer kept.";
+    c.problem = t("linkedGone");
     redraw("composer", "log");
   });
   return true;
@@ -153,11 +154,11 @@ function drawLogStart(c) {
   if (node.dataset.state === key) return;
   node.dataset.state = key;
   node.replaceChildren();
-  if (state === "loading") node.append(element("p", "quiet-line", "Loading messages …"));
-  if (state === "gone") node.append(element("p", "quiet-line", "Earlier messages are no longer kept."));
-  if (state === "unknown") node.append(element("p", "quiet-line", "Nobody of this name has been here yet. Messages can be sent once they have."));
+  if (state === "loading") node.append(element("p", "quiet-line", t("loadingMessages")));
+  if (state === "gone") node.append(element("p", "quiet-line", t("earlierGone")));
+  if (state === "unknown") node.append(element("p", "quiet-line", t("nobodyOfName")));
   if (state === "more") {
-    const button = element("button", "quiet", "Show earlier messages");
+    const button = element("button", "quiet", t("showEarlier"));
     button.type = "button";
     button.tabIndex = -1; // keys scroll to where more is loaded; what is loaded would take the focus with the button
     button.addEventListener("click", loadOlder);
@@ -166,8 +167,8 @@ function drawLogStart(c) {
   if (state === "start") {
     const hello = element("div", "hello");
     if (c.kind === "room") {
-      hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", "Welcome to ", named(c.title)));
-      hello.append(element("p", "hello-text", "This is the beginning of the room. Say something, or invite others by this address:"), invitation(c));
+      hello.append(element("span", "hello-icon", icon("hash")), element("p", "hello-title", ...phrase("welcomeToRoom", { room: named(c.title) })));
+      hello.append(element("p", "hello-text", t("roomBegins")), invitation(c));
     } else {
       hello.append(avatar(c.id, "large"), element("p", "hello-title", named(c.id)));
       hello.append(element("p", "hello-text", privacyOf(c.id)));
@@ -181,8 +182,8 @@ function drawToLatest() {
   const unread = active.unread;
   byId("to-latest").hidden = !away;
   drawNewBar();
-  byId("to-latest-text").textContent = unread > 0 ? unread.toLocaleString() : "";
-  const words = unread > 0 ? `${unread} new ${unread === 1 ? "message" : "messages"}: to the latest` : "To the latest messages";
+  byId("to-latest-text").textContent = unread > 0 ? inDigits(unread) : "";
+  const words = unread > 0 ? t("toLatestNew", { count: unread }) : t("toLatest");
   byId("to-latest").setAttribute("aria-label", words);
   byId("to-latest").title = words;
 }

@@ -4,6 +4,7 @@
  * help for the eye, and proves nothing.
  */
 import { element } from "./dom.js";
+import { t } from "./language.js";
 
 const NAMES_MAX = 5_000; // seen on this page; past them it begins anew
 
@@ -48,9 +49,9 @@ export function difference(name, kind = "person") {
   const twin = [...seen.get(keyOf(name, kind)) ?? []].find((other) => other !== name);
   if (twin === undefined) return null;
   const odd = [...new Set(name)].filter((character) => !twin.includes(character) && !isPlain(character));
-  if (odd.length) return { short: odd.slice(0, 3).map(codePoint).join(" "), long: `Not the same as “${twin}”: it has the character ${odd.slice(0, 3).map(codePoint).join(", ")}` };
+  if (odd.length) return { short: odd.slice(0, 3).map(codePoint).join(" "), long: t("notTheSameCharacters", { name: twin, characters: odd.slice(0, 3).map(codePoint).join(", ") }) };
   if (isPlain(name) && !isPlain(twin)) return null; // the other one has the mark
-  return { short: `not ${twin}`, long: `Not the same as “${twin}”` };
+  return { short: t("notName", { name: twin }), long: t("notTheSame", { name: twin }) };
 }
 
 /** A name and, where it looks like another one, their difference. */

@@ -6,6 +6,7 @@
  * A piece is a string, or `{kind, open, inside, close}`, where `open` and `close` are the signs.
  */
 import { element, icon } from "./dom.js";
+import { t } from "./language.js";
 import { callsIn, isEmojiOnly, links } from "./text.js";
 
 const PIECES_MAX = 400; // in a message; past them the rest stays as it is written
@@ -212,7 +213,7 @@ function linkOf({ inside: [written], href, shown }) {
   link.href = href;
   link.target = "_blank";
   link.rel = "noopener noreferrer";
-  if (shown !== written) link.title = `Written as ${written}`;
+  if (shown !== written) link.title = t("writtenAs", { address: written });
   return link;
 }
 
@@ -223,15 +224,15 @@ function fenceOf({ open, inside: [code], close }) {
   pre.tabIndex = 0; // it may be scrolled sideways
   const copy = element("button", "code-copy icon-button small", icon("copy"));
   copy.type = "button";
-  copy.title = "Copy code";
-  copy.setAttribute("aria-label", "Copy code");
+  copy.title = t("copyCode");
+  copy.setAttribute("aria-label", t("copyCode"));
   const box = element("div", "code-box", pre, copy);
   if (lines <= FOLD_OVER) return box;
   box.classList.add("folded");
   const fold = element("button", "code-fold");
   fold.type = "button";
   const label = () => {
-    const words = box.classList.contains("folded") ? `Show all ${lines} lines` : "Show less";
+    const words = box.classList.contains("folded") ? t("showAllLines", { count: lines }) : t("showLess");
     fold.dataset.words = words; // written by the style: the text of a message is what was said, and no more
     fold.setAttribute("aria-label", words);
     fold.setAttribute("aria-expanded", String(!box.classList.contains("folded")));

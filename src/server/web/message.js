@@ -6,6 +6,7 @@ import { active, answeredBy, client, conversations, me, removeHelp } from "./con
 import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { emojiNamed } from "./emoji.js";
+import { listed, phrase, spoken, t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";
@@ -24,17 +25,19 @@ let dayFormat;
 let yearFormat;
 
 /**
- * Looks at the time zone of the browser. Returns whether it is another one now: then all times on the page are stale.
+ * Looks at the time zone of the browser, and at the language. Returns whether one is another now: then all times on the
+ * page are stale.
  */
 export function lookAtZone() {
   const offset = new Date().getTimezoneOffset();
-  const now = `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${offset}`;
+  const { locale } = spoken;
+  const now = `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${offset} ${locale}`;
   if (now === zone) return false;
   zone = now;
-  clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-  fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-  dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-  yearFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  clockFormat = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+  fullFormat = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
+  dayFormat = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
+  yearFormat = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
   for (const c of conversations.values()) for (const item of [...c.items, ...c.pending]) item.stale = true;
   return true;
 }
@@ -46,7 +49,11 @@ const items = new WeakMap();
 export const itemOf = (node) => items.get(node);
 
 /** The time of day, and the day too where it is another one. */
-export const timeOf = (ts) => (dayOf(ts) === dayOf(Date.now()) ? clockFormat.format(ts) : `${clockFormat.format(ts)}, ${dayName(ts)}`);
+export function timeOf(ts) {
+  const time = clockFormat.format(ts);
+  if (dayOf(ts) === dayOf(Date.now())) return time;
+  return dayOf(ts) === yesterday() ? t("timeYesterday", { time }) : t("timeOnDay", { time, day: dateOf(ts) });
+}
 
 /** The node of an item, made anew. `refresh` and `dress` do the rest. */
 export function build(item) {
@@ -78,12 +85,12 @@ function rewrite(item) {
   for (const part of body.querySelectorAll(":scope > :is(.text, .show-all)")) part.remove();
   const text = element("div", "text");
   text.dir = "auto";
-  if (item.deleted) text.append(element("em", "", "This message was deleted."));
+  if (item.deleted) text.append(element("em", "", t("wasDeleted")));
   else write(text, item.content, { me, names: /[@\uFF20]/u.test(item.content) ? [me, ...active?.members ?? []] : [] });
   const parts = [text];
   if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
     text.classList.add("long");
-    const more = element("button", "quiet show-all", "Show all");
+    const more = element("button", "quiet show-all", t("showAll"));
     more.type = "button";
     more.addEventListener("click", () => {
       text.classList.remove("long");
@@ -93,8 +100,9 @@ function rewrite(item) {
   }
   body.querySelector(".byline").after(...parts);
   if (item.edited && !item.deleted) {
-    text.classList.add("edited"); // the word is written by the style: the text is what was said, and no more
-    text.title = `Edited ${fullFormat.format(item.edited)}`;
+    text.classList.add("edited");
+    text.dataset.words = t("edited"); // written by the style: the text is what was said, and no more
+    text.title = t("editedAt", { time: fullFormat.format(item.edited) });
   }
   node.classList.toggle("deleted", item.deleted === true);
   node.classList.toggle("mention", item.sender !== me && mentions(item.content, me, active?.members));
@@ -106,8 +114,7 @@ export function refresh(item) {
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
-    const listed = (all) => [...all.slice(0, 4).map((name, i, shown) => [i === 0 ? "" : i === shown.length - 1 && all.length <= 4 ? " and " : ", ", ...nameParts(name)]).flat(), all.length > 4 ? ` and ${all.length - 4} others` : ""];
-    const parts = ["joined", "left"].filter((kind) => item[kind].length).map((kind) => [...listed(item[kind]), ` ${kind}`]);
+    const parts = [["joined", item.joined], ["leftRoom", item.left]].filter(([, all]) => all.length).map(([key, all]) => phrase(key, { count: all.length, names: some(all) }));
     return item.node.replaceChildren(element("span", "", ...parts[0], ...parts.length > 1 ? [" · ", ...parts[1]] : []));
   }
   if (item.rewritten) rewrite(item);
@@ -128,8 +135,8 @@ export function refresh(item) {
   if (!pending) return;
   const state = element("p", "state");
   if (item.failed) {
-    const retry = element("button", "quiet", "Try again");
-    const discard = element("button", "quiet", "Discard");
+    const retry = element("button", "quiet", t("tryAgain"));
+    const discard = element("button", "quiet", t("discard"));
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
       const { kind, target, reply_to, epoch } = item.entry;
@@ -137,12 +144,15 @@ export function refresh(item) {
       if (said) forget(item);
     });
     discard.addEventListener("click", () => forget(item));
-    state.append(element("span", "", `Not sent. ${item.failed}`), retry, discard);
+    state.append(element("span", "", t("notSentWhy", { why: item.failed })), retry, discard);
   } else {
-    state.append("Sending …");
+    state.append(t("sending"));
   }
   item.node.querySelector(".body").append(state);
 }
+
+/** Names, the first of many. */
+const some = (all) => listed([...all.slice(0, 4).map((name) => nameParts(name)), ...all.length > 4 ? [t("others", { count: all.length - 4 })] : []]);
 
 /** The message that this one answers, in a line above it. */
 function drawQuote(item) {
@@ -151,10 +161,10 @@ function drawQuote(item) {
   const of = answeredBy(active, item);
   if (of === null || item.deleted) return;
   const answered = quoted(active, of);
-  const words = answered === undefined ? ["…"] : answered.deleted ? ["A message that is not there any more"] : [element("bdi", "quote-author", answered.sender), element("span", "quote-text", plain(answered.content))];
+  const words = answered === undefined ? ["…"] : answered.deleted ? [t("answeredGone")] : [element("bdi", "quote-author", answered.sender), element("span", "quote-text", plain(answered.content))];
   const quote = element("button", "quote", icon("reply"), ...words);
   quote.type = "button";
-  quote.title = "Go to the message that is answered";
+  quote.title = t("goToAnswered");
   body.querySelector(".byline").after(quote);
 }
 
@@ -172,27 +182,27 @@ function drawReactions(item) {
     button.dataset.emoji = emoji;
     button.setAttribute("aria-pressed", String(mine));
     const others = count - users.length;
-    const names = `${users.map((user) => (user === me ? "you" : user)).join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
+    const names = listed([...users.map((user) => (user === me ? t("you") : user)), ...others > 0 ? [t("moreCount", { count: others })] : []]).join("");
     button.title = names;
     button.setAttribute("aria-label", `${shown}, ${names}`);
     return button;
   }));
   const more = element("button", "react-more", icon("smile"));
   more.type = "button";
-  more.setAttribute("aria-label", "Add a reaction");
+  more.setAttribute("aria-label", t("addReaction"));
   row.append(more);
   body.append(row);
 }
 
 function helpCard({ lines }) {
   const list = element("dl", "help-lines", ...lines.map(({ usage, what }) => element("div", "", element("dt", "", element("code", "", usage)), element("dd", "", what))));
-  const done = element("button", "quiet", "Dismiss");
+  const done = element("button", "quiet", t("dismiss"));
   done.type = "button";
   done.addEventListener("click", () => {
     removeHelp(active);
     byId("composer-input").focus();
   });
-  return element("div", "help-card", element("p", "help-title", "What you can write here ", element("span", "help-only", "Only you see this")), list, done);
+  return element("div", "help-card", element("p", "help-title", `${t("helpTitle")} `, element("span", "help-only", t("helpOnlyYou"))), list, done);
 }
 
 function forget(item) {
@@ -216,7 +226,10 @@ export function linesAbove(item, previous, isNew) {
     if (item.dayNode.textContent !== day) item.dayNode.firstChild.textContent = day;
     lines.push(item.dayNode);
   }
-  if (isNew) lines.push(newLine);
+  if (isNew) {
+    newLine.firstChild.textContent = t("new");
+    lines.push(newLine);
+  }
   const grouped = previous?.type === "said" && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;
   const continued = item.type === "said" && lines.length === 0 && grouped && (previous.inGroup ?? 0) < GROUP_OF;
   item.inGroup = continued ? (previous.inGroup ?? 0) + 1 : 1;
@@ -228,7 +241,7 @@ export function linesAbove(item, previous, isNew) {
 }
 
 /** There is one such line on the page. */
-export const newLine = element("li", "line new-line", element("span", "", "New"));
+export const newLine = element("li", "line new-line", element("span"));
 
 function dayOf(ts) {
   const date = new Date(ts);
@@ -243,8 +256,12 @@ function dayOfItem(item) {
 
 function dayName(ts) {
   const day = dayOf(ts);
-  const now = new Date();
-  if (day === dayOf(now)) return "Today";
-  if (day === dayOf(new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1))) return "Yesterday";
-  return (new Date(ts).getFullYear() === now.getFullYear() ? dayFormat : yearFormat).format(ts);
+  return day === dayOf(Date.now()) ? t("today") : day === yesterday() ? t("yesterday") : dateOf(ts);
 }
+
+function yesterday() {
+  const now = new Date();
+  return dayOf(new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1));
+}
+
+function dateOf(ts) { return (new Date(ts).getFullYear() === new Date().getFullYear() ? dayFormat : yearFormat).format(ts); }

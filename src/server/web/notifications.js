@@ -13,6 +13,7 @@ import { isAway, whenAttention } from "./attention.js";
 import { active, me } from "./conversations.js";
 import { byId, icon } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { t } from "./language.js";
 import { mute } from "./muting.js";
 import { open, whenOpened } from "./places.js";
 import { store, stored } from "./storage.js";
@@ -40,7 +41,7 @@ export function notify(c, { sender, content, deleted }) {
   if (!isAway() || !isOn()) return;
   if (c?.kind === "room" && (!wholeRooms.has(c.id) || c.muted) && !mentions(content, me, c.members)) return;
   if (c?.kind === "person" && c.muted) return;
-  const title = c === null ? `${sender} to everybody` : c.kind === "room" ? `${sender} in ${c.title}` : sender;
+  const title = c === null ? t("toEverybody", { name: sender }) : c.kind === "room" ? t("inRoom", { name: sender, room: c.title }) : sender;
   const key = c?.key ?? "*";
   const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
   let notification;
@@ -67,12 +68,12 @@ function remember() {
 
 byId("notify").addEventListener("click", async () => {
   if (!window.isSecureContext) {
-    byId("notify-problem").textContent = "Browsers show notifications only for pages that come over HTTPS, and this one came over plain HTTP.";
+    byId("notify-problem").textContent = t("notifyInsecure");
     return;
   }
   wanted = !isOn();
   if (wanted && Notification.permission !== "granted") await Notification.requestPermission();
-  byId("notify-problem").textContent = wanted && Notification.permission === "denied" ? "This browser is set to show no notifications of this page." : "";
+  byId("notify-problem").textContent = wanted && Notification.permission === "denied" ? t("notifyDenied") : "";
   wanted = wanted && Notification.permission === "granted";
   remember();
 });
@@ -87,7 +88,7 @@ byId("mute").addEventListener("click", () => toggleMute(active));
 /** Mutes a conversation, or no longer, and says so. */
 export function toggleMute(c) {
   mute(c.key, !c.muted);
-  byId("announcer").textContent = c.muted ? `${c.title} is muted` : `${c.title} is not muted any more`;
+  byId("announcer").textContent = t(c.muted ? "mutedNow" : "mutedNoMore", { place: c.title });
 }
 
 whenAttention(() => {
@@ -101,15 +102,15 @@ function drawNotifications() {
   const button = byId("notify");
   button.hidden = !works;
   button.setAttribute("aria-pressed", String(on));
-  button.title = on ? "Notifications are on: direct messages and your name, while this page is hidden" : "Notify me while this page is hidden";
+  button.title = t(on ? "notifyOn" : "notifyOff");
   button.replaceChildren(icon(on ? "bell" : "bell-off"));
   const room = byId("notify-room");
   room.hidden = !on || active.kind !== "room" || active.muted;
   room.setAttribute("aria-pressed", String(wholeRooms.has(active.id)));
   const muting = byId("mute");
   muting.setAttribute("aria-pressed", String(active.muted));
-  muting.title = active.kind === "room" ? "Only your name calls you from a muted room" : "A muted conversation does not call you";
-  byId("mute-text").textContent = active.kind === "room" ? "Mute this room" : "Mute this conversation";
+  muting.title = t(active.kind === "room" ? "mutedRoom" : "mutedConversation");
+  byId("mute-text").textContent = t(active.kind === "room" ? "muteRoom" : "muteConversation");
 }
 
 whenOpened(() => redraw("notifications"));

@@ -5,11 +5,12 @@ import { avatar, hue, initials } from "./avatar.js";
 import { active, client, me, proven, statusKey } from "./conversations.js";
 import { byId, drawList, element } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
+import { compare, phrase, t } from "./language.js";
 import { difference, nameParts } from "./lookalikes.js";
 import { open, whenOpened } from "./places.js";
-import { presence, statusOf } from "./presence.js";
+import { STATUSES, presence, statusInWords, statusOf } from "./presence.js";
 import { forget, store, stored } from "./storage.js";
-import { STATUS_WORDS, inWords } from "./words.js";
+import { inWords } from "./words.js";
 
 const MEMBERS_SHOWN = 200;
 const FILTER_OVER = 30; // people; with fewer, one looks
@@ -21,7 +22,7 @@ const STATUS_AGAIN = 1_000; // until a status is sent again, where the server do
  */
 export function chosenStatus(name) {
   const kept = stored(statusKey(name));
-  return kept && STATUS_WORDS[kept.status] && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
+  return kept && STATUSES.includes(kept.status) && typeof kept.note === "string" ? { status: kept.status, note: kept.note } : undefined;
 }
 
 let shown = null; // the status that the select shows
@@ -54,7 +55,7 @@ export function holdStatus({ status, note = "" }) {
 export function setStatus(status, note = "", refused = () => {}) {
   const wanted = { status, note };
   showStatus(wanted);
-  byId("announcer").textContent = `Your status: ${status === "offline" ? "invisible" : STATUS_WORDS[status]}${note ? `, ${note}` : ""}`;
+  byId("announcer").textContent = t(note ? "statusIsWithNote" : "statusIs", { status: status === "offline" ? t("invisible") : statusInWords(status), note });
   sayStatus(wanted, active, refused);
 }
 
@@ -63,7 +64,7 @@ function sayStatus(wanted, c, refused) {
   salon.status(wanted.status, wanted.note).then(() => { if (shown === wanted) holdStatus(wanted); }, (error) => {
     if (shown !== wanted || salon !== client) return; // another one has been chosen
     if (error.code === "disconnected") return holdStatus(wanted); // it is sent with the next connection
-    c.problem = inWords(error, wanted.note ? "The server does not take this note." : undefined);
+    c.problem = wanted.note && error.code === "bad_request" ? t("noteNotTaken") : inWords(error);
     if (error.retry) setTimeout(() => { if (shown === wanted && salon === client) sayStatus(wanted, c, refused); }, error.retryAfter ?? STATUS_AGAIN);
     else {
       showStatus(held);
@@ -75,9 +76,8 @@ function sayStatus(wanted, c, refused) {
 
 /** The sentence about who can read a direct conversation; it promises no more than is true. */
 export function privacyOf(name) {
-  if (name === me) return proven ? "Notes to yourself. Whoever runs this server can read them too." : "Notes to yourself. Anybody who comes in under your name can read them, and whoever runs this server.";
-  return proven ? "The two of you read what is written here. Whoever runs this server can read it too."
-    : `Names are free on this server: anybody who comes in as “${name}” or under your name can read what is written here, and so can whoever runs the server.`;
+  if (name === me) return t(proven ? "privacyOwn" : "privacyOwnFree");
+  return t(proven ? "privacyTwo" : "privacyTwoFree", { name });
 }
 
 const EVERYBODY_MAX = 2_000; // names of a big room that are read
@@ -120,8 +120,6 @@ byId("members-more").addEventListener("click", () => {
   redraw("members");
 });
 
-/** "person 2" stands before "person 10". */
-const byName = new Intl.Collator(undefined, { numeric: true });
 
 byId("members-filter-input").addEventListener("input", () => redraw("members"));
 whenOpened(() => { byId("members-filter-input").value = ""; });
@@ -130,17 +128,17 @@ function drawMembers() {
   const c = active;
   const names = c.kind === "room" ? c.allShown ? everybody(c) : [...c.members] : [...new Set([me, c.id])];
   const rank = { online: 0, busy: 1, away: 2, offline: 3 };
-  names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || byName.compare(a, b));
+  names.sort((a, b) => (rank[statusOf(a)] ?? 0) - (rank[statusOf(b)] ?? 0) || compare(a, b));
   const count = c.kind === "room" ? Math.max(c.count, names.length) : names.length;
   const filtered = count > FILTER_OVER && c.kind === "room";
   byId("members-filter").hidden = !filtered;
   const wanted = filtered ? byId("members-filter-input").value.trim().toLocaleLowerCase() : "";
   const found = wanted ? everybody(c, () => redraw("members")).filter((name) => name.toLocaleLowerCase().includes(wanted)) : names;
   const shown = found.slice(0, c.allShown ? EVERYBODY_MAX : MEMBERS_SHOWN);
-  byId("details-title").textContent = c.kind === "room" && !c.removed ? `People · ${count}` : "People";
+  byId("details-title").textContent = c.kind === "room" && !c.removed ? t("peopleHere", { count }) : t("people");
   byId("members-more").hidden = count <= shown.length || wanted !== "";
   byId("members-more").disabled = c.allShown === true;
-  byId("members-more").textContent = count > shown.length ? `${c.allShown ? "and" : "Show"} ${(count - shown.length).toLocaleString()} more` : "";
+  byId("members-more").textContent = count > shown.length ? t(c.allShown ? "andSoManyMore" : "showMore", { count: count - shown.length }) : "";
   drawList(byId("members"), shown.map((name) => ({ key: name, name })), ({ name }) => {
     const button = element("button", "member");
     button.type = "button";
@@ -154,11 +152,11 @@ function drawMembers() {
     node.dataset.state = state;
     const button = node.firstElementChild;
     const words = element("span", "member-words", ...nameParts(name, "member-name"));
-    if (name === me) words.append(element("span", "you", "you"));
-    words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || (STATUS_WORDS[status] ?? status)));
+    if (name === me) words.append(element("span", "you", t("you")));
+    words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || statusInWords(status)));
     button.replaceChildren(element("span", "avatar-box", avatar(name, "medium"), element("span", `presence ${status}`)), words);
     button.classList.toggle("offline", status === "offline");
-    button.title = name === me ? "Notes to yourself" : `Write to ${name}`;
+    button.title = name === me ? t("notesToYourself") : t("writeTo", { name });
   });
 }
 
@@ -177,9 +175,9 @@ function drawTyping() {
     const dots = element("span", "typing-dots", element("span"), element("span"), element("span"));
     dots.setAttribute("aria-hidden", "true");
     node.append(dots);
-    if (names.length === 1) node.append(element("span", "", ...nameParts(names[0]), " is typing"));
-    else if (names.length === 2) node.append(element("span", "", ...nameParts(names[0]), " and ", ...nameParts(names[1]), " are typing"));
-    else node.append(element("span", "", `${names.length} people are typing`));
+    if (names.length === 1) node.append(element("span", "", ...phrase("isTyping", { name: nameParts(names[0]) })));
+    else if (names.length === 2) node.append(element("span", "", ...phrase("areTyping", { first: nameParts(names[0]), second: nameParts(names[1]) })));
+    else node.append(element("span", "", t("manyAreTyping", { count: names.length })));
     setTimeout(() => redraw("typing"), next - now + 20);
   }
 }

@@ -4,10 +4,10 @@
 import { avatar } from "./avatar.js";
 import { active, client, me } from "./conversations.js";
 import { byId, element } from "./dom.js";
+import { t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
-import { presence, rememberPresence, statusOf } from "./presence.js";
-import { STATUS_WORDS } from "./words.js";
+import { presence, rememberPresence, statusInWords, statusOf } from "./presence.js";
 
 export function openPerson(name) {
   const draw = () => {
@@ -16,13 +16,13 @@ export function openPerson(name) {
     byId("person-card").replaceChildren(
       element("span", "avatar-box", avatar(name, "large"), element("span", `presence ${status}`)),
       element("h2", "person-name", ...nameParts(name)),
-      element("p", "person-status", name === me ? "This is you." : STATUS_WORDS[status] ?? status),
+      element("p", "person-status", name === me ? t("thisIsYou") : statusInWords(status)),
       ...note ? [element("p", "person-note", note)] : [],
     );
     byId("person-card").querySelector("h2").id = "person-name";
   };
   draw();
-  byId("person-write").textContent = name === me ? "Notes to yourself" : "Write";
+  byId("person-write").textContent = t(name === me ? "notesToYourself" : "write");
   byId("person-write").onclick = () => {
     byId("person").close();
     open("person", name);

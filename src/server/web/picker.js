@@ -3,6 +3,7 @@
  */
 import { byId, element } from "./dom.js";
 import { EMOJI, findEmoji } from "./emoji.js";
+import { spoken } from "./language.js";
 
 let pick = () => {};
 
@@ -22,7 +23,7 @@ function draw() {
     const button = element("button", "picker-emoji", picture);
     button.type = "button";
     button.title = `:${names[0]}:`;
-    button.setAttribute("aria-label", names[0].replace(/_/gu, " "));
+    if (spoken.language === "en") button.setAttribute("aria-label", names[0].replace(/_/gu, " ")); // elsewhere a screen reader has words for it
     return button;
   }));
   byId("picker-none").hidden = found.length > 0;

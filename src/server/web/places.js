@@ -5,11 +5,11 @@ import { activate, active, client, conversation, conversations, leftAt, leftElse
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { PAGE, loadLatest, syncPerson } from "./history.js";
+import { t } from "./language.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { followPresence, followRoom } from "./presence.js";
 import { ask } from "./question.js";
 import { keptPlaces } from "./storage.js";
-import { NOT_HERE } from "./words.js";
 
 /** Rooms that anybody may join, as the server last listed them. */
 export let publicRooms = [];
@@ -123,7 +123,7 @@ export function goInto(id, how) {
 
 /** Looks at a room again by Back or Forward. One that was left meanwhile is shown as one that can be joined. */
 export function revisit(id) {
-  if (!conversations.has(`room:${id}`)) Object.assign(conversation("room", id), { removed: NOT_HERE, unlisted: true, start: true });
+  if (!conversations.has(`room:${id}`)) Object.assign(conversation("room", id), { removed: t("notHere"), unlisted: true, start: true });
   open("room", id);
 }
 
@@ -154,7 +154,7 @@ export function describeRoom(room) {
  */
 export async function leave(left) {
   if (left.isBegun) {
-    const sure = await ask({ title: left.kind === "room" ? `Leave the room ${left.title}?` : `Close the conversation with ${left.title}?`, text: "What you have written there and nobody has yet is lost then.", yes: left.kind === "room" ? "Leave" : "Close" });
+    const sure = await ask({ title: left.kind === "room" ? t("leaveRoomQuestion", { room: left.title }) : t("closeConversationQuestion", { name: left.title }), text: t("leaveLoses"), yes: t(left.kind === "room" ? "leave" : "close") });
     if (!sure || conversations.get(left.key) !== left) return;
   }
   if (left.kind === "room") {
@@ -194,7 +194,7 @@ export function leaveHereToo(c, at) {
   rememberPlacesNow();
   if (c.kind === "room") client.leave(c.id).catch(() => {});
   if (c === active) {
-    Object.assign(c, { removed: NOT_HERE, unlisted: true, count: 0 });
+    Object.assign(c, { removed: t("notHere"), unlisted: true, count: 0 });
     c.members.clear();
     c.typing.clear();
   } else {

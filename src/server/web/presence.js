@@ -3,11 +3,17 @@
  */
 import { client } from "./conversations.js";
 import { redraw } from "./drawing.js";
+import { known } from "./language.js";
 
 const PRESENCE_MAX = 5_000;
 
 /** @type {Map<string, {status: string, note?: string}>} */
 export const presence = new Map();
+
+/** What a status may be. */
+export const STATUSES = ["online", "away", "busy", "offline"];
+
+export const statusInWords = (status) => known("status", status) ?? status;
 
 export function statusOf(name) { return presence.get(name)?.status ?? "offline"; }
 

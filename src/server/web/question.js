@@ -2,11 +2,12 @@
  * A question that is answered before something is done that cannot be undone.
  */
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 
 let answer = () => {};
 
 /** Asks; `yes` are the words of the button that does it. Resolves with whether it was pressed. */
-export function ask({ title, text = "", yes, no = "Cancel" }) {
+export function ask({ title, text = "", yes, no = t("cancel") }) {
   byId("question-title").textContent = title;
   byId("question-text").replaceChildren(...[text].flat());
   byId("question-yes").textContent = yes;

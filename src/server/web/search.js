@@ -4,7 +4,8 @@
  */
 import { avatar } from "./avatar.js";
 import { active, client, conversations, me } from "./conversations.js";
-import { byId, element } from "./dom.js";
+import { byId, element, named } from "./dom.js";
+import { phrase, t } from "./language.js";
 import { timeOf } from "./message.js";
 import { goToMessage, open } from "./places.js";
 import { inWords } from "./words.js";
@@ -54,9 +55,9 @@ async function look(more = false) {
     byId("search-list").replaceChildren();
   }
   byId("search-more").hidden = true;
-  if (where.text === "") return says(/\S/u.test(byId("search-input").value) ? "Write a word to look for, too." : "from:NAME, in:ROOM and before:2026-01-31 narrow it.");
+  if (where.text === "") return says(/\S/u.test(byId("search-input").value) ? t("writeAWord") : t("narrowIt"));
   const number = asked += 1;
-  says(more ? "" : "Searching …");
+  says(more ? "" : t("searching"));
   try {
     // A page may be empty though there is another one.
     for (let pages = 0, shown = 0; pages < PAGES_AT_ONCE && shown === 0; pages += 1) {
@@ -68,9 +69,9 @@ async function look(more = false) {
       if (cursor === undefined) break;
     }
     byId("search-more").hidden = cursor === undefined;
-    says(byId("search-list").childElementCount > 0 ? "" : cursor === undefined ? "Nothing was found." : "Nothing yet. There is more to look at.");
+    says(byId("search-list").childElementCount > 0 ? "" : cursor === undefined ? t("nothingFound") : t("nothingYet"));
   } catch (error) {
-    if (number === asked) says(error.code === "bad_request" ? "There is no such name." : inWords(error));
+    if (number === asked) says(error.code === "bad_request" ? t("noSuchName") : inWords(error));
   }
 }
 
@@ -78,9 +79,11 @@ function says(words) { byId("search-status").textContent = words; }
 
 function resultOf(item) {
   const partner = item.sender === me ? item.user_id : item.sender;
-  const place = item.room_id === undefined ? ["with ", element("bdi", "", partner)] : ["in ", element("bdi", "", conversations.get(`room:${item.room_id}`)?.title ?? item.room_id)];
+  const time = timeOf(item.ts);
+  const place = item.room_id === undefined ? phrase("foundWith", { name: named(partner), time })
+    : phrase("foundIn", { room: named(conversations.get(`room:${item.room_id}`)?.title ?? item.room_id), time });
   const button = element("button", "result", avatar(item.sender, "medium"), element("span", "result-words",
-    element("span", "result-head", element("bdi", "result-sender", item.sender), element("span", "result-place", ...place, ` · ${timeOf(item.ts)}`)),
+    element("span", "result-head", element("bdi", "result-sender", item.sender), element("span", "result-place", ...place)),
     element("span", "result-text", ...marked(item.content))));
   button.type = "button";
   button.addEventListener("click", () => {

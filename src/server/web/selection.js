@@ -4,6 +4,7 @@
  */
 import { copyAloud } from "./copying.js";
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 import { itemOf, timeOf } from "./message.js";
 
 document.addEventListener("copy", (event) => {
@@ -31,5 +32,5 @@ document.addEventListener("copy", (event) => {
 
 byId("messages").addEventListener("click", (event) => {
   const button = event.target.closest(".code-copy");
-  if (button) copyAloud(button.parentElement.querySelector("code").textContent.replace(/\n$/u, ""), "Code");
+  if (button) copyAloud(button.parentElement.querySelector("code").textContent.replace(/\n$/u, ""), t("code"));
 });

@@ -4,6 +4,7 @@
 import { utf8Length } from "./client.js";
 import { client } from "./conversations.js";
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 import { enterRoom } from "./places.js";
 
 const CONTENT_BYTES = 16_384; // until the server has sent its limits
@@ -16,7 +17,7 @@ export function contentProblem({ kind, id: target }, content) {
   // In characters, as people count: the bytes that are too many, divided by the average character of this text.
   const characters = [...content].length;
   const over = Math.max(1, Math.ceil((problem.bytes - problem.most) / (problem.bytes / characters)));
-  return `That is too long for one message, by about ${over.toLocaleString()} ${over === 1 ? "character" : "characters"}. Please send it in parts.`;
+  return t("tooLong", { count: over });
 }
 
 /** Cuts a text that is too long into parts that are not, where a line ends, or a word. */
@@ -52,5 +53,5 @@ export function send(c, content, reply = null) {
   if (c.kind === "room" && !client.has(c.id)) enterRoom(c);
   const { seq: reply_to, epoch } = reply ?? {};
   const entry = c.kind === "room" ? client.say(c.id, content, { reply_to, epoch }) : client.direct(c.id, content, { reply_to });
-  return entry ? "" : "Too many messages are waiting to be sent.";
+  return entry ? "" : t("outboxFull");
 }

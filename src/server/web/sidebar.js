@@ -6,42 +6,39 @@ import { avatar } from "./avatar.js";
 import { active, conversations, me, people, rooms } from "./conversations.js";
 import { byId, drawList, element, icon } from "./dom.js";
 import { drawnBy } from "./drawing.js";
+import { compare, inDigits, t } from "./language.js";
 import { difference, nameParts } from "./lookalikes.js";
 import { copyAloud } from "./copying.js";
 import { focusComposer, invitationTo, open, publicRooms } from "./places.js";
-import { presence, statusOf } from "./presence.js";
+import { presence, statusInWords, statusOf } from "./presence.js";
 import { called, showBadge } from "./reading.js";
-import { STATUS_WORDS } from "./words.js";
 
 const OTHERS_SHOWN = 20; // rooms that the reader is not in
-
-/** "room 2" stands before "room 10". */
-const byName = new Intl.Collator(undefined, { numeric: true });
 
 function drawHead() {
   const c = active;
   const title = byId("title");
   if (c.kind === "room") title.replaceChildren(icon("hash"), ...roomName(c.id, c.name));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
-  byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? "Notes to yourself" : presence.get(c.id)?.note ?? STATUS_WORDS[statusOf(c.id)] ?? statusOf(c.id);
-  byId("people-count").textContent = c.kind === "room" && !c.removed ? String(c.count) : "";
+  byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? t("notesToYourself") : presence.get(c.id)?.note ?? statusInWords(statusOf(c.id));
+  byId("people-count").textContent = c.kind === "room" && !c.removed ? inDigits(c.count) : "";
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
   for (const id of ["copy-link", "show-code"]) byId(id).hidden = c.kind !== "room";
   byId("invite").hidden = c.kind !== "room" || c.count >= 2 || c.removed !== "";
-  byId("leave-text").textContent = c.kind !== "room" ? "Close conversation" : c.removed ? "Close room" : "Leave room";
-  const where = c.kind === "room" ? `Message to the room ${c.title}` : `Message to ${c.id}`;
+  byId("leave-text").textContent = t(c.kind !== "room" ? "closeConversation" : c.removed ? "closeRoom" : "leaveRoom");
+  const where = c.kind === "room" ? t("messageToRoom", { room: c.title }) : t("messageTo", { name: c.id });
   byId("composer-label").textContent = where;
-  byId("composer-input").placeholder = c.kind === "room" ? c.name ? `Message ${c.name}` : `Message #${c.id}` : `Message ${c.id}`;
+  byId("composer-input").placeholder = c.kind === "room" && !c.name ? t("messageHash", { room: c.id }) : t("messageHere", { name: c.name || c.id });
 }
 
 function drawPlaces() {
   const entry = (c) => ({ key: c.key, c });
   const rank = (c) => (c !== active && c.urgent > 0 ? 2 : c.muted ? -1 : c !== active && c.unread > 0 ? 1 : 0);
-  const byRank = (a, b) => rank(b) - rank(a) || byName.compare(a.title, b.title);
+  const byRank = (a, b) => rank(b) - rank(a) || compare(a.title, b.title);
   drawList(byId("room-list"), rooms().sort(byRank).map(entry), placeButton, updatePlace);
   drawList(byId("person-list"), people().sort(byRank).map(entry), placeButton, updatePlace);
   byId("person-empty").hidden = people().length > 0;
-  const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).sort((a, b) => byName.compare(a.name, b.name)).slice(0, OTHERS_SHOWN);
+  const others = publicRooms.filter((room) => !conversations.has(`room:${room.room_id}`)).sort((a, b) => compare(a.name, b.name)).slice(0, OTHERS_SHOWN);
   byId("public-section").hidden = others.length === 0;
   drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
   showCurrent();
@@ -49,7 +46,7 @@ function drawPlaces() {
   byId("places-badge").hidden = elsewhere === 0;
   const urgent = called();
   byId("places-badge").classList.toggle("urgent", urgent > 0);
-  byId("open-places").setAttribute("aria-label", elsewhere ? `Rooms and direct messages, ${elsewhere} unread` : "Rooms and direct messages");
+  byId("open-places").setAttribute("aria-label", elsewhere ? t("roomsUnread", { count: elsewhere }) : t("roomsAndMessages"));
   // The title counts what calls the reader, and marks that there is more.
   const more = elsewhere + (isAway() ? active.calling : 0) > 0;
   const title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
@@ -96,8 +93,9 @@ function updatePlace(node, { c }) {
   if (c.muted) button.append(mutedMark());
   const unread = !seen && c.calling > 0;
   const atMost = (count) => (count > 99 ? "99+" : String(count));
-  if (unread && c.urgent > 0) button.append(element("span", "badge", atMost(c.urgent), element("span", "sr-only", c.kind === "person" ? " unread" : c.urgent === 1 ? " mention" : " mentions")));
-  else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", `${atMost(c.unread)} unread`)));
+  const counted = (key, count) => element("span", "sr-only", t(key, { count, shown: atMost(count) }));
+  if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(atMost(c.urgent)), " ", counted(c.kind === "person" ? "unreadHere" : "mentionsHere", c.urgent)));
+  else if (unread) button.append(element("span", "unread-dot", counted("unreadHere", c.unread)));
   button.classList.toggle("unread", unread);
   button.classList.toggle("muted", c.muted);
   if (current) button.setAttribute("aria-current", "page");
@@ -108,18 +106,25 @@ function updatePlace(node, { c }) {
   };
 }
 
+/** A text that is there for the eye, and is said in other words beside. */
+function seenOnly(text) {
+  const node = element("span", "", text);
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
 /** The mark of a conversation elsewhere that has a draft. */
 const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.reply !== null || c.editing !== null || c.pending.some(({ failed }) => failed));
 
 function draftMark() {
-  const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", " not sent yet"));
-  mark.title = "Something is written here that is not sent";
+  const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", ` ${t("notSentYet")}`));
+  mark.title = t("somethingNotSent");
   return mark;
 }
 
 function mutedMark() {
-  const mark = element("span", "draft-mark", icon("bell-off"), element("span", "sr-only", " muted"));
-  mark.title = "Muted";
+  const mark = element("span", "draft-mark", icon("bell-off"), element("span", "sr-only", ` ${t("isMuted")}`));
+  mark.title = t("muted");
   return mark;
 }
 
@@ -129,8 +134,8 @@ export function updatePublic(node, { room }) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   button.replaceChildren(element("span", "place-hash", icon("hash")), ...roomName(room.room_id, room.name, "place-name"));
-  if (room.members) button.append(element("span", "place-members", icon("people"), String(room.members), element("span", "sr-only", room.members === 1 ? " person" : " people")));
-  button.title = `Join ${room.room_id}`;
+  if (room.members) button.append(element("span", "place-members", icon("people"), seenOnly(String(room.members)), " ", element("span", "sr-only", t("peopleCount", { count: room.members }))));
+  button.title = t("joinRoom", { room: room.room_id });
   button.onclick = () => {
     if (byId("finder").open) byId("finder").close();
     open("room", room.room_id);
@@ -138,7 +143,7 @@ export function updatePublic(node, { room }) {
   };
 }
 
-for (const id of ["copy-link", "invite"]) byId(id).addEventListener("click", () => copyAloud(invitationTo(active), "Invitation link"));
+for (const id of ["copy-link", "invite"]) byId(id).addEventListener("click", () => copyAloud(invitationTo(active), t("invitationLink")));
 
 drawnBy("head", drawHead);
 drawnBy("places", drawPlaces);

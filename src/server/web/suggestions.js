@@ -4,6 +4,7 @@
  * reader the chosen entry.
  */
 import { byId, element } from "./dom.js";
+import { t } from "./language.js";
 
 const input = byId("composer-input");
 const list = byId("suggestions");
@@ -15,7 +16,7 @@ let behind = ""; // the text behind the place that is completed
 export function offer({ entries, chosen: first }, after = "") {
   behind = after;
   if (offered.length !== entries.length && entries.length) {
-    byId("announcer").textContent = entries.length === 1 ? "1 suggestion" : `${entries.length} suggestions`;
+    byId("announcer").textContent = t("suggestionCount", { count: entries.length });
   }
   offered = entries;
   list.hidden = entries.length === 0;

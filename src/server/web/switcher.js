@@ -5,6 +5,7 @@ import { avatar } from "./avatar.js";
 import { commandNames } from "./commands.js";
 import { active, client, me, people, rooms } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
+import { t } from "./language.js";
 import { everybody } from "./people.js";
 import { goInto, open, publicRooms, refreshPublicRooms } from "./places.js";
 
@@ -40,10 +41,10 @@ function all() {
   const found = new Map();
   const add = (key, entry) => { if (!found.has(key)) found.set(key, entry); };
   for (const c of [...rooms(), ...people()].sort((a, b) => b.urgent - a.urgent || (b.unread > 0) - (a.unread > 0))) {
-    if (c !== active) add(c.key, { name: c.title, what: c.unread > 0 ? `${c.unread} unread` : "", kind: c.kind, run: () => open(c.kind, c.id) });
+    if (c !== active) add(c.key, { name: c.title, what: c.unread > 0 ? t("unreadHere", { count: c.unread, shown: c.unread }) : "", kind: c.kind, run: () => open(c.kind, c.id) });
   }
-  for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { name: name ?? room_id, what: "join", kind: "room", run: () => goInto(room_id) });
-  for (const name of [...everybody(active, draw), ...online]) if (name !== me) add(`person:${name}`, { name, what: "write", kind: "person", run: () => open("person", name) });
+  for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { name: name ?? room_id, what: t("toJoin"), kind: "room", run: () => goInto(room_id) });
+  for (const name of [...everybody(active, draw), ...online]) if (name !== me) add(`person:${name}`, { name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
   found.delete(active.key);
   for (const { name, usage, what } of commandNames()) add(`command:${name}`, { name: usage, what, kind: "command", run: () => begin(`/${name} `) });
   return [...found.values()];

@@ -6,6 +6,7 @@ import { isAway } from "./attention.js";
 import { active, readAll } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
+import { t } from "./language.js";
 import { timeOf, newLine } from "./message.js";
 
 const COUNTED_UP_TO = 1_000; // the server counts no further
@@ -21,7 +22,8 @@ export function drawNewBar() {
   byId("new-bar").hidden = !there;
   if (!there) return;
   const first = c.items.find((item) => item.type === "said" && item.seq > c.newAfter && item.epoch === (c.newEpoch ?? c.epoch));
-  const words = `${count === COUNTED_UP_TO ? `${COUNTED_UP_TO.toLocaleString()}+` : count.toLocaleString()} new${line !== null && first ? ` since ${timeOf(first.ts)}` : ""}`;
+  const many = count === COUNTED_UP_TO;
+  const words = line !== null && first ? t(many ? "newManySince" : "newSince", { count, time: timeOf(first.ts) }) : t(many ? "newMany" : "newCount", { count });
   if (byId("new-bar-text").textContent !== words) byId("new-bar-text").textContent = words;
   byId("new-bar-jump").hidden = inView;
 }

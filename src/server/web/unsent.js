@@ -6,8 +6,8 @@
  * closed, or that no page has touched for a while (a browser that was killed), is taken over by the next page of the
  * same person. A message keeps its id, and so is said once, whichever page sends it.
  */
-import { nameProblem, uuid } from "./client.js";
-import { NOT_HERE } from "./words.js";
+import { nameFault, uuid } from "./client.js";
+import { t } from "./language.js";
 import { active, client, conversation, conversations, me } from "./conversations.js";
 import { redraw } from "./drawing.js";
 import { forget, keysOf, store, stored } from "./storage.js";
@@ -120,7 +120,7 @@ function takeOver(name) {
   };
 }
 
-const isPlace = (kind, id) => (kind === "room" || kind === "person") && typeof id === "string" && !nameProblem(id);
+const isPlace = (kind, id) => (kind === "room" || kind === "person") && typeof id === "string" && !nameFault(id);
 const isDraft = (one) => Array.isArray(one) && isPlace(one[0], one[1]) && typeof one[2] === "string";
 const isEntry = (one) => isPlace(one?.kind, one?.target) && typeof one.id === "string" && typeof one.content === "string" && Number.isFinite(one.queuedAt);
 
@@ -145,7 +145,7 @@ function show({ drafts, refused, outbox, isHere }) {
 function place(kind, id) {
   const there = conversations.has(`${kind}:${id}`);
   const c = conversation(kind, id);
-  if (!there && kind === "room") c.removed = NOT_HERE;
+  if (!there && kind === "room") c.removed = t("notHere");
   return c;
 }
 
