@@ -196,13 +196,22 @@ fn read(source: &str) -> Result<Module, String> {
                 }
             },
         };
-        let code = code.trim();
+        let code = without_remark(code.trim());
         if !code.is_empty() && !code.starts_with("//") {
             module.body += code;
             module.body += "\n";
         }
     }
     Ok(module)
+}
+
+/// A line without the comment at its end. A line where something is quoted behind the slashes keeps it: they may be
+/// within the quotes.
+fn without_remark(line: &str) -> &str {
+    match line.rsplit_once(" // ") {
+        Some((code, remark)) if !remark.contains(['"', '\'', '`', '/']) => code.trim_end(),
+        _ => line,
+    }
 }
 
 /// The name that a declaration begins with.

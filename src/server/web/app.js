@@ -11,8 +11,8 @@
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `person.js`, `invitation.js`, `question.js` and `drawers.js`
  *   open and close; `notifications.js` calls a reader who is away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
- * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lookalikes.js`, `markup.js`, `names.js`,
- *   `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`,
+ *   `names.js`, `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
  * - said: `language.js`, with the words of the page in tables: `en_door.js`, `en.js`, `de.js`, `es.js`, `fr.js`
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
@@ -32,7 +32,8 @@ import { whenSignedOut } from "./ended.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
-import { fillIn, learn, listed, phrase, t } from "./language.js";
+import { fillIn, learn, phrase, t } from "./language.js";
+import { listed } from "./lists.js";
 import { lookAtZone } from "./message.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";

@@ -2,6 +2,7 @@
  * The service worker of the page, where browsers have them: over TLS, and on this machine. See `worker.js`.
  */
 const WORKER = "worker.js";
+const LANGUAGE = /\/(?:de|es|fr)-[0-9a-f]{12}\.js$/u;
 
 async function install() {
   // The one address that may be made into a script here is this constant.
@@ -9,4 +10,13 @@ async function install() {
   await navigator.serviceWorker.register(trusted ? trusted.createScriptURL("") : WORKER);
 }
 
-if (window.isSecureContext && "serviceWorker" in navigator) install().catch(() => {}); // it is a convenience
+/** On a first visit the words of the language come before the worker is there. It is asked for them, and keeps them. */
+async function keepLanguage() {
+  const words = performance.getEntriesByType("resource").find(({ name }) => LANGUAGE.test(name));
+  if (!words) return;
+  const { serviceWorker } = navigator;
+  if (!serviceWorker.controller) await new Promise((resolve) => serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
+  await fetch(words.name);
+}
+
+if (window.isSecureContext && "serviceWorker" in navigator) install().then(keepLanguage).catch(() => {}); // it is a convenience

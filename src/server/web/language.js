@@ -22,7 +22,6 @@ let words = english;
  * that.
  */
 export const spoken = { language: "en", locale: "en" };
-let names = new Intl.Collator("en", { numeric: true });
 let numbers = new Intl.NumberFormat("en");
 let plurals = new Intl.PluralRules("en");
 
@@ -42,7 +41,6 @@ export async function speak() {
   const { language } = spoken;
   const tag = navigator.languages.find((one) => baseOf(one) === language) ?? language;
   try { [spoken.locale] = Intl.getCanonicalLocales(tag); } catch { spoken.locale = language; }
-  names = new Intl.Collator(spoken.locale, { numeric: true });
   numbers = new Intl.NumberFormat(spoken.locale);
   plurals = new Intl.PluralRules(spoken.locale);
   document.documentElement.lang = language;
@@ -70,18 +68,8 @@ const shown = (value) => (typeof value === "number" ? inDigits(value) : value);
 /** The text for a code, which may be any word; undefined where there is none. */
 export const known = (kind, code, values) => (`${kind}.${code}` in english ? t(`${kind}.${code}`, values) : undefined);
 
-/** The order of two names; "room 2" stands before "room 10". */
-export const compare = (one, other) => names.compare(one, other);
-
 /** A number as the language writes it. */
 export const inDigits = (number) => numbers.format(number);
-
-/** Several things as the language lists them, "a, b and c": each a string, a node or several, and what is between. */
-export function listed(things) {
-  const texts = things.map((thing) => [thing].flat().map((part) => part.textContent ?? part).join(""));
-  let at = 0;
-  return new Intl.ListFormat(spoken.locale).formatToParts(texts).flatMap(({ type, value }) => (type === "element" ? things[at++] : value));
-}
 
 const ATTRIBUTES = ["aria-label", "title", "placeholder"];
 

@@ -6,7 +6,8 @@ import { active, answeredBy, client, conversations, me, removeHelp } from "./con
 import { byId, element, icon } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { emojiNamed } from "./emoji.js";
-import { listed, phrase, spoken, t } from "./language.js";
+import { phrase, spoken, t } from "./language.js";
+import { listed } from "./lists.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";

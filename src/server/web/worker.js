@@ -4,7 +4,8 @@
  */
 const CACHE = "salon-page";
 const KEPT = /\/(?:(?:door|app|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
-const PACKED = /(?:door|app|old)-[0-9a-f]{12}\.(?:js|css)/gu;
+const PACKED = /(?:door|app|old|de|es|fr)-[0-9a-f]{12}\.(?:js|css)/gu;
+const LANGUAGE = /(?:^|\/)((?:de|es|fr)-)[0-9a-f]{12}\.js$/u; // kept once it was asked for
 
 const shell = () => new URL("./", self.registration.scope).href;
 
@@ -24,10 +25,18 @@ self.addEventListener("fetch", (event) => {
     event.respondWith(kept(shell()).then((there) => there ?? fetch(request)));
   } else if (KEPT.test(url.pathname)) {
     event.respondWith(kept(request).then((there) => there ?? fetch(request)));
+  } else if (LANGUAGE.test(url.pathname)) {
+    event.respondWith(kept(request).then((there) => there ?? takeLanguage(request)));
   }
 });
 
 const kept = async (request) => (await caches.open(CACHE)).match(request);
+
+async function takeLanguage(request) {
+  const words = await fetch(request);
+  if (words.ok) await (await caches.open(CACHE)).put(request, words.clone());
+  return words;
+}
 
 const namesIn = (text) => text.match(PACKED) ?? [];
 
@@ -48,7 +57,9 @@ async function takeAnew() {
   const cache = await caches.open(CACHE);
   const names = new Set([...namesIn(await page.clone().text()), "icon.svg", "manifest.webmanifest"]);
   const wanted = [];
+  const spoken = (await cache.keys()).map(({ url }) => LANGUAGE.exec(url)?.[1]);
   for (const name of names) { // those that a script names come behind it
+    if (LANGUAGE.test(name) && !spoken.includes(LANGUAGE.exec(name)[1])) continue;
     const file = new URL(name, shell()).href;
     wanted.push(file);
     if (!(await cache.match(file))) await cache.add(file);
