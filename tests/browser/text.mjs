@@ -23,6 +23,7 @@ const { parse: pieces, rawOf } = await load("markup.js");
 const { emojiNamed, findEmoji } = await load("emoji.js");
 const { difference, see, skeleton } = await load("lookalikes.js");
 const { qrOf } = await load("qr.js");
+(await load("language.js")).learn((await load("en.js")).WORDS);
 const { SalonClient, encode, nameProblem, normalName, utf8Length, wellFormed } = await load("client.js");
 
 await check("a link ends where the address does, and shows where it leads", () => {

@@ -125,7 +125,8 @@ byId("change-name").addEventListener("click", () => {
   closeDrawers();
   const waiting = client.outbox.length;
   const name = named(me);
-  const places = listed([[rooms(), "roomsCount"], [people(), "conversationsCount"]].filter(([of]) => of.length).map(([of, key]) => t(key, { count: of.length }))).join("");
+  const [many, more] = [rooms().length, people().length];
+  const places = listed([...many ? [t("roomsCount", { count: many })] : [], ...more ? [t("conversationsCount", { count: more })] : []]).join("");
   byId("going-title").replaceChildren(...phrase("goOutAs", { name: named(me) }));
   byId("going-text").replaceChildren(
     ...phrase(places ? "keepsPlaces" : "keepsNothing", { places, name }),

@@ -42,6 +42,8 @@ export const WORDS = {
   "close.4010": "Du wurdest von der Moderation entfernt.",
   "close.4100": "Von hier gibt es zu viele Verbindungen.",
   "close.4101": "Du hast in kurzer Zeit zu viel gesendet.",
+  "close.4200": "Der Server hat um eine neue Verbindung gebeten.",
+  "close.4201": "Dieser Browser hat nicht rechtzeitig geantwortet.",
 
   // What is wrong with a name, a note or a topic
   "fault.empty": "Bitte gib einen Namen ein.",
@@ -51,7 +53,7 @@ export const WORDS = {
   "fault.control": "Steuerzeichen (Tabulatoren, Zeilenumbrüche …) sind nicht erlaubt.",
   "fault.direction": "Zeichen, die die Schreibrichtung umkehren, sind nicht erlaubt.",
   "fault.no_text": "Das ist kein gültiger Text.",
-  "fault.unseen": "Unsichtbare Zeichen sind nicht erlaubt; hier ist {character}.",
+  "fault.unseen": "Unsichtbare Zeichen sind nicht erlaubt; gefunden: {character}.",
 
   // Buttons and words that are in several places
   cancel: "Abbrechen",
@@ -105,7 +107,7 @@ export const WORDS = {
   isMuted: "stummgeschaltet",
   joinRoom: "{room} beitreten",
 
-  // Who we are, and how
+  // The reader: status, going out
   yourStatus: "Dein Status",
   "choice.online": "Online",
   "choice.away": "Abwesend",

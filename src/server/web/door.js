@@ -13,7 +13,7 @@ document.documentElement.setAttribute("data-started", ""); // `old.js` looks
 
 let rest = null;
 
-/** What is waited for: the words of the language that is spoken. What is behind the door begins to run when they are here. */
+/** The words of the language are on their way, or here: what is behind the door begins to run with them. */
 let spoken = null;
 
 /** What is behind the door: it is fetched once, and there when both the script and the style are. */

@@ -56,7 +56,7 @@ export const WORDS = {
   isMuted: "muted",
   joinRoom: "Join {room}",
 
-  // Who we are, and how
+  // The reader: status, going out
   yourStatus: "Your status",
   "choice.online": "Online",
   "choice.away": "Away",

@@ -42,6 +42,8 @@ export const WORDS = {
   "close.4010": "You have been removed by a moderator.",
   "close.4100": "There are too many connections from here.",
   "close.4101": "You sent too much in a short time.",
+  "close.4200": "The server asked for a new connection.",
+  "close.4201": "This browser did not answer in time.",
 
   // What is wrong with a name, a note or a topic
   "fault.empty": "Please enter a name.",

@@ -42,6 +42,8 @@ export const WORDS = {
   "close.4010": "La moderación te ha expulsado.",
   "close.4100": "Hay demasiadas conexiones desde aquí.",
   "close.4101": "Has enviado demasiado en poco tiempo.",
+  "close.4200": "El servidor ha pedido una conexión nueva.",
+  "close.4201": "Este navegador no respondió a tiempo.",
 
   // What is wrong with a name, a note or a topic
   "fault.empty": "Escribe un nombre.",
@@ -113,7 +115,7 @@ export const WORDS = {
   isMuted: "silenciado",
   joinRoom: "Unirse a {room}",
 
-  // Who we are, and how
+  // The reader: status, going out
   yourStatus: "Tu estado",
   "choice.online": "En línea",
   "choice.away": "Ausente",

@@ -43,6 +43,8 @@ export const WORDS = {
   "close.4010": "La modération vous a exclu.",
   "close.4100": "Il y a trop de connexions depuis cet endroit.",
   "close.4101": "Vous avez trop envoyé en peu de temps.",
+  "close.4200": "Le serveur a demandé une nouvelle connexion.",
+  "close.4201": "Ce navigateur n’a pas répondu à temps.",
 
   // What is wrong with a name, a note or a topic
   "fault.empty": "Veuillez saisir un nom.",
@@ -114,7 +116,7 @@ export const WORDS = {
   isMuted: "en sourdine",
   joinRoom: "Rejoindre {room}",
 
-  // Who we are, and how
+  // The reader: status, going out
   yourStatus: "Votre statut",
   "choice.online": "En ligne",
   "choice.away": "Absent",
@@ -346,7 +348,7 @@ export const WORDS = {
   dismissAnnouncement: "Masquer cette annonce",
 
   // Finding
-  searchSaid: "Rechercher dans les messages",
+  searchSaid: "Rechercher un message",
   whatWasFound: "Résultats",
   showMoreFound: "Afficher plus",
   writeAWord: "Écrivez aussi un mot à rechercher.",

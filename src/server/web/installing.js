@@ -19,4 +19,5 @@ async function keepLanguage() {
   await fetch(words.name);
 }
 
-if (window.isSecureContext && "serviceWorker" in navigator) install().then(keepLanguage).catch(() => {}); // it is a convenience
+// It is a convenience: where it fails, nothing is said.
+if (window.isSecureContext && "serviceWorker" in navigator) install().then(keepLanguage).catch(() => {});

@@ -115,8 +115,9 @@ export function refresh(item) {
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
   if (item.type === "notice") {
-    const parts = [["joined", item.joined], ["leftRoom", item.left]].filter(([, all]) => all.length).map(([key, all]) => phrase(key, { count: all.length, names: some(all) }));
-    return item.node.replaceChildren(element("span", "", ...parts[0], ...parts.length > 1 ? [" · ", ...parts[1]] : []));
+    const came = item.joined.length ? phrase("joined", { count: item.joined.length, names: some(item.joined) }) : [];
+    const went = item.left.length ? phrase("leftRoom", { count: item.left.length, names: some(item.left) }) : [];
+    return item.node.replaceChildren(element("span", "", ...came, ...came.length && went.length ? [" · "] : [], ...went));
   }
   if (item.rewritten) rewrite(item);
   const pending = item.seq === undefined;

@@ -23,7 +23,8 @@ function draw() {
     const button = element("button", "picker-emoji", picture);
     button.type = "button";
     button.title = `:${names[0]}:`;
-    if (spoken.language === "en") button.setAttribute("aria-label", names[0].replace(/_/gu, " ")); // elsewhere a screen reader has words for it
+    // The names are English. In other languages a screen reader has its own.
+    if (spoken.language === "en") button.setAttribute("aria-label", names[0].replace(/_/gu, " "));
     return button;
   }));
   byId("picker-none").hidden = found.length > 0;

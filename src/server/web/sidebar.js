@@ -94,9 +94,9 @@ function updatePlace(node, { c }) {
   if (c.muted) button.append(mutedMark());
   const unread = !seen && c.calling > 0;
   const atMost = (count) => (count > 99 ? "99+" : String(count));
-  const counted = (key, count) => element("span", "sr-only", t(key, { count, shown: atMost(count) }));
-  if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(atMost(c.urgent)), " ", counted(c.kind === "person" ? "unreadHere" : "mentionsHere", c.urgent)));
-  else if (unread) button.append(element("span", "unread-dot", counted("unreadHere", c.unread)));
+  const unreadWords = (count) => t("unreadHere", { count, shown: atMost(count) });
+  if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(atMost(c.urgent)), " ", element("span", "sr-only", c.kind === "person" ? unreadWords(c.urgent) : t("mentionsHere", { count: c.urgent, shown: atMost(c.urgent) }))));
+  else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", unreadWords(c.unread))));
   button.classList.toggle("unread", unread);
   button.classList.toggle("muted", c.muted);
   if (current) button.setAttribute("aria-current", "page");
