@@ -90,6 +90,23 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a page in German is German without the server too, and a first visit in German keeps no other language", async () => {
+    const page = await newPage({ locale: "de", serviceWorkers: "allow" });
+    await page.goto(`${origin}/`);
+    await page.locator("#door-form:not([hidden])").waitFor();
+    const languages = () => page.evaluate(async () => (await (await caches.open("salon-page")).keys()).map(({ url }) => /\/([a-z]{2})-[0-9a-f]{12}\.js$/u.exec(url)?.[1]).filter(Boolean));
+    await until("the words are kept", async () => String(await languages()) === "de");
+    serverAway = true;
+    await server.kill();
+    await page.reload();
+    await page.locator("#door-status", { hasText: "Der Server ist nicht erreichbar." }).waitFor();
+    equal(await page.evaluate(() => document.documentElement.lang), "de", "the language");
+    await server.start();
+    await page.locator("#door-form:not([hidden])").waitFor();
+    serverAway = false;
+    await page.context().close();
+  });
+
   await check("visits around an upgrade leave a page with its files, in whatever order things are done", async () => {
     const source = process.env.PAGE_FROM ? await readFile(path.join(process.env.PAGE_FROM, "worker.js"), "utf8") : await (await fetch(`${origin}/worker.js`)).text();
     for (let seed = 1; seed <= 300; seed += 1) {

@@ -2,6 +2,7 @@
  * The page in other languages: what the browser asks for, what the reader chooses, and whether the longer words have
  * room. `node languages.mjs SALON_BINARY`; see run.sh. What is in the table is held by `words.mjs`.
  */
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { audit, begin, composer, connected, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
@@ -176,6 +177,16 @@ await run(async () => {
     await page.reload();
     await connected(page);
     equal(await page.locator("#rooms-title").textContent(), "Rooms", "after a reload");
+    await page.context().close();
+  });
+
+  await check("a language that is written from right to left mirrors the page", async () => {
+    const page = await newPage("de");
+    const words = await readFile(new URL("../../src/server/web/de.js", import.meta.url), "utf8");
+    await page.route(/\/de(?:-[0-9a-f]+)?\.js$/u, (route) => route.fulfill({ contentType: "text/javascript", body: words.replace("direction: \"ltr\"", "direction: \"rtl\"") }));
+    await enter(page, "Rana", "salon-rtl");
+    const [places, log] = await page.evaluate(() => ["places", "log"].map((id) => document.getElementById(id).getBoundingClientRect().left));
+    equal([await page.evaluate(() => getComputedStyle(document.documentElement).direction), places > log], ["rtl", true], "the direction, and the rooms at the right");
     await page.context().close();
   });
 

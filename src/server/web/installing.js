@@ -2,7 +2,7 @@
  * The service worker of the page, where browsers have them: over TLS, and on this machine. See `worker.js`.
  */
 const WORKER = "worker.js";
-const LANGUAGE = /\/(?:de|es|fr)-[0-9a-f]{12}\.js$/u;
+const LANGUAGE = /\/[a-z]{2}-[0-9a-f]{12}\.js$/u;
 
 async function install() {
   // The one address that may be made into a script here is this constant.

@@ -2,7 +2,11 @@
  * The words of the page in the language of its reader. All of them are in one table: `en_door.js` and `en.js` in
  * English, and `de.js`, `es.js` and `fr.js` with the same keys, each of which is loaded where it is spoken. A text has
  * its placeholders by name, `{room}`; one about a number has a form for each kind of number that its language knows,
- * by `count`. `index.html` names its texts by `data-t`, and others here by `t`.
+ * by `count`. `index.html` names its texts by `data-t`, and the other files theirs by `t`, `phrase` and `known`.
+ * `direction` is that of the language: with `rtl` the page is mirrored.
+ *
+ * A further language is a file with all the keys, a line in `LANGUAGES` and `OTHERS` here, one in `build.rs` and one in
+ * `site.rs`, two sentences in `old.js`, and one in `index.html` for browsers without JavaScript.
  *
  * This draws nothing anew: behind the door the page is loaded again with another language.
  */
