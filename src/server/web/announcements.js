@@ -20,16 +20,17 @@ let shown = Array.isArray(kept) ? kept.filter(({ content }) => typeof content ==
 
 export function announce({ sender, content, ts = Date.now() }) {
   shown = [...shown, { sender, content: content.slice(0, CHARACTERS_MAX), ts }].slice(-SHOWN_MAX);
-  draw();
+  drawAnnouncements();
 }
 
 function dismiss(one) {
   shown = shown.filter((other) => other !== one);
-  draw();
+  drawAnnouncements();
   byId("composer-input").focus();
 }
 
-function draw() {
+/** Draws the cards, also those that were there before a reload. */
+export function drawAnnouncements() {
   storeInTab(KEY, shown);
   byId("announcements").replaceChildren(...shown.map(card));
 }
@@ -52,7 +53,5 @@ function card(one) {
 /** Somebody else comes in: what was announced to the one before is done with. */
 export function forgetAnnouncements() {
   shown = [];
-  draw();
+  drawAnnouncements();
 }
-
-draw();

@@ -13,10 +13,12 @@
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`,
  *   `names.js`, `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
- * - said: `language.js`, with the words of the page in tables: `en_door.js`, `en.js`, `de.js`, `es.js`, `fr.js`
+ * - said: `language.js`, with the words of the page in tables: `en_door.js`, `en.js` by `english.js`, `de.js`, `es.js`,
+ *   `fr.js`
  *
  * Imports point from what is done to what is kept. What is kept never asks the document.
  */
+import "./english.js";
 import { SalonClient } from "./client.js";
 import { sayKeys } from "./composer.js";
 import { firstConnection } from "./connection.js";
@@ -24,15 +26,14 @@ import {
   active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, rooms, savePlaces,
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
-import { WORDS } from "./en.js";
 import { addressed, openDoor, serverAddress } from "./door.js";
 import { redraw } from "./drawing.js";
-import { forgetAnnouncements } from "./announcements.js";
+import { drawAnnouncements, forgetAnnouncements } from "./announcements.js";
 import { whenSignedOut } from "./ended.js";
 import { closeDrawers, narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
-import { fillIn, learn, phrase, t } from "./language.js";
+import { fillIn, phrase, t } from "./language.js";
 import { listed } from "./lists.js";
 import { lookAtZone } from "./message.js";
 import { DEFAULT_ROOM } from "./names.js";
@@ -50,8 +51,6 @@ import "./log.js";
 import "./composer.js";
 import "./finder.js";
 import "./sidebar.js";
-
-learn(WORDS);
 
 window.addEventListener("storage", ({ key }) => {
   if (key === null || byId("app").hidden || !isOurPlaces(key)) return;
@@ -78,6 +77,7 @@ export function enter({ name, room, person, token, at = addressed().at, known })
   if (known) keepPlacesOf(known);
   fillIn(document);
   lookAtZone();
+  drawAnnouncements();
   sayKeys();
   presence.clear();
   firstConnection();
