@@ -201,6 +201,10 @@ pub trait Backend {
     /// When too much waits already; then the request has no effect.
     fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded>;
 
+    /// Nothing more is asked for a moment: a store that does more at less cost together begins with what it was asked.
+    /// The loop calls it once a turn.
+    fn hand_over(&mut self) {}
+
     /// From now on the store announces everything it keeps, by [`News::Room`] and [`News::User`]. Called once, when the
     /// chat begins; the call may wait for it, so that all of it is known before the first client comes.
     fn tell_catalogue(&mut self);

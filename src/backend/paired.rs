@@ -246,6 +246,11 @@ impl<W: Backend, R: Backend> Backend for Paired<W, R> {
         self.writer.drop_oldest(bytes)
     }
 
+    fn hand_over(&mut self) {
+        self.writer.hand_over();
+        self.reader.hand_over();
+    }
+
     fn shrink(&mut self) {
         self.writer.shrink();
         self.reader.shrink();

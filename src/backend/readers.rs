@@ -53,6 +53,11 @@ impl<P: Backend, S: Backend> Backend for Readers<P, S> {
         self.pages.held_bytes() + self.searches.held_bytes()
     }
 
+    fn hand_over(&mut self) {
+        self.pages.hand_over();
+        self.searches.hand_over();
+    }
+
     fn shrink(&mut self) {
         self.pages.shrink();
         self.searches.shrink();
@@ -135,6 +140,7 @@ mod tests {
         let page =
             Request::Read { conversation, query: Query::Head, reader: None, now, about: None, ticket: Ticket(100) };
         store.ask(page).unwrap();
+        store.hand_over();
         let mut heard = Vec::new();
         while heard.len() < 101 {
             match store.poll() {

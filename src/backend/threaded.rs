@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The store on the thread so sees batches: it gets every request that has waited, and is polled then until it has no
-//! more news. One with transactions begins one with the first request and commits it before its first outcome; the more
-//! is asked of it while it commits, the larger the next batch is.
+//! more news. One with transactions begins one with the first request and commits it before its first outcome. A thread
+//! that waits is woken when the loop [hands over](Backend::hand_over) what it has asked in a turn, or when that is
+//! much, and not for the first request: so a batch has a turn's requests, or all that came while the store committed.
 //!
 //! The loop never waits for it, but for what is kept when the loop begins: that is to be known before anybody comes.
 //! Both sides hold the lock for as long as it takes to add a request, to exchange lists, or to add what
@@ -40,6 +41,8 @@ pub struct Threaded {
     told: usize,
     /// Requests that were accepted so far.
     asked: u64,
+    /// The thread is not woken yet for some of them.
+    kept_back: bool,
     /// Dropped messages that have been reported so far.
     dropped: usize,
     /// The catalogue is being announced: until it is complete, polling waits for it.
@@ -99,12 +102,21 @@ struct State {
     /// The catalogue was asked for, and not all of it is in the news. Not told by whether the thread works: a store
     /// with work of its own always does.
     tells: u32,
-    /// The thread waits for something to do, or for the loop to hear the news.
-    asleep: bool,
+    /// The thread waits.
+    asleep: Option<Sleep>,
     /// The loop's side is gone: what was accepted is carried out, and nothing more comes.
     last: bool,
     ended: bool,
     panicked: bool,
+}
+
+/// What the thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sleep {
+    /// Something to do.
+    Idle,
+    /// The loop, which is to hear the news.
+    Full,
 }
 
 /// Chores of the store. A chore that is asked for twice before its time is done once.
@@ -152,7 +164,7 @@ impl Threaded {
         let thread = thread.map_err(|error| format!("a thread for the message store cannot be started: {error}"))?;
         let nature = answer.recv().map_err(|_| "the message store panicked at its start; the log says where")??;
         let (taken, thread) = (Reports::default(), Some(thread));
-        Ok(Self { shared, thread, taken, told: 0, asked: 0, dropped: 0, begins: false, nature })
+        Ok(Self { shared, thread, taken, told: 0, asked: 0, kept_back: false, dropped: 0, begins: false, nature })
     }
 }
 
@@ -166,8 +178,17 @@ impl Backend for Threaded {
         }
         state.requests.push(request);
         self.asked += 1;
-        self.shared.rouse(state);
+        match state.requests.len() >= TOGETHER {
+            true => self.shared.rouse(state),
+            false => self.kept_back = true,
+        }
         Ok(())
+    }
+
+    fn hand_over(&mut self) {
+        if mem::take(&mut self.kept_back) {
+            self.shared.rouse(self.shared.lock());
+        }
     }
 
     fn tell_catalogue(&mut self) {
@@ -193,7 +214,11 @@ impl Backend for Threaded {
             mem::swap(&mut self.taken, &mut state.news);
             let panicked = state.panicked;
             // The thread may wait for that.
-            self.shared.rouse(state);
+            let hears = state.asleep == Some(Sleep::Full);
+            drop(state);
+            if hears {
+                self.shared.work.notify_one();
+            }
             assert!(!panicked, "the thread of the message store has panicked");
         }
         let news = self.taken.get(self.told)?;
@@ -304,7 +329,7 @@ impl Shared {
 
     /// Wakes the thread if it waits, which costs a call of the system.
     fn rouse(&self, state: MutexGuard<'_, State>) {
-        let asleep = state.asleep;
+        let asleep = state.asleep.is_some();
         drop(state);
         if asleep {
             self.work.notify_one();
@@ -312,12 +337,12 @@ impl Shared {
     }
 
     /// Has the thread wait.
-    fn wait_while(&self, waits: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+    fn wait_while(&self, sleep: Sleep, waits: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
         let mut state = self.lock();
-        state.asleep = true;
+        state.asleep = Some(sleep);
         let waited = self.work.wait_while(state, waits);
         let mut state = waited.expect("nothing panics while the lock is held");
-        state.asleep = false;
+        state.asleep = None;
         state
     }
 
@@ -386,7 +411,7 @@ impl Shared {
         let idle = |state: &mut State| {
             state.requests.len() == 0 && state.chores == Chores::default() && !state.woken && !state.last
         };
-        let mut state = self.wait_while(idle);
+        let mut state = self.wait_while(Sleep::Idle, idle);
         state.woken = false;
         mem::swap(batch, &mut state.requests);
         (state.busy, state.in_hand) = (true, batch.bytes());
@@ -413,7 +438,7 @@ impl Shared {
         };
         // Meanwhile it is not the disk that is waited for.
         let works = self.fares().began.take().is_some();
-        let mut state = self.wait_while(full);
+        let mut state = self.wait_while(Sleep::Full, full);
         if works {
             self.fares().began = Some(Instant::now());
         }
@@ -434,6 +459,9 @@ impl Shared {
 /// whole.
 const MAX_WAITING: u64 = 4096;
 const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// So many requests are not kept back until the turn is over.
+const TOGETHER: usize = 64;
 
 /// Pieces of news that the loop has not heard, and bytes of their texts, beside one that crosses these.
 const MAX_UNHEARD: usize = 4096;
@@ -483,6 +511,7 @@ mod tests {
     /// All news until no request waits any more.
     fn hear(store: &mut Threaded, woken: &mpsc::Receiver<()>) -> Vec<String> {
         let mut heard = Vec::new();
+        store.hand_over();
         loop {
             while let Some(news) = store.poll() {
                 heard.push(format!("{news:?}"));
@@ -654,14 +683,21 @@ mod tests {
     fn what_waits_is_one_batch() {
         let (mut store, outside) = gate(1);
         assert!(store.is_idle());
-        store.ask(append("x", 0)).unwrap();
-        assert_eq!(outside.size(), 1);
-        for ticket in 1..=9 {
+        // So is what is asked in a turn, unless it is much.
+        for ticket in 0..3 {
             store.ask(append("x", ticket)).unwrap();
         }
         assert!(store.poll().is_none() && !store.is_idle());
+        assert_eq!(store.shared.lock().requests.len(), 3);
+        store.hand_over();
+        assert_eq!(outside.size(), 3);
+        for ticket in 3..=9 {
+            store.ask(append("x", ticket)).unwrap();
+        }
+        store.hand_over();
+        assert!(store.poll().is_none() && !store.is_idle());
         outside.open.send(()).unwrap();
-        assert_eq!(outside.size(), 9);
+        assert_eq!(outside.size(), 7);
         store.ask(append("x", 10)).unwrap();
         outside.open.send(()).unwrap();
         // When the third begins, the first two have been said.
@@ -672,6 +708,18 @@ mod tests {
         let heard = hear(&mut store, &outside.woken);
         assert_eq!(heard.len(), 11);
         assert!(store.is_idle());
+    }
+
+    /// Much is not kept back until the turn is over.
+    #[test]
+    fn much_is_begun_at_once() {
+        let (mut store, outside) = gate(1);
+        for ticket in 0..TOGETHER as u64 {
+            store.ask(append("x", ticket)).unwrap();
+        }
+        assert_eq!(outside.size(), TOGETHER);
+        drop(outside.open);
+        assert_eq!(hear(&mut store, &outside.woken).len(), TOGETHER);
     }
 
     #[test]
@@ -717,6 +765,7 @@ mod tests {
             for ticket in 0..count {
                 store.ask(append("", ticket)).unwrap();
             }
+            store.hand_over();
             drop(outside.open);
             let mut tickets = Vec::new();
             while (tickets.len() as u64) < count {
@@ -739,13 +788,14 @@ mod tests {
         for ticket in 0..8 {
             store.ask(append("", ticket)).unwrap();
         }
+        store.hand_over();
         let began = |store: &Threaded| store.shared.fares().began.is_some();
         outside.sizes.recv_timeout(PATIENCE).unwrap();
         assert!(began(&store));
         drop(outside.open);
         let waits = || {
             let state = store.shared.lock();
-            state.asleep && state.news.len() > 0
+            state.asleep == Some(Sleep::Full) && state.news.len() > 0
         };
         while !waits() {
             thread::yield_now();

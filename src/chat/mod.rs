@@ -257,6 +257,11 @@ impl Chat {
         self.turn(now, out, |_, _| ());
     }
 
+    /// The turn is over: the backend begins with what it was asked in it.
+    pub fn hand_over(&mut self) {
+        self.backend.hand_over();
+    }
+
     /// The server stops: says goodbye in JSON. Closing is up to the server.
     pub fn handle_shutdown(&mut self, now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, ctx| hall.shutdown(ctx));

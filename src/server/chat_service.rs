@@ -307,6 +307,10 @@ impl<S: System> Service<S> for ChatService {
         self.chat.handle_timeout(now, &mut self.deliveries);
     }
 
+    fn end_turn(&mut self) {
+        self.chat.hand_over();
+    }
+
     fn handle_wake(&mut self, now: Moment) {
         self.chat.handle_backend(now, &mut self.deliveries);
     }

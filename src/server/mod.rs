@@ -115,6 +115,9 @@ pub trait Service<S: System> {
     /// [left behind](Engine::left_behind); called behind each flush, too.
     fn deliver(&mut self, turn: &mut Turn<'_, S>);
 
+    /// The turn is over, and nothing more will happen before the loop waits.
+    fn end_turn(&mut self) {}
+
     /// A deadline of the service is due.
     fn handle_timeout(&mut self, now: Moment);
 

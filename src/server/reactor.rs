@@ -212,6 +212,7 @@ impl<S: System> Reactor<S> {
     /// # Errors
     /// Those of [`Self::run`].
     pub fn go_round(&mut self, service: &mut impl Service<S>) -> Result<bool, Error> {
+        service.end_turn();
         let (timeout, began) = (self.timeout(service), self.system.elapsed());
         let waited = self.system.wait(timeout);
         // Also of a wait that was interrupted, as SIGCONT does.

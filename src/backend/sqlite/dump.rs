@@ -186,7 +186,8 @@ impl Record {
             },
             Self::Read { seq, .. } => [("seq", *seq), NONE, NONE, NONE],
             Self::Missing { from, to, .. } => [("from", *from), ("to", *to), NONE, NONE],
-            Self::User { .. } | Self::Ban { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
+            Self::Ban { until, .. } => [("until", until.unwrap_or(0)), NONE, NONE, NONE],
+            Self::User { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
         }
     }
 }

@@ -199,6 +199,7 @@ impl Stage {
         while let Some(conn) = self.asked.first().copied().filter(|_| !self.holds) {
             self.drain(conn);
         }
+        self.chat.hand_over();
     }
 
     /// The device has taken everything; returns whether the chat wanted to know.

@@ -342,8 +342,14 @@ fn numbers_are_bounded() {
             record
         };
         let read = Record::Read { user: "ann".into(), name: Name::Room("den".into()), seq: number };
-        let rows =
-            [vec![room(number, 1)], vec![room(1, number)], vec![room(1, 1), late(entry(1))], vec![room(1, 1), read]];
+        let ban = Record::Ban { user: "eve".into(), until: Some(number), note: None };
+        let rows = [
+            vec![room(number, 1)],
+            vec![room(1, number)],
+            vec![room(1, 1), late(entry(1))],
+            vec![room(1, 1), read],
+            vec![ban],
+        ];
         for records in rows {
             let folder = Folder::new();
             let mut taken = Import::open(&folder.options().path, 20_000, false).unwrap();
