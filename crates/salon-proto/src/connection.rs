@@ -400,6 +400,28 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether a message of so many bytes is sent as it is, and long enough that a copy would cost: then
+    /// [`Connection::send_header`] writes what goes before it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn sends_apart(&self, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        let compresses = self.compression.as_ref().is_some_and(|compression| len >= compression.from);
+        #[cfg(not(feature = "deflate"))]
+        let compresses = false;
+        len >= APART_FROM && !self.is_client() && !compresses
+    }
+
+    /// Appends the header alone of a message that is [sent apart](Connection::sends_apart); its payload follows.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_header(&mut self, kind: Kind, len: usize, out: &mut Vec<u8>) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.begun.is_some() {
+            return Err(SendError::Interleaved);
+        }
+        FrameHeader::of_message(kind.into(), len).encode(out);
+        Ok(())
+    }
+
     fn send_control(&mut self, opcode: Opcode, body: Control<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
         encode(&mut self.keys, FrameHeader::of_message(opcode, body.bytes().len()), body.bytes(), out);
         Ok(())
@@ -424,6 +446,10 @@ impl fmt::Debug for Keys {
         f.write_str("Keys")
     }
 }
+
+/// The shortest payload that is written from where it lies, in bytes: a second slice costs as much as a short copy.
+#[cfg(feature = "tokio")]
+const APART_FROM: usize = 4 << 10;
 
 /// How well messages are compressed, 1 to 9.
 #[cfg(feature = "deflate")]

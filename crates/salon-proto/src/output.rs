@@ -8,7 +8,9 @@ use std::vec::Vec;
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    /// Of these have been written.
+    /// A payload that follows them, and is written from where it lies.
+    payload: Vec<u8>,
+    /// Of both have been written.
     written: usize,
     /// The stream has taken bytes since it was flushed.
     unflushed: bool,
@@ -19,17 +21,41 @@ pub(crate) struct Output {
 impl Output {
     /// The bytes, to put others behind.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        if !self.payload.is_empty() {
+            self.bytes.append(&mut self.payload);
+        }
         &mut self.bytes
+    }
+
+    /// Puts a payload behind the bytes, which have just been asked for, without a copy.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow(&mut self, payload: Vec<u8>) {
+        debug_assert!(self.payload.is_empty());
+        self.payload = payload;
     }
 
     /// What is to be written next.
     pub(crate) fn rest(&self) -> &[u8] {
-        &self.bytes[self.written..]
+        match self.slices() {
+            [[], payload] => payload,
+            [bytes, _] => bytes,
+        }
+    }
+
+    /// All that is to be written.
+    pub(crate) fn slices(&self) -> [&[u8]; 2] {
+        let of_bytes = self.written.min(self.bytes.len());
+        [&self.bytes[of_bytes..], &self.payload[self.written - of_bytes..]]
+    }
+
+    /// How many bytes are to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.bytes.len() + self.payload.len() - self.written
     }
 
     /// Whether there is enough of it to be written at once.
     pub(crate) fn is_much(&self) -> bool {
-        self.rest().len() >= WRITE_ABOVE
+        self.waiting() >= WRITE_ABOVE
     }
 
     /// Whether the peer has all of it, as far as the stream can say.
@@ -45,9 +71,10 @@ impl Output {
         (self.written, self.unflushed) = (self.written + len, true);
         if self.rest().is_empty() {
             self.bytes.clear();
+            self.payload = Vec::new();
             self.written = 0;
             self.bytes.shrink_to(KEPT);
-        } else if self.written >= WRITE_ABOVE && self.written >= self.bytes.len() / 2 {
+        } else if self.written >= WRITE_ABOVE && self.written >= self.bytes.len() / 2 && self.payload.is_empty() {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
@@ -61,7 +88,7 @@ impl Output {
 
     /// The stream has failed: what waits is dropped, and nothing is written any more.
     pub(crate) fn fail(&mut self, kind: io::ErrorKind) {
-        self.bytes = Vec::new();
+        (self.bytes, self.payload) = (Vec::new(), Vec::new());
         (self.written, self.unflushed, self.broken) = (0, false, Some(kind));
     }
 

@@ -24,6 +24,7 @@ use crate::client_handshake::ClientRequest;
 use crate::close::{CloseBody, CloseCode};
 use crate::connection::{Connection, Ended};
 use crate::error::ProtocolError;
+use crate::frame::Kind;
 use crate::handshake::{HeadLimits, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
@@ -302,7 +303,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let (mut stream, mut context) = (Pin::new(stream), Context::from_waker(waker));
         out.check()?;
         while !out.rest().is_empty() {
-            let len = ready!(stream.as_mut().poll_write(&mut context, out.rest()))?;
+            let slices = out.slices();
+            let len = match slices.iter().any(|slice| slice.is_empty()) {
+                true => ready!(stream.as_mut().poll_write(&mut context, out.rest()))?,
+                false => ready!(stream.as_mut().poll_write_vectored(&mut context, &slices.map(io::IoSlice::new)))?,
+            };
             out.wrote(len)?;
         }
         if flush {
@@ -335,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             };
             let ended = self.connection.ends_stream();
             // A peer that does not read is not read from either, when much waits for it.
-            if wrote.is_pending() && (ended || self.out.rest().len() > UNWRITTEN) {
+            if wrote.is_pending() && (ended || self.out.waiting() > UNWRITTEN) {
                 return Poll::Pending;
             }
             if ended {
@@ -497,8 +502,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> io::Result<()> {
-        let Self { connection, out, .. } = &mut *self;
+        let Self { stream, connection, out, .. } = &mut *self;
+        let apart = match &message {
+            OwnedMessage::Text(text) => connection.sends_apart(text.len()),
+            OwnedMessage::Binary(data) => connection.sends_apart(data.len()),
+            _ => false,
+        };
         match message {
+            OwnedMessage::Text(text) if apart && stream.is_write_vectored() => {
+                connection.send_header(Kind::Text, text.len(), out.bytes()).map_err(unsent)?;
+                out.follow(text.into_bytes());
+                Ok(())
+            }
+            OwnedMessage::Binary(data) if apart && stream.is_write_vectored() => {
+                connection.send_header(Kind::Binary, data.len(), out.bytes()).map_err(unsent)?;
+                out.follow(data);
+                Ok(())
+            }
             OwnedMessage::Close(why) => {
                 connection.close(why.as_ref().map(|(code, reason)| (*code, &**reason)), out.bytes());
                 Ok(())

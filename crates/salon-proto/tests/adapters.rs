@@ -523,3 +523,39 @@ fn the_writing_half_pings_and_closes() {
     near.bring(CLOSE);
     assert!(messages.next().now_or_never().unwrap().is_none());
 }
+
+/// A long message is written from where it lies, if the stream takes slices: the same bytes, wherever it stops for a
+/// while, and whatever is put behind.
+#[test]
+fn long_messages_are_not_copied_and_not_mixed_up() {
+    let say = |near: &Near| {
+        let mut socket = scripted(near);
+        let long = |at: u8| OwnedMessage::Binary(vec![at; 5000]);
+        let mut sent = Vec::new();
+        // Of each kind, one behind the other while the stream takes nothing more, and then all.
+        let text = |len: usize| OwnedMessage::Text("x".repeat(len));
+        for message in [long(1), text(5), long(2), text(70_000)] {
+            let _ = socket.send(message).now_or_never();
+        }
+        near.open();
+        socket.close().now_or_never().unwrap().unwrap();
+        sent.append(&mut near.wire().sent);
+        let late = socket.send(long(3)).now_or_never().unwrap().unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::InvalidInput);
+        sent
+    };
+    let whole = say(&Near::new(b""));
+    assert_eq!(whole.len(), 2 * 5004 + 7 + 70_010 + 4);
+    for room in [0, 1, 4, 5, 5003, 5004, 5005, 5011, 5015, 5021, 10_000, 10_015, 10_025, 70_000, usize::MAX] {
+        let near = Near::new(b"");
+        (near.wire().vectored, near.wire().room) = (true, room);
+        assert!(say(&near) == whole, "{room} bytes, and then the rest");
+    }
+    // A client masks, so it copies.
+    let near = Near::new(b"");
+    near.wire().vectored = true;
+    let client = Connection::client(|| [0xff; 4], &Agreed::NOTHING);
+    let mut socket = salon_proto::tokio::WebSocket::over(near.clone(), client, &[]);
+    socket.send(OwnedMessage::Binary(vec![0; 5000])).now_or_never().unwrap().unwrap();
+    assert!(near.wire().sent[8..].iter().all(|&byte| byte == 0xff));
+}

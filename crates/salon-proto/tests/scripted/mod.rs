@@ -30,6 +30,8 @@ pub struct Wire {
     pub buffered: Vec<u8>,
     /// What has gone to the peer.
     pub sent: Vec<u8>,
+    /// It takes several slices at once.
+    pub vectored: bool,
     /// How often the stream was shut down.
     pub shut: usize,
     reader: Option<Waker>,
@@ -52,6 +54,7 @@ impl Near {
             slow_flushes: 0,
             buffered: Vec::new(),
             sent: Vec::new(),
+            vectored: false,
             shut: 0,
             reader: None,
             writer: None,
@@ -166,6 +169,20 @@ impl AsyncWrite for Near {
                 Poll::Pending
             }
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        assert!(self.wire().vectored);
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.poll_write(context, &bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire().vectored
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
