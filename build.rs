@@ -47,9 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What is behind the door is named by its script, and so are the languages.
     let mut door = replaced(&door, "\"./app.js\"", &format!("\"./{app_script}\""))?;
     door = replaced(&door, "\"app.css\"", &format!("\"{app_sheet}\""))?;
+    let mut old = read("old.js")?;
     for name in LANGUAGES {
         let words = pack::alone(&modules[name]).map_err(|problem| format!("{name}: {problem}"))?;
-        door = replaced(&door, &format!("\"./{name}\""), &format!("\"./{}\"", named(name, &words)?))?;
+        let hashed = named(name, &words)?;
+        door = replaced(&door, &format!("\"./{name}\""), &format!("\"./{hashed}\""))?;
+        old = replaced(&old, &format!("\"{name}\""), &format!("\"{hashed}\""))?;
         write(&out, name, &words)?;
     }
 
@@ -57,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (link, name, body) in [
         ("src=\"door.js\"", "door.js", &door),
         ("href=\"door.css\"", "door.css", &pack::style(&read("door.css")?)),
-        ("src=\"old.js\"", "old.js", &read("old.js")?),
+        ("src=\"old.js\"", "old.js", &pack::lines(&old)),
     ] {
         page = replaced(&page, link, &link.replace(name, &named(name, body)?))?;
         write(&out, name, body)?;

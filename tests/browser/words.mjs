@@ -213,17 +213,21 @@ await check("the style has no words in it", async () => {
   }
 });
 
-await check("a browser that is too old is told so in its language", async () => {
+await check("a browser that is too old is told so in its language, and others ask for the words of theirs ahead", async () => {
   const source = await read("old.js");
-  const told = (language) => {
+  const told = (language, chosen = null) => {
     const node = () => ({ setAttribute() {}, removeAttribute() {}, textContent: "", lang: "" });
     const nodes = new Map(["door", "app", "too-old"].map((id) => [id, node()]));
-    const document = { readyState: "complete", createElement: () => ({}), getElementById: (id) => nodes.get(id) };
-    vm.runInNewContext(source, { document, navigator: { language }, window: {}, String, Object, Array, HTMLDialogElement: undefined, Element: function Element() {} });
+    const asked = [];
+    const document = { readyState: "complete", createElement: () => ({}), getElementById: (id) => nodes.get(id), head: { appendChild: ({ rel, href }) => asked.push(`${rel} ${href}`) } };
+    vm.runInNewContext(source, { document, localStorage: { getItem: () => chosen }, navigator: { language }, window: {}, HTMLDialogElement: undefined, Element: function Element() {} });
     const { lang, textContent } = nodes.get("too-old");
-    return [lang, textContent.split(" ")[0]];
+    return [lang, textContent.split(" ")[0], ...asked];
   };
-  equal(["en-US", "de", "es-MX", "fr-CA", "constructor", undefined].map(told), [["en", "This"], ["de", "Dieser"], ["es", "Este"], ["fr", "Ce"], ["en", "This"], ["en", "This"]], "the words");
+  equal(["en-US", "de", "es-MX", "fr-CA", "constructor", undefined].map((language) => told(language)), [
+    ["en", "This"], ["de", "Dieser", "modulepreload de.js"], ["es", "Este", "modulepreload es.js"], ["fr", "Ce", "modulepreload fr.js"], ["en", "This"], ["en", "This"],
+  ], "the words, and what is asked for ahead");
+  equal(told("de", "\"en\""), ["de", "Dieser"], "where another language was chosen");
 });
 
 await check("every code of an error has words, and so has every code that closes a connection", async () => {

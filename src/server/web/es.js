@@ -57,7 +57,7 @@ export const WORDS = {
   "fault.control": "No se permiten caracteres de control (tabuladores, saltos de línea…).",
   "fault.direction": "No se permiten caracteres que invierten la dirección del texto.",
   "fault.no_text": "Eso no es un texto válido.",
-  "fault.unseen": "No se permiten caracteres invisibles; aquí está {character}.",
+  "fault.unseen": "No se permiten caracteres invisibles; hay {character}.",
 
   // Buttons and words that are in several places
   cancel: "Cancelar",

@@ -58,7 +58,7 @@ export const WORDS = {
   "fault.control": "Les caractères de contrôle (tabulations, sauts de ligne…) ne sont pas permis.",
   "fault.direction": "Les caractères qui inversent le sens du texte ne sont pas permis.",
   "fault.no_text": "Ce n’est pas un texte valide.",
-  "fault.unseen": "Les caractères invisibles ne sont pas permis\u202F; il y a ici {character}.",
+  "fault.unseen": "Les caractères invisibles ne sont pas permis\u202F; il y a {character}.",
 
   // Buttons and words that are in several places
   cancel: "Annuler",
