@@ -173,6 +173,7 @@ export const WORDS = {
   inviteByLink: "Einladen: Link dieses Raums kopieren",
   searchByKey: "Suchen (/)",
   peopleShow: "Personen: zeigen, wer hier ist",
+  peopleShowCount: { one: "{count} Person: zeigen, wer hier ist", other: "{count} Personen: zeigen, wer hier ist" },
   messageToRoom: "Nachricht an den Raum {room}",
   messageTo: "Nachricht an {name}",
   messageHere: "Nachricht an {name}",

@@ -264,6 +264,7 @@ document.addEventListener("change", async ({ target }) => {
   spoken = speak();
   await spoken;
   fillIn(byId("door"));
+  for (const select of document.querySelectorAll(".languages")) select.value = target.value;
   await openDoor();
   [byId("door-name").value, byId("door-room").value] = [name, room];
   target.focus();

@@ -121,7 +121,8 @@ export const WORDS = {
   // The head of a conversation
   inviteByLink: "Invite: copy the link of this room",
   searchByKey: "Search (/)",
-  peopleShow: "people: show who is here",
+  peopleShow: "People: show who is here",
+  peopleShowCount: { one: "{count} person: show who is here", other: "{count} people: show who is here" },
   messageToRoom: "Message to the room {room}",
   messageTo: "Message to {name}",
   messageHere: "Message {name}",

@@ -184,7 +184,12 @@ export const WORDS = {
   // The head of a conversation
   inviteByLink: "Invitar: copiar el enlace de esta sala",
   searchByKey: "Buscar (/)",
-  peopleShow: "personas: ver quién está aquí",
+  peopleShow: "Personas: ver quién está aquí",
+  peopleShowCount: {
+    one: "{count} persona: ver quién está aquí",
+    many: "{count} de personas: ver quién está aquí",
+    other: "{count} personas: ver quién está aquí",
+  },
   messageToRoom: "Mensaje para la sala {room}",
   messageTo: "Mensaje para {name}",
   messageHere: "Mensaje para {name}",

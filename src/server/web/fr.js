@@ -185,7 +185,12 @@ export const WORDS = {
   // The head of a conversation
   inviteByLink: "Inviter\u00A0: copier le lien de ce salon",
   searchByKey: "Rechercher (/)",
-  peopleShow: "membres\u00A0: voir qui est là",
+  peopleShow: "Membres\u00A0: voir qui est là",
+  peopleShowCount: {
+    one: "{count} membre\u00A0: voir qui est là",
+    many: "{count} de membres\u00A0: voir qui est là",
+    other: "{count} membres\u00A0: voir qui est là",
+  },
   messageToRoom: "Message au salon {room}",
   messageTo: "Message à {name}",
   messageHere: "Message à {name}",

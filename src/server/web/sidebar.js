@@ -23,6 +23,7 @@ function drawHead() {
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? t("notesToYourself") : presence.get(c.id)?.note ?? statusInWords(statusOf(c.id));
   byId("people-count").textContent = c.kind === "room" && !c.removed ? inDigits(c.count) : "";
+  byId("people-words").textContent = c.kind === "room" && !c.removed ? t("peopleShowCount", { count: c.count }) : t("peopleShow");
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");
   for (const id of ["copy-link", "show-code"]) byId(id).hidden = c.kind !== "room";
   byId("invite").hidden = c.kind !== "room" || c.count >= 2 || c.removed !== "";
