@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News, Query,
-    Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
+    Audience, Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News,
+    Presence, Query, Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
 };
 use crate::slack;
 use crate::time::Moment;
@@ -82,6 +82,21 @@ enum Asked {
     Know(Span),
     Release(Span),
     Erase(Span),
+    Tell(Hearers, Span),
+    Post(Stand, Option<Span>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Hearers {
+    Everybody,
+    Room(Span),
+    User(Span),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stand {
+    room: Option<Span>,
+    user: Span,
 }
 
 /// The body of a new entry.
@@ -129,6 +144,8 @@ enum Said {
     User(Span),
     Banned(BanCard),
     Unbanned(Span),
+    Told(Hearers, Span),
+    Posted { node: u64, stand: Stand, how: Option<Span> },
 }
 
 /// From where to where in one of the lists.
@@ -243,6 +260,8 @@ impl Requests {
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
+            Request::Tell { to, word } => Asked::Tell(texts.hearers(to), texts.put(word)),
+            Request::Post { presence, how } => Asked::Post(texts.stand(presence), texts.put_maybe(how)),
         });
     }
 
@@ -282,6 +301,8 @@ impl Requests {
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
+            Asked::Tell(to, word) => Request::Tell { to: texts.audience(to), word: texts.get(word) },
+            Asked::Post(stand, how) => Request::Post { presence: texts.presence(stand), how: texts.maybe_text(how) },
         })
     }
 
@@ -356,6 +377,11 @@ impl Reports {
             News::User { name } => Said::User(self.texts.put(name)),
             News::Banned(ban) => Said::Banned(self.texts.put_ban(*ban)),
             News::Unbanned { user } => Said::Unbanned(self.texts.put(user)),
+            News::Told { to, word } => Said::Told(self.texts.hearers(*to), self.texts.put(word)),
+            News::Posted { node, presence, how } => {
+                let (stand, how) = (self.texts.stand(*presence), self.texts.put_maybe(*how));
+                Said::Posted { node: *node, stand, how }
+            }
         };
         self.items.push(said);
     }
@@ -395,6 +421,10 @@ impl Reports {
             Said::User(name) => News::User { name: texts.get(name) },
             Said::Banned(ban) => News::Banned(texts.ban(ban)),
             Said::Unbanned(user) => News::Unbanned { user: texts.get(user) },
+            Said::Told(to, word) => News::Told { to: texts.audience(to), word: texts.get(word) },
+            Said::Posted { node, stand, how } => {
+                News::Posted { node, presence: texts.presence(stand), how: texts.maybe_text(how) }
+            }
         })
     }
 
@@ -587,6 +617,30 @@ impl Texts {
         Hit { conversation: self.conversation(place), seq, ts, sender: self.get(sender), content: self.get(content) }
     }
 
+    fn hearers(&mut self, to: Audience<'_>) -> Hearers {
+        match to {
+            Audience::Everybody => Hearers::Everybody,
+            Audience::Room(room) => Hearers::Room(self.put(room)),
+            Audience::User(user) => Hearers::User(self.put(user)),
+        }
+    }
+
+    fn audience(&self, to: Hearers) -> Audience<'_> {
+        match to {
+            Hearers::Everybody => Audience::Everybody,
+            Hearers::Room(room) => Audience::Room(self.get(room)),
+            Hearers::User(user) => Audience::User(self.get(user)),
+        }
+    }
+
+    fn stand(&mut self, Presence { room, user }: Presence<'_>) -> Stand {
+        Stand { room: self.put_maybe(room), user: self.put(user) }
+    }
+
+    fn presence(&self, Stand { room, user }: Stand) -> Presence<'_> {
+        Presence { room: self.maybe_text(room), user: self.get(user) }
+    }
+
     fn put_ban(&mut self, ban: Ban<'_>) -> BanCard {
         let Ban { user, until, note } = ban;
         BanCard { user: self.put(user), until, note: self.put_maybe(note) }
@@ -670,6 +724,11 @@ mod tests {
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
+            Request::Tell { to: Audience::Everybody, word: "a" },
+            Request::Tell { to: Audience::Room("den"), word: "" },
+            Request::Tell { to: Audience::User(user), word: "c" },
+            Request::Post { presence: Presence { room: None, user }, how: Some("here") },
+            Request::Post { presence: Presence { room: Some("den"), user }, how: None },
         ];
         asked.extend(bodies.map(append));
         let mut list = Requests::default();
@@ -729,6 +788,11 @@ mod tests {
             News::User { name: "bob" },
             News::Banned(Ban { user: "eve", until: Some(1), note: Some("why") }),
             News::Unbanned { user: "eve" },
+            News::Told { to: Audience::Everybody, word: "a" },
+            News::Told { to: Audience::Room("den"), word: "b" },
+            News::Told { to: Audience::User("bob"), word: "" },
+            News::Posted { node: 1, presence: Presence { room: None, user: "bob" }, how: Some("") },
+            News::Posted { node: 2, presence: Presence { room: Some("den"), user: "bob" }, how: None },
         ];
         let mut list = Reports::default();
         for _ in 0..2 {

@@ -27,9 +27,9 @@
 //! - What is edited away or deleted is read by nobody any more, from the moment that the edit is published.
 //! - A room is announced before its entries. [`Request::Release`] never ends a room that keeps entries.
 //!
-//! It does not know who is inside a room elsewhere, nor which rooms and users have listeners here, and it carries no
-//! word that is neither numbered nor kept: several nodes will need requests and news of their own for that. What is
-//! numbered they share already, by a store on Redis.
+//! A store that several nodes share ([`Backend::is_shared`]) also carries words that are neither numbered nor kept
+//! ([`Request::Tell`]), and what each node says of who is where ([`Request::Post`]). What these mean is the callers'
+//! affair. Other stores are never asked to.
 //!
 //! It does not know people, permissions or connections, and it reads no clock. Threads and files are for the
 //! implementations, each in a file of its own; [`Threaded`] runs any of them on a thread.
@@ -39,6 +39,7 @@ use std::fmt;
 use crate::time::Moment;
 
 pub(crate) mod carried;
+mod elsewhere;
 mod entry;
 pub mod health;
 pub mod memory;
@@ -58,6 +59,7 @@ pub mod words;
 
 #[cfg(feature = "redis")]
 pub use self::redis::Redis;
+pub use elsewhere::{Audience, MAX_WORD_BYTES, Presence};
 pub use entry::{
     Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
     Why, judge,
@@ -241,6 +243,11 @@ pub trait Backend {
     /// Whether it bounds by itself what it keeps. If not, what it keeps of a room goes when the room makes place for
     /// another one.
     fn bounds_itself(&self) -> bool {
+        false
+    }
+
+    /// Whether other nodes may have the same store: then they are told words, and who is here.
+    fn is_shared(&self) -> bool {
         false
     }
 

@@ -1,6 +1,6 @@
 //! News of a store: outcomes of requests, and what has happened elsewhere.
 
-use super::{Ban, Conversation, Description, Entry, Epoch, Head, Ticket, Why};
+use super::{Audience, Ban, Conversation, Description, Entry, Epoch, Head, Presence, Ticket, Why};
 
 /// News of a store.
 #[derive(Debug)]
@@ -121,6 +121,23 @@ pub enum News<'a> {
         /// Who.
         user: &'a str,
     },
+    /// Another node says something to people here.
+    Told {
+        /// To whom.
+        to: Audience<'a>,
+        /// The word.
+        word: &'a str,
+    },
+    /// A user is on another node, or inside a room there: in this state from now on, or not any more. What is told
+    /// first of a user is that they are on the node, and what is told last, that they are not.
+    Posted {
+        /// The number of the node, which no other one has had.
+        node: u64,
+        /// Who, and where.
+        presence: Presence<'a>,
+        /// In which state.
+        how: Option<&'a str>,
+    },
 }
 
 impl News<'_> {
@@ -142,7 +159,9 @@ impl News<'_> {
             | Self::Room { .. }
             | Self::User { .. }
             | Self::Banned(_)
-            | Self::Unbanned { .. } => None,
+            | Self::Unbanned { .. }
+            | Self::Told { .. }
+            | Self::Posted { .. } => None,
         }
     }
 }

@@ -100,7 +100,9 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             | Request::Conversations { .. }
             | Request::Ban { .. }
             | Request::Unban { .. }
-            | Request::Know { .. } => (None, false),
+            | Request::Know { .. }
+            | Request::Tell { .. }
+            | Request::Post { .. } => (None, false),
         }
     }
 

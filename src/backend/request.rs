@@ -1,6 +1,6 @@
 //! Requests to a store. [`Backend`](super::Backend) says what they mean to each other.
 
-use super::{Conversation, Description, NewEntry, Query, Ticket};
+use super::{Audience, Conversation, Description, NewEntry, Presence, Query, Ticket};
 use crate::time::Moment;
 
 /// A request to a store.
@@ -122,6 +122,24 @@ pub enum Request<'a> {
         /// The room.
         room: &'a str,
     },
+    /// A word that is neither numbered nor kept, for people on other nodes. It has no outcome, and is lost while the
+    /// store is away.
+    Tell {
+        /// For whom.
+        to: Audience<'a>,
+        /// The word, of at most [`MAX_WORD_BYTES`](super::MAX_WORD_BYTES), without U+000A.
+        word: &'a str,
+    },
+    /// A user is on this node, or inside a room here: other nodes are told that, and again when they come or have
+    /// missed it, until it is taken back or this node is no more. It has no outcome.
+    ///
+    /// A user is posted before their rooms, and these are taken back before the user is.
+    Post {
+        /// Who, and where.
+        presence: Presence<'a>,
+        /// In which state, without U+000A; `None`: not any more.
+        how: Option<&'a str>,
+    },
 }
 
 impl Request<'_> {
@@ -137,7 +155,9 @@ impl Request<'_> {
             | Self::Search { ticket, .. }
             | Self::Ban { ticket, .. }
             | Self::Unban { ticket, .. } => Some(ticket),
-            Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } => None,
+            Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } | Self::Tell { .. } | Self::Post { .. } => {
+                None
+            }
         }
     }
 }
@@ -157,7 +177,9 @@ impl<'a> Request<'a> {
             | Self::Conversations { .. }
             | Self::Ban { .. }
             | Self::Unban { .. }
-            | Self::Know { .. } => None,
+            | Self::Know { .. }
+            | Self::Tell { .. }
+            | Self::Post { .. } => None,
         }
     }
 }

@@ -55,6 +55,7 @@ pub struct Threaded {
 struct Nature {
     keeps: bool,
     bounds_itself: bool,
+    is_shared: bool,
     durability: &'static str,
     about: String,
 }
@@ -148,10 +149,10 @@ impl Threaded {
                     Ok(store) => store,
                     Err(error) => return drop(made.send(Err(error))),
                 };
-                let (keeps, bounds_itself) = (store.keeps(), store.bounds_itself());
+                let (keeps, bounds_itself, is_shared) = (store.keeps(), store.bounds_itself(), store.is_shared());
                 let (durability, about) = (store.durability(), store.about());
                 of_thread.fares().health = store.health();
-                if made.send(Ok(Nature { keeps, bounds_itself, durability, about })).is_ok() {
+                if made.send(Ok(Nature { keeps, bounds_itself, is_shared, durability, about })).is_ok() {
                     of_thread.run(&mut store, &waker);
                 }
             }));
@@ -257,6 +258,10 @@ impl Backend for Threaded {
 
     fn bounds_itself(&self) -> bool {
         self.nature.bounds_itself
+    }
+
+    fn is_shared(&self) -> bool {
+        self.nature.is_shared
     }
 
     fn health(&self) -> Option<Health> {

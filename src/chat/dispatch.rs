@@ -169,6 +169,8 @@ impl Hall {
             News::User { name } => self.told_of_user(name, turn),
             News::Banned(ban) => self.told_of_ban(ban, turn),
             News::Unbanned { user } => self.told_of_unban(user),
+            News::Told { to, word } => self.told(to, word, turn),
+            News::Posted { .. } => {}
         }
     }
 

@@ -16,6 +16,7 @@ use super::farewell::Farewell;
 use super::lists::Lists;
 use super::name::UserName;
 use super::operators::Operators;
+use super::others::Others;
 use super::rate_limit::Buckets;
 use super::readers::Readers;
 use super::retry::Said;
@@ -32,6 +33,7 @@ use super::wire::answer;
 use super::wire::plain;
 use super::wire::request;
 use super::wire::{Code, Refusal};
+use crate::backend::Backend;
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
@@ -60,11 +62,12 @@ pub(super) struct Hall {
     pub connections: Connections,
     /// Whether the backend keeps messages.
     pub keeps: bool,
+    pub others: Others,
     pub allowance: Allowance,
 }
 
 impl Hall {
-    pub fn new(mut random: Random, keeps: bool) -> Self {
+    pub fn new(mut random: Random, store: &dyn Backend) -> Self {
         let strewing = Random::from(random.draw());
         Self {
             random,
@@ -83,7 +86,8 @@ impl Hall {
             bans: Bans::default(),
             operators: Operators::default(),
             connections: Connections::default(),
-            keeps,
+            keeps: store.keeps(),
+            others: Others::new(store.is_shared()),
             allowance: Allowance::default(),
         }
     }

@@ -11,6 +11,8 @@
 //!
 //! `catalogue` has the rooms and people that the backend knows beside messages.
 //!
+//! `elsewhere` has what is told to other nodes that share the backend, and what is heard of them.
+//!
 //! `operator` has the calls of an operator, `moderation` those about people.
 //!
 //! `auth` and `access` have the rights of tokens. The chat checks no signatures (a [`Verifier`] does) and does not know
@@ -32,6 +34,7 @@ mod counts;
 pub mod delivery;
 mod dispatch;
 mod door;
+mod elsewhere;
 mod emoji;
 mod farewell;
 mod hall;
@@ -46,6 +49,7 @@ pub mod name;
 mod once;
 mod operator;
 mod operators;
+mod others;
 mod presence;
 mod queries;
 mod rate_limit;
@@ -160,8 +164,7 @@ impl Chat {
     /// An empty chat. Rooms and people that the backend announces at once are known from the beginning. `random` makes
     /// session ids and names of guests; use [`Random::secret`] except in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        let mut chat =
-            Self { settings, hall: Hall::new(random.into(), backend.keeps()), backend, news_left: usize::MAX };
+        let mut chat = Self { settings, hall: Hall::new(random.into(), &*backend), backend, news_left: usize::MAX };
         chat.backend.tell_catalogue();
         chat.turn(Moment::default(), &mut Deliveries::new(), |_, _| ());
         chat.news_left = NEWS_AT_ONCE;
@@ -399,6 +402,7 @@ impl Chat {
         }
         hall.release_ended(&mut ctx);
         hall.tell_of_users(&mut ctx);
+        hall.tell_others(&mut ctx);
         hall.operators.end_answered(ctx.out);
         hall.tell_owing(ctx.out);
     }

@@ -20,8 +20,9 @@ use super::waiting::{NewBan, Waiting, What};
 use super::wire::answer::{self, Ack, EndReason};
 use super::wire::order::Whom;
 use super::wire::request::Page;
+use super::wire::word::Word;
 use super::wire::{Code, Refusal};
-use crate::backend::{self, Request};
+use crate::backend::{self, Audience, Request};
 use crate::id::ConnId;
 
 impl Hall {
@@ -33,9 +34,19 @@ impl Hall {
         }
         if let Whom::User(name) = whom {
             self.end_grace(name, turn);
+            self.others.tell(Audience::User(name), &Word::Kicked { room: None });
         }
         turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
         Ok(())
+    }
+
+    /// Another node has kicked the user.
+    pub(super) fn put_out_of_server(&mut self, name: &str, turn: &mut Turn<'_>) {
+        for session in self.devices_of(name) {
+            self.roster.expel(session);
+            self.dismiss(session, Farewell::KICKED, turn);
+        }
+        self.end_grace(name, turn);
     }
 
     pub(super) fn kick_from_room(
@@ -46,8 +57,20 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let key = self.wanted_room(ask.conn, room)?;
+        let sessions = self.sessions_of(whom)?;
+        let left = self.put_sessions_out(&sessions, key, ctx);
+        if let Whom::User(name) = whom {
+            self.wait_no_longer_in(name, room, ctx);
+            self.others.tell(Audience::User(name), &Word::Kicked { room: Some(room.into()) });
+        }
+        ctx.out.answer(ask, &Ack::Left { left });
+        Ok(())
+    }
+
+    /// Puts those of the sessions out of a room that are in it. Returns how many they are.
+    pub(super) fn put_sessions_out(&mut self, sessions: &[ConnId], key: u32, ctx: &mut Ctx<'_>) -> u64 {
         let mut left = 0;
-        for session in self.sessions_of(whom)? {
+        for &session in sessions {
             let found = self.roster.session(session).filter(|session| session.wants(key));
             match found.map(|session| session.dialect) {
                 None => continue,
@@ -60,15 +83,17 @@ impl Hall {
             }
             left += 1;
         }
-        if let Whom::User(name) = whom
-            && let Some(user) = self.roster.users().find(name)
+        left
+    }
+
+    /// A room waits no longer for the devices of a user.
+    pub(super) fn wait_no_longer_in(&mut self, name: &str, room: &str, turn: &mut Turn<'_>) {
+        if let Some(user) = self.roster.users().find(name)
             && let Some(key) = self.roster.rooms().find(room)
         {
             let left = self.roster.wait_no_longer_in(user, key);
-            self.tell(left, ctx);
+            self.tell(left, turn);
         }
-        ctx.out.answer(ask, &Ack::Left { left });
-        Ok(())
     }
 
     pub(super) fn disconnect(
@@ -86,6 +111,9 @@ impl Hall {
         let sessions = self.sessions_of(whom)?;
         for &session in &sessions {
             self.dismiss(session, farewell, turn);
+        }
+        if let Whom::User(name) = whom {
+            self.others.tell(Audience::User(name), &Word::Disconnected { code });
         }
         turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
         Ok(())
@@ -198,7 +226,7 @@ impl Hall {
         self.tell(facts, turn);
     }
 
-    fn sessions_of(&self, whom: &Whom<'_>) -> Result<Vec<ConnId>, Refusal> {
+    pub(super) fn sessions_of(&self, whom: &Whom<'_>) -> Result<Vec<ConnId>, Refusal> {
         match whom {
             Whom::User(name) => self.known_user(name).map(|user| self.roster.open_devices(user).collect()),
             Whom::Session(session) => {

@@ -25,8 +25,9 @@ use super::waiting::{Waiting, What};
 use super::wire::answer::Ack;
 use super::wire::entries::{Broadcast, Item, Place};
 use super::wire::request::Words;
+use super::wire::word::Word;
 use super::wire::{Code, Refusal, plain, spliced};
-use crate::backend::{Body, Conversation, Entry, NewBody, Request};
+use crate::backend::{Audience, Body, Conversation, Entry, NewBody, Request};
 use crate::id::ConnId;
 
 impl Hall {
@@ -358,6 +359,8 @@ impl Hall {
             let name = self.roster.room(room).name.as_str();
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }
+        let word = Word::Announced { sender: sender.into(), content: content.into(), ts };
+        self.others.tell(Audience::Everybody, &word);
         Ok(())
     }
 

@@ -11,10 +11,12 @@ use super::roster::room;
 use super::roster::session::Dialect;
 use super::timers::Timer;
 use super::turn::Turn;
-use super::typists::{Begun, Target};
+use super::typists::{Begun, TRUE_EVERY, Target};
 use super::wire::Refusal;
 use super::wire::answer;
 use super::wire::request::Place;
+use super::wire::word::Word;
+use crate::backend::Audience;
 use crate::id::ConnId;
 
 impl Hall {
@@ -43,9 +45,10 @@ impl Hall {
             return Ok(());
         }
         let key = (name, target);
-        let begun = self.typists.begin(&key, !self.allowance.is_spent(), turn.now.tick);
+        let begun = self.typists.begin(&key, !self.allowance.is_spent(), false, turn.now.tick);
         if begun == Begun::Relayed {
             self.relay_typing(&key.0, &key.1, true, turn);
+            self.tell_of_typing(&key.0, &key.1, true);
         }
         if begun != Begun::Ignored {
             self.timers.set(Timer::Typing(Box::new(key)), turn.now.tick + ENDS_AFTER);
@@ -59,8 +62,11 @@ impl Hall {
             return;
         }
         let key = (name.clone(), target);
-        if let Some(forget_at) = self.typists.stop(&key) {
+        if let Some((forget_at, afar)) = self.typists.stop(&key) {
             self.relay_typing(&key.0, &key.1, false, turn);
+            if !afar {
+                self.tell_of_typing(&key.0, &key.1, false);
+            }
             self.timers.set(Timer::Typing(Box::new(key)), forget_at);
         }
     }
@@ -71,12 +77,41 @@ impl Hall {
             return;
         }
         let key = (name.clone(), target);
-        if let Some(was_on) = self.typists.end(&key) {
+        if let Some((was_on, afar)) = self.typists.end(&key) {
             if was_on {
                 self.relay_typing(&key.0, &key.1, false, turn);
             }
+            if was_on && !afar {
+                self.tell_of_typing(&key.0, &key.1, false);
+            }
             self.timers.cancel(Timer::Typing(Box::new(key)));
         }
+    }
+
+    /// Somebody on another node types, or has stopped.
+    pub(super) fn types_afar(&mut self, name: UserName, target: Target, typing: bool, turn: &mut Turn<'_>) {
+        if !typing {
+            return self.stop_typing(&name, target, turn);
+        }
+        let key = (name, target);
+        let begun = self.typists.begin(&key, !self.allowance.is_spent(), true, turn.now.tick);
+        if begun == Begun::Relayed {
+            self.relay_typing(&key.0, &key.1, true, turn);
+        }
+        if begun != Begun::Ignored {
+            // The other node says when it ends, but if it is no more.
+            self.timers.set(Timer::Typing(Box::new(key)), turn.now.tick + ENDS_AFTER + TRUE_EVERY);
+        }
+    }
+
+    /// Other nodes hear of somebody who types here.
+    fn tell_of_typing(&mut self, name: &UserName, target: &Target, on: bool) {
+        let Self { others, roster, .. } = self;
+        let to = match target {
+            Target::Room(room) => Audience::Room(roster.room(*room).name.as_str()),
+            Target::User(to) => Audience::User(to.as_str()),
+        };
+        others.tell(to, &Word::Typing { user: name.as_str().into(), on });
     }
 
     fn relay_typing(&self, name: &UserName, target: &Target, typing: bool, turn: &mut Turn<'_>) {

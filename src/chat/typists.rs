@@ -30,6 +30,8 @@ struct Typist {
     told: Tick,
     /// Whether that was the last thing relayed.
     on: bool,
+    /// They type on another node, which tells the others.
+    afar: bool,
 }
 
 /// What comes of somebody's typing on.
@@ -44,31 +46,35 @@ pub(super) enum Begun {
 }
 
 impl Typists {
-    /// Somebody types, or types on. `takes_more`: typists may be remembered who are not yet.
-    pub fn begin(&mut self, place: &Place, takes_more: bool, now: Tick) -> Begun {
+    /// Somebody types, or types on, here or `afar`. `takes_more`: typists may be remembered who are not yet.
+    pub fn begin(&mut self, place: &Place, takes_more: bool, afar: bool, now: Tick) -> Begun {
         let remembered = self.0.len();
         match self.0.get_mut(place) {
-            Some(typist) if now.since(typist.told) < TRUE_EVERY => match typist.on {
-                true => return Begun::GoesOn,
-                false => return Begun::Ignored,
-            },
-            Some(typist) => *typist = Typist { told: now, on: true },
+            Some(typist) if now.since(typist.told) < TRUE_EVERY => {
+                typist.afar &= afar;
+                match typist.on {
+                    true => return Begun::GoesOn,
+                    false => return Begun::Ignored,
+                }
+            }
+            Some(typist) => *typist = Typist { told: now, on: true, afar: afar && typist.afar },
             None if remembered >= MAX_TYPISTS || !takes_more => return Begun::Ignored,
-            None => drop(self.0.insert(place.clone(), Typist { told: now, on: true })),
+            None => drop(self.0.insert(place.clone(), Typist { told: now, on: true, afar })),
         }
         Begun::Relayed
     }
 
     /// A user has stopped. If that must be relayed, returns until when the user is remembered, because that throttles
-    /// them.
-    pub fn stop(&mut self, place: &Place) -> Option<Tick> {
+    /// them, and whether they typed afar.
+    pub fn stop(&mut self, place: &Place) -> Option<(Tick, bool)> {
         let typist = self.0.get_mut(place)?;
-        std::mem::take(&mut typist.on).then_some(typist.told + TRUE_EVERY)
+        std::mem::take(&mut typist.on).then_some((typist.told + TRUE_EVERY, typist.afar))
     }
 
-    /// Forgets a typist. Returns whether they were known, and if so, whether to relay that they have stopped.
-    pub fn end(&mut self, place: &Place) -> Option<bool> {
-        self.0.remove(place).map(|typist| typist.on)
+    /// Forgets a typist. Returns whether they were known, and if so, whether to relay that they have stopped, and
+    /// whether they typed afar.
+    pub fn end(&mut self, place: &Place) -> Option<(bool, bool)> {
+        self.0.remove(place).map(|typist| (typist.on, typist.afar))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -85,7 +91,7 @@ impl Typists {
 }
 
 /// `true` is relayed this often at most.
-const TRUE_EVERY: Duration = Duration::from_secs(3);
+pub(super) const TRUE_EVERY: Duration = Duration::from_secs(3);
 
 /// Pairs of a user and a place. Past this, typing is not relayed; nobody misses a message by it.
 const MAX_TYPISTS: usize = 1 << 16;

@@ -140,6 +140,26 @@ def a_ban_holds_on_every_node_and_is_lifted_on_every_node(redis):
 
 
 @check
+def words_that_are_not_kept_reach_people_on_the_other_node(redis):
+    one, other = node(redis), node(redis)
+    ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    ann.say(type="typing", room_id="den", typing=True)
+    assert bob.hear_type("typing") == {"type": "typing", "room_id": "den", "user_id": "ann", "typing": True}
+    says(ann, "done")
+    assert bob.hear_type("typing")["typing"] is False
+    hears(bob, "done")
+    call(other, "broadcast", content="to all")
+    for client in (ann, bob):
+        heard = client.hear_type("broadcast")
+        assert (heard["room_id"], heard["content"]) == ("*", "to all"), heard
+    call(one, "kick", user_id="bob", room_id="den")
+    left = bob.hear_type("left")
+    assert left["reason"] == "kicked", left
+    call(one, "kick", user_id="bob")
+    assert bob.code() == 4010
+
+
+@check
 def redis_killed_and_started_with_its_file_keeps_the_history_and_gives_no_number_twice(redis):
     one, other = node(redis), node(redis)
     ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")

@@ -442,7 +442,8 @@ impl Backend for Memory {
                     None => Waiting::Refused { ticket, why: Why::BadCursor },
                 });
             }
-            Request::Know { .. } => {}
+            // It is alone.
+            Request::Know { .. } | Request::Tell { .. } | Request::Post { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
                     && self.conversations[place].is_empty()

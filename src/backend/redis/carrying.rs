@@ -116,10 +116,17 @@ impl Redis {
                 self.places.remove(&key);
                 command
             }
+            Request::Tell { to, word } => {
+                let (kind, whom) = audience(to);
+                let mut command = self.script("tell");
+                command.arg(kind).arg(whom).arg(word);
+                command
+            }
             Request::Append { .. }
             | Request::Readings { .. }
             | Request::Conversations { .. }
-            | Request::Search { .. } => return None,
+            | Request::Search { .. }
+            | Request::Post { .. } => return None,
         };
         Some((command, from))
     }
@@ -251,6 +258,8 @@ impl Redis {
             Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => self.said.push(&News::Noted { ticket }),
             Request::Release { .. } | Request::Erase { .. } => self.places.remove(&key),
             Request::Know { .. }
+            | Request::Tell { .. }
+            | Request::Post { .. }
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. } => {}
@@ -696,6 +705,15 @@ fn describe(command: &mut Cmd, about: Option<Description<'_>>) {
     };
     let maybe = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
     command.arg(1).arg(created_at).arg(i32::from(created)).arg(maybe(title)).arg(maybe(topic));
+}
+
+/// For whom a word is, as nodes tell each other.
+fn audience(to: Audience<'_>) -> (&'static str, &str) {
+    match to {
+        Audience::Everybody => ("*", ""),
+        Audience::Room(room) => ("r", room),
+        Audience::User(user) => ("u", user),
+    }
 }
 
 fn hex(RetryKey(key): RetryKey) -> String {

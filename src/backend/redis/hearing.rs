@@ -53,6 +53,16 @@ impl Redis {
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
             b"b" => self.said.push(&News::Unbanned { user: next() }),
+            b"W" => {
+                let (kind, whom, word) = (next(), next(), next());
+                let to = match kind {
+                    "*" => Audience::Everybody,
+                    "r" => Audience::Room(whom),
+                    "u" => Audience::User(whom),
+                    _ => return,
+                };
+                self.said.push(&News::Told { to, word });
+            }
             b"X" => {
                 let key = next();
                 self.places.remove(key);

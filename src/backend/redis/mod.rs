@@ -49,8 +49,8 @@ use self::places::Places;
 use super::carried::{Reports, Requests};
 use super::memory::kept::{Kept, Record};
 use super::{
-    Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, Names, NewEntry, News, Overloaded, Query,
-    Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, Names, NewEntry, News,
+    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -303,6 +303,10 @@ impl Backend for Redis {
 
     fn keeps(&self) -> bool {
         self.options.messages > 0
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn durability(&self) -> &'static str {

@@ -330,6 +330,11 @@ function OPS.users()
   return call('ZRANGEBYSCORE', P .. ':users', '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[6])
 end
 
+-- For whom, their name, the word. It is neither numbered nor kept.
+function OPS.tell()
+  tell('W', NODE, ARGV[5], ARGV[6], ARGV[7])
+end
+
 -- How long the node counts as one that lives. It hears its own word, if it hears at all.
 function OPS.beat()
   call('SET', key('n', NODE), 1, 'PX', ARGV[5])

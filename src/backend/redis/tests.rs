@@ -182,6 +182,22 @@ fn a_page_comes_behind_what_it_counts() {
     }
 }
 
+/// A word goes to the other nodes, and not back.
+#[test]
+fn words_are_carried_to_the_others() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for to in [Audience::Everybody, Audience::Room("den"), Audience::User("bob")] {
+        one.ask(Request::Tell { to, word: "la" }).unwrap();
+        assert_eq!(hear(&mut one), [""; 0]);
+        let told = (0..3000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            other.poll().map(|news| format!("{news:?}"))
+        });
+        assert_eq!(told.as_deref(), Some(&*format!("{:?}", News::Told { to, word: "la" })));
+    }
+    assert_eq!(hear(&mut one), [""; 0]);
+}
+
 #[test]
 fn a_hole_is_filled_from_the_log() {
     let Some((mut one, mut other)) = nodes(|options| options) else { return };

@@ -119,6 +119,8 @@ impl Sqlite {
                     self.end(at)?;
                 }
             }
+            // It is alone.
+            Request::Tell { .. } | Request::Post { .. } => {}
         }
         Ok(())
     }

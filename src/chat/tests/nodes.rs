@@ -186,6 +186,11 @@ impl World {
                     self.links.iter_mut().for_each(|link| link.said.push(&News::User { name: user }));
                 }
             }
+            Request::Tell { to, word } => {
+                let others = self.links.iter_mut().enumerate().filter(|(at, _)| *at != node);
+                others.for_each(|(_, link)| link.said.push(&News::Told { to, word }));
+            }
+            Request::Post { .. } => {}
             Request::Release { room } | Request::Erase { room } => {
                 let Some(log) = self.logs.get_mut(room) else { return };
                 log.used_by.remove(&node);
@@ -336,6 +341,10 @@ impl Backend for Node {
         false
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn keeps(&self) -> bool {
         true
     }
@@ -444,6 +453,61 @@ fn what_is_said_on_one_node_is_heard_on_the_other() {
     nodes.heard(1, "bob", &["direct", "ack"]);
     // Only messages from here count as sent here.
     assert_eq!((nodes.stages[0].chat.counts().messages, nodes.stages[1].chat.counts().messages), (1, 3));
+}
+
+/// Words that are not kept: each row says one, and which kinds are heard on either node.
+#[test]
+fn words_that_are_not_kept_are_heard_on_the_other_node() {
+    let mut nodes = ann_and_bob();
+    for (node, device) in [(0, "ann"), (1, "bob")] {
+        nodes.says(node, device, r#"{"type":"join","room_id":"den"}"#);
+    }
+    for (node, text, ann, bob) in [
+        (0, r#"{"type":"typing","room_id":"den","typing":true}"#, &[][..], &["typing"][..]),
+        // It is relayed once in three seconds.
+        (0, r#"{"type":"typing","room_id":"den","typing":true}"#, &[], &[]),
+        (0, r#"{"type":"typing","room_id":"den","typing":false}"#, &[], &["typing"]),
+        (0, r#"{"type":"typing","user_id":"bob","typing":true}"#, &[], &["typing"]),
+        // A message ends it on both nodes, and is not followed by another end.
+        (0, r#"{"type":"direct","user_id":"bob","content":"x"}"#, &["direct"], &["typing", "direct"]),
+        (1, r#"{"type":"broadcast","room_id":"*","content":"x","id":"a"}"#, &["broadcast"], &["broadcast"]),
+    ] {
+        nodes.stages.iter_mut().for_each(Stage::all_forget);
+        nodes.says(node, ["ann", "bob"][node], text);
+        nodes.heard(0, "ann", ann);
+        nodes.heard(1, "bob", bob);
+    }
+}
+
+/// A node that is no more says of nobody that they have stopped.
+#[test]
+fn typing_on_a_node_that_is_silent_ends() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"typing","user_id":"bob","typing":true}"#);
+    nodes.heard(1, "bob", &["typing"]);
+    nodes.stages[1].waits_ms(8_999);
+    nodes.heard(1, "bob", &[]);
+    nodes.stages[1].waits_ms(1);
+    nodes.heard(1, "bob", &["typing"]);
+}
+
+/// Each row: a call on the first node about somebody on the second, and what they hear.
+#[test]
+fn calls_about_people_reach_those_on_the_other_node() {
+    for (call, body, heard) in [
+        (Call::Kick, r#"{"user_id":"bob","room_id":"den"}"#, "left"),
+        (Call::Kick, r#"{"user_id":"bob"}"#, "goodbye"),
+        (Call::Disconnect, r#"{"user_id":"bob","code":4200}"#, "goodbye"),
+    ] {
+        let mut nodes = ann_and_bob();
+        nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+        nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+        nodes.stages[1].all_forget();
+        let answer = nodes.stages[0].calls(call, body);
+        assert!(answer.contains("closed") || answer.contains("left"), "{answer}");
+        nodes.settles();
+        nodes.heard(1, "bob", &[heard]);
+    }
 }
 
 /// In an empty room, a message from elsewhere is a note on the list, and no text.

@@ -36,6 +36,7 @@ pub(super) mod plain;
 pub(super) mod request;
 pub(super) mod spliced;
 mod value;
+pub(super) mod word;
 
 /// The `id` of a request, by which the client knows the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
