@@ -61,7 +61,7 @@ impl Hall {
             self.dismiss(ask.conn, Farewell::TOO_MANY_USERS, ctx);
             return;
         };
-        if self.roster.user(user).devices as usize >= ctx.settings.sessions_per_user {
+        if self.roster.user(user).all_devices() as usize >= ctx.settings.sessions_per_user {
             ctx.out.turned_away(ask.conn, TurnedAway::TooManySessions);
             self.ask_devices(user, ctx);
             self.dismiss(ask.conn, Farewell::TOO_MANY_SESSIONS, ctx);

@@ -170,7 +170,7 @@ impl Hall {
             News::Banned(ban) => self.told_of_ban(ban, turn),
             News::Unbanned { user } => self.told_of_unban(user),
             News::Told { to, word } => self.told(to, word, turn),
-            News::Posted { .. } => {}
+            News::Posted { node, presence, how } => self.posted(node, presence, how, turn),
         }
     }
 

@@ -1,23 +1,25 @@
 //! Other nodes: chats that share the store of this one. What is neither numbered nor kept goes to them as a word, and
-//! theirs is carried out here.
+//! theirs is carried out here. People who are here are posted, and those there count with them (`roster::nodes`).
 //!
-//! Where the store is not shared, nothing of it costs anything: the list of `others` takes no word. A word is carried out
-//! by each node for the sessions that it has; the one that says it has done so already.
+//! Where the store is not shared, nothing of it costs anything: the list of `others` takes no word, and nobody is
+//! posted. A word is carried out by each node for the sessions that it has; the one that says it has done so already.
 
 use super::checks::user_name;
 use super::farewell::Farewell;
-use super::hall::Hall;
+use super::hall::{Hall, SEAT_BYTES};
 use super::name::{RoomName, UserName};
 use super::others::MAX_WORDS;
+use super::roster::nodes::{Moved, Stands};
 use super::roster::room::{EVERYBODY, topic};
 use super::roster::session::Dialect;
+use super::roster::user::{Shows, Status};
 use super::turn::{Ctx, Turn};
 use super::typists::Target;
 use super::wire::entries::{Broadcast, Item};
 use super::wire::order::Whom;
 use super::wire::plain;
-use super::wire::word::Word;
-use crate::backend::Audience;
+use super::wire::word::{Stand, Word};
+use crate::backend::{Audience, Presence, Request};
 
 impl Hall {
     /// Hands the store what other nodes are to be told. A word that it does not take is lost.
@@ -34,6 +36,76 @@ impl Hall {
                 let _ = ctx.store.ask(word);
             }
             self.others.words.clear();
+        }
+    }
+
+    /// Hands the store who has come and gone here, and how they are seen. What it does not take is told later.
+    pub(super) fn post_moved(&mut self, ctx: &mut Ctx<'_>) {
+        let moved = self.roster.take_moved();
+        if moved.is_empty() {
+            return;
+        }
+        let (users, rooms): (Vec<Moved>, Vec<Moved>) = moved.into_iter().partition(|(room, _)| room.is_none());
+        let sits = |it: &Moved| it.0.as_ref().and_then(|room| self.roster.sits(&it.1, room));
+        let (in_rooms, left): (Vec<Moved>, Vec<Moved>) = rooms.into_iter().partition(|it| sits(it).is_some());
+        let mut again = Vec::new();
+        // Rooms are left before their user is gone, and entered when their user has come.
+        for it in left.into_iter().chain(users).chain(in_rooms) {
+            let how = match &it.0 {
+                Some(room) => self.roster.sits(&it.1, room).map(|sessions| sessions.to_string()),
+                None => self.roster.stands(&it.1).map(|(guest, stands)| stand_of(guest, &stands)),
+            };
+            let presence = Presence { room: it.0.as_ref().map(RoomName::as_str), user: it.1.as_str() };
+            let taken = again.is_empty() && ctx.store.ask(Request::Post { presence, how: how.as_deref() }).is_ok();
+            if !taken {
+                again.push(it);
+            }
+        }
+        again.into_iter().for_each(|it| self.roster.moves_again(it));
+    }
+
+    /// Another node says who is there, and in which rooms. Where nobody more can be known, nobody is.
+    pub(super) fn posted(&mut self, node: u64, presence: Presence<'_>, how: Option<&str>, turn: &mut Turn<'_>) {
+        let Ok(name) = UserName::parse(presence.user) else { return };
+        let known = self.roster.users().find(name.as_str());
+        let now = turn.now;
+        match (presence.room, how) {
+            (None, Some(text)) => {
+                let Some((stand, status)) =
+                    Stand::read(text).and_then(|stand| Status::parse(&stand.status).map(|status| (stand, status)))
+                else {
+                    return;
+                };
+                if known.is_none() && self.take_memory_for_user(&name).is_err() {
+                    return;
+                }
+                let user = self.roster.know_abroad(&name, stand.guest);
+                let shows = Shows { status, note: stand.note.map(|note| note.into_owned().into()) };
+                let stands = Stands { devices: stand.devices, shows, since: stand.since };
+                let seen = self.roster.stand_abroad(node, user, stands);
+                self.tell(Some(seen), turn);
+            }
+            (None, None) => {
+                if let Some(user) = known {
+                    let facts = self.roster.gone_abroad(node, user, now.tick);
+                    self.tell(facts, turn);
+                }
+            }
+            (Some(room), Some(sessions)) => {
+                let (Some(user), Ok(sessions)) = (known, sessions.parse()) else { return };
+                let Some(room) = self.list_room(room, now.unix_ms, turn) else { return };
+                if self.roster.room(room).members.sessions(user).is_none() && self.allowance.take(SEAT_BYTES).is_err() {
+                    return;
+                }
+                let joined = self.roster.sit_abroad(node, user, room, sessions);
+                self.tell(joined, turn);
+            }
+            (Some(room), None) => {
+                if let (Some(user), Some(room)) = (known, self.roster.rooms().find(room)) {
+                    let left = self.roster.left_abroad(node, user, room);
+                    self.tell(left, turn);
+                }
+            }
         }
     }
 
@@ -85,4 +157,11 @@ impl Hall {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }
     }
+}
+
+/// A user as other nodes are told of them.
+fn stand_of(guest: bool, stands: &Stands) -> String {
+    let Stands { devices, shows: Shows { status, note }, since } = stands;
+    let (status, note) = (status.as_str().into(), note.as_deref().map(Into::into));
+    Stand { devices: *devices, guest, status, note, since: *since }.write()
 }

@@ -69,9 +69,13 @@ pub(super) struct Hall {
 impl Hall {
     pub fn new(mut random: Random, store: &dyn Backend) -> Self {
         let strewing = Random::from(random.draw());
+        let mut roster = Roster::default();
+        if store.is_shared() {
+            roster.share();
+        }
         Self {
             random,
-            roster: Roster::default(),
+            roster,
             timers: Timers::default(),
             typists: Typists::default(),
             said: Said::default(),

@@ -313,7 +313,7 @@ impl Hall {
             let message = format!("expected at most {} users, found one more", turn.settings.max_users);
             return Err(Refusal::new(Code::Overloaded, message));
         };
-        if self.roster.user(user).devices as usize >= turn.settings.sessions_per_user {
+        if self.roster.user(user).all_devices() as usize >= turn.settings.sessions_per_user {
             turn.out.turned_away(conn, TurnedAway::TooManySessions);
             self.ask_devices(user, turn);
             self.dismiss(conn, Farewell::TOO_MANY_SESSIONS, turn);

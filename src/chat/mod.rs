@@ -403,6 +403,7 @@ impl Chat {
         hall.release_ended(&mut ctx);
         hall.tell_of_users(&mut ctx);
         hall.tell_others(&mut ctx);
+        hall.post_moved(&mut ctx);
         hall.operators.end_answered(ctx.out);
         hall.tell_owing(ctx.out);
     }

@@ -36,7 +36,7 @@ impl Hall {
             self.end_grace(name, turn);
             self.others.tell(Audience::User(name), &Word::Kicked { room: None });
         }
-        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
+        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() + self.devices_abroad(whom) });
         Ok(())
     }
 
@@ -58,9 +58,11 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let key = self.wanted_room(ask.conn, room)?;
         let sessions = self.sessions_of(whom)?;
-        let left = self.put_sessions_out(&sessions, key, ctx);
+        let mut left = self.put_sessions_out(&sessions, key, ctx);
         if let Whom::User(name) = whom {
             self.wait_no_longer_in(name, room, ctx);
+            let user = self.roster.users().find(name);
+            left += user.map_or(0, |user| u64::from(self.roster.sessions_abroad(user, key)));
             self.others.tell(Audience::User(name), &Word::Kicked { room: Some(room.into()) });
         }
         ctx.out.answer(ask, &Ack::Left { left });
@@ -115,7 +117,7 @@ impl Hall {
         if let Whom::User(name) = whom {
             self.others.tell(Audience::User(name), &Word::Disconnected { code });
         }
-        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() });
+        turn.out.answer(ask, &Ack::Closed { closed: sessions.len() + self.devices_abroad(whom) });
         Ok(())
     }
 
@@ -138,7 +140,8 @@ impl Hall {
             return Err(Refusal::new(Code::Overloaded, format!("expected at most {MAX_BANS} bans, found one more")));
         }
         let until = seconds.map(|seconds| ctx.now.unix_ms + seconds * 1000);
-        let (closed, kept) = (self.devices_of(name).len(), note.map(Into::into));
+        let (closed, kept) =
+            (self.devices_of(name).len() + self.devices_abroad(&Whom::User(name.into())), note.map(Into::into));
         let new = NewBan { user: user.clone(), until, note: kept, closed };
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::Ban(Box::new(new)) };
         let ban = backend::Ban { user: name, until, note };
@@ -188,6 +191,12 @@ impl Hall {
             self.turn_out(session, turn);
         }
         self.end_grace(name, turn);
+    }
+
+    /// Devices of a user on other nodes, as they have said it.
+    fn devices_abroad(&self, whom: &Whom<'_>) -> usize {
+        let Whom::User(name) = whom else { return 0 };
+        self.roster.users().find(name).map_or(0, |user| self.roster.user(user).abroad as usize)
     }
 
     fn devices_of(&self, name: &str) -> Vec<ConnId> {

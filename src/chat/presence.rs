@@ -23,7 +23,7 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let shows = read_status(status, note)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
-        let seen = self.roster.show(user, shows);
+        let seen = self.roster.show_from(user, shows, turn.now.unix_ms);
         turn.out.answer(ask, &Ack::Done {});
         self.tell(Some(seen), turn);
         Ok(())

@@ -213,7 +213,8 @@ impl Hall {
         // A user who hides hears it, and counts as not here: the answer must not show the difference.
         let own = entry.sender == to;
         let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
-        let delivered = seen && !devices.is_empty();
+        let abroad = recipient.is_some_and(|user| self.roster.user(user).abroad > 0);
+        let delivered = seen && (abroad || !devices.is_empty());
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
         let place = Place::user(to);
         if !devices.is_empty() {

@@ -108,6 +108,7 @@ impl Hall {
     fn tell_of_typing(&mut self, name: &UserName, target: &Target, on: bool) {
         let Self { others, roster, .. } = self;
         let to = match target {
+            Target::Room(room) if !roster.is_heard_abroad(*room) => return,
             Target::Room(room) => Audience::Room(roster.room(*room).name.as_str()),
             Target::User(to) => Audience::User(to.as_str()),
         };

@@ -139,10 +139,113 @@ def a_ban_holds_on_every_node_and_is_lifted_on_every_node(redis):
     wait_until(lambda: call(one, "bans")["count"] == call(other, "bans")["count"] == 0, "it is lifted everywhere")
 
 
+def asks(client, answer, **question):
+    client.say(id="asked", **question)
+    while True:
+        heard = hear_any(client)
+        if heard["type"] == answer and heard.get("id") == "asked":
+            return heard
+
+
+def members(client):
+    answer = asks(client, "members", type="members", room_id=client.room)
+    assert answer["count"] == len(answer["members"]), answer
+    return sorted(member["user_id"] for member in answer["members"])
+
+
+def sees(client, *names):
+    """Waits until the client's node has these in the room, and online."""
+    wait_until(lambda: members(client) == sorted(names), f"{client.name} sees {names}")
+    online = asks(client, "online", type="online")["users"]
+    assert set(names) <= set(online), online
+
+
+@check
+def members_and_presence_are_the_same_on_every_node(redis):
+    one, other = node(redis), node(redis)
+    ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    for client in (ann, bob):
+        sees(client, "ann", "bob")
+    ann.say(type="presence", user_ids=["bob"], subscribe=True)
+    ann.hear_type("presence_state")
+    bob.say(type="status", status="busy", note="at work")
+    heard = ann.hear_type("presence")
+    assert (heard["user_id"], heard["status"], heard["note"]) == ("bob", "busy", "at work"), heard
+    # One who comes now, and one more device of bob's there.
+    later = node(redis)
+    cat, bob2 = Client(later, "cat", room="den"), Client(later, "bob", room="den")
+    for client in (ann, bob, cat):
+        sees(client, "ann", "bob", "cat")
+    view = lambda: asks(ann, "presence_state", type="presence", user_ids=["bob"])["users"]["bob"]
+    wait_until(lambda: view() == {"status": "busy", "devices": 2, "note": "at work"}, "both devices are seen")
+    # A move to another node is none.
+    bob2.stream.close()
+    wait_until(lambda: view()["devices"] == 1, "one is closed")
+    bob.stream.close()
+    bob = Client(one, "bob", room="den")
+    quiet = [it["type"] for it in heard_within(ann, 7)]
+    assert not {"user_left", "presence", "user_joined"} & set(quiet), quiet
+    sees(cat, "ann", "bob", "cat")
+
+
+@check
+def people_of_a_node_that_is_killed_have_left_within_fifteen_seconds(redis):
+    one, other = node(redis), node(redis)
+    ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    sees(ann, "ann", "bob")
+    other.process.kill()
+    began = time.monotonic()
+    assert ann.hear_type("user_left")["user_id"] == "bob"
+    took = time.monotonic() - began
+    assert took < 16, took
+    sees(ann, "ann")
+
+
+@check
+def a_node_that_was_frozen_past_its_lease_enters_its_people_anew(redis):
+    one, other = node(redis), node(redis)
+    ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    sees(ann, "ann", "bob")
+    other.stop()
+    assert ann.hear_type("user_left")["user_id"] == "bob"
+    other.go_on()
+    assert ann.hear_type("user_joined")["user_id"] == "bob"
+    sees(ann, "ann", "bob")
+    sees(bob, "ann", "bob")
+
+
+@check
+def redis_that_is_restarted_makes_nobody_leave(redis):
+    one, other = node(redis), node(redis)
+    ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    sees(ann, "ann", "bob")
+    redis.kill()
+    redis.lose_its_file()
+    redis.start()
+    quiet = [it["type"] for it in heard_within(ann, 18)]
+    assert not {"user_left", "user_joined"} & set(quiet), quiet
+    # Both have written their boards anew: one who comes now sees both.
+    cat = Client(node(redis), "cat", room="den")
+    sees(cat, "ann", "bob", "cat")
+
+
+def heard_within(client, seconds):
+    """What a client hears in so many seconds, in which something must not happen."""
+    heard, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        client.say(type="ping", id="still")
+        while not heard or heard[-1]["type"] != "pong":
+            heard.append(hear_any(client))
+        heard.pop()
+        time.sleep(0.2)
+    return heard
+
+
 @check
 def words_that_are_not_kept_reach_people_on_the_other_node(redis):
     one, other = node(redis), node(redis)
     ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+    sees(ann, "ann", "bob")
     ann.say(type="typing", room_id="den", typing=True)
     assert bob.hear_type("typing") == {"type": "typing", "room_id": "den", "user_id": "ann", "typing": True}
     says(ann, "done")
@@ -152,10 +255,10 @@ def words_that_are_not_kept_reach_people_on_the_other_node(redis):
     for client in (ann, bob):
         heard = client.hear_type("broadcast")
         assert (heard["room_id"], heard["content"]) == ("*", "to all"), heard
-    call(one, "kick", user_id="bob", room_id="den")
+    assert call(one, "kick", user_id="bob", room_id="den")["left"] == 1
     left = bob.hear_type("left")
     assert left["reason"] == "kicked", left
-    call(one, "kick", user_id="bob")
+    assert call(one, "kick", user_id="bob")["closed"] == 1
     assert bob.code() == 4010
 
 

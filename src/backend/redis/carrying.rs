@@ -12,8 +12,8 @@ use super::*;
 #[derive(Default)]
 struct Flight {
     commands: Commands,
-    /// Of each the request, and the first number that a pull asks for.
-    of: Vec<(usize, u64)>,
+    /// Of each the request, and the first number that a pull asks for; without one it is what has changed here.
+    of: Vec<(Option<usize>, u64)>,
     /// How many entries are on their way to a conversation.
     ahead: HashMap<Box<str>, u64>,
 }
@@ -45,10 +45,18 @@ impl Redis {
     pub(super) fn carry_out(&mut self, asked: &Requests) {
         let mut flight = Flight::default();
         for (at, request) in (0..).map_while(|at| Some((at, asked.get(at)?))) {
+            if let Request::Post { presence, how } = request {
+                self.boards.post(presence, how);
+                if self.boards.untold() >= boards::POSTED_AT_ONCE {
+                    self.tell_board(&mut flight);
+                }
+                continue;
+            }
+            self.tell_board(&mut flight);
             match self.command_of(request, &mut flight) {
                 Some((command, from)) => {
                     flight.commands.push(&command);
-                    flight.of.push((at, from));
+                    flight.of.push((Some(at), from));
                 }
                 None => {
                     self.land(&mut flight, asked);
@@ -59,7 +67,16 @@ impl Redis {
                 self.land(&mut flight, asked);
             }
         }
+        self.tell_board(&mut flight);
         self.land(&mut flight, asked);
+    }
+
+    /// What has changed here goes out with the rest.
+    fn tell_board(&mut self, flight: &mut Flight) {
+        if self.boards.untold() > 0 {
+            flight.commands.push(&self.tell_changes());
+            flight.of.push((None, 0));
+        }
     }
 
     /// The one command of a request, if one is all it takes, and the first number that is asked for, if it pulls.
@@ -126,6 +143,7 @@ impl Redis {
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. }
+            // They go out together.
             | Request::Post { .. } => return None,
         };
         Some((command, from))
@@ -190,8 +208,15 @@ impl Redis {
         }
         let outcomes = self.exchange(&commands);
         let mut outcomes = outcomes.into_iter().flatten();
-        for (request, from) in of.into_iter().filter_map(|(at, from)| Some((asked.get(at)?, from))) {
-            match outcomes.next() {
+        for (at, from) in of {
+            let outcome = outcomes.next();
+            let Some(request) = at.and_then(|at| asked.get(at)) else {
+                if outcome.and_then(Result::ok).as_ref().and_then(number) != Some(1) {
+                    self.boards.grow_stale();
+                }
+                continue;
+            };
+            match outcome {
                 Some(Ok(value)) => {
                     self.works();
                     self.landed(request, value, from);

@@ -63,6 +63,11 @@ impl Redis {
                 };
                 self.said.push(&News::Told { to, word });
             }
+            b"P" => {
+                let node = std::str::from_utf8(node).unwrap_or_default();
+                let version = next();
+                self.hear_board(node, version, lines);
+            }
             b"X" => {
                 let key = next();
                 self.places.remove(key);

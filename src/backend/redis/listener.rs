@@ -204,7 +204,7 @@ impl Shared {
 }
 
 /// How often a node says that it lives, and looks whether it has missed something.
-const BEAT_EVERY: Duration = Duration::from_secs(5);
+const BEAT_EVERY: Duration = Duration::from_secs(3);
 
 /// How long a channel may be silent in which all nodes beat.
 const SILENT_WITHIN: Duration = Duration::from_secs(10);

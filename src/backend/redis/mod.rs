@@ -28,9 +28,9 @@
 //!
 //! # What it does not do
 //!
-//! It does not know who is inside a room elsewhere, and carries no word that is neither numbered nor kept. It does not
-//! search ([`Why::Unsupported`]).
+//! It does not search ([`Why::Unsupported`]).
 
+mod boards;
 mod carrying;
 mod hearing;
 mod link;
@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 
+use self::boards::Boards;
 use self::link::{Commands, Link, Outcome};
 use self::listener::Listener;
 use self::places::Places;
@@ -50,7 +51,7 @@ use super::carried::{Reports, Requests};
 use super::memory::kept::{Kept, Record};
 use super::{
     Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, Names, NewEntry, News,
-    Overloaded, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -91,6 +92,7 @@ pub struct Redis {
     link: Option<Link>,
     listener: Listener,
     places: Places,
+    boards: Boards,
     asked: Requests,
     said: Reports,
     told: usize,
@@ -125,6 +127,7 @@ impl Redis {
             link: Some(link),
             listener,
             places: Places::default(),
+            boards: Boards::default(),
             asked: Requests::default(),
             said: Reports::default(),
             told: 0,
@@ -133,7 +136,7 @@ impl Redis {
             health: Health { shared: true, ..Health::default() },
         };
         // All that it needs a permission for.
-        store.call(store.script("beat").arg(LEASE_MS)).map_err(|why| link::refused(&store.options.server, &why))?;
+        store.beat().map_err(|why| link::refused(&store.options.server, &why))?;
         Ok(store)
     }
 
@@ -193,23 +196,18 @@ impl Redis {
         if let Some(link) = link {
             log::info!("{}: it answers again", self.options.server);
             (self.link, self.health.failing) = (Some(link), None);
+            self.boards.connected();
         } else if let Some(trouble) = trouble {
             self.health.failing = Some(trouble);
         }
-        if tick {
-            let beat = self.script("beat");
-            self.call_for_all(beat);
+        if tick
+            && self.link.is_some()
+            && let Err(why) = self.beat()
+        {
+            log::debug!("{}: {why}", self.options.server);
         }
         if tick || missed {
             self.look_for_missed();
-        }
-    }
-
-    fn call_for_all(&mut self, mut beat: Cmd) {
-        if self.link.is_some()
-            && let Err(why) = self.call(beat.arg(LEASE_MS))
-        {
-            log::debug!("{}: {why}", self.options.server);
         }
     }
 
@@ -222,6 +220,7 @@ impl Redis {
         }
         self.asked = asked;
         self.asked.clear();
+        self.mend_board();
         if self.said.len() == 0 && self.catalogue.is_some() {
             self.tell_some();
         }
@@ -284,7 +283,7 @@ impl Backend for Redis {
     }
 
     fn held_bytes(&self) -> usize {
-        self.places.held_bytes() + self.asked.held_bytes() + self.said.held_bytes()
+        self.places.held_bytes() + self.boards.held_bytes() + self.asked.held_bytes() + self.said.held_bytes()
     }
 
     /// What it gives up is in Redis: no entry is lost.

@@ -4,8 +4,9 @@
 -- Keys, behind the prefix: m: a conversation (hash: e epoch, n last number, r the run of Redis that began the epoch,
 -- a the last entry that is no message, s when something was last said, d c b t o the description of a room), l: its
 -- entries (list, without holes, the last is number n), k: marks (hash), u: nodes that use a room (set), i: what was
--- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives. Of all: rooms, users,
--- pairs (sorted sets), bans (hash), nothing (hash: the epoch of two people who have said nothing).
+-- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives, w: its board (hash:
+-- who is there, and # its version). Of all: rooms, users, pairs (sorted sets), nodes (set), bans (hash), nothing (hash:
+-- the epoch of two people who have said nothing).
 
 local P, RUN, NODE, OP = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local call = redis.call
@@ -335,11 +336,61 @@ function OPS.tell()
   tell('W', NODE, ARGV[5], ARGV[6], ARGV[7])
 end
 
--- How long the node counts as one that lives. It hears its own word, if it hears at all.
-function OPS.beat()
-  call('SET', key('n', NODE), 1, 'PX', ARGV[5])
-  tell('T', NODE)
+-- The version of the node's board, its lease; for each line that has changed its name and `+` with what stands there,
+-- or `-`. 0: the lease has ended, and the board is to be written anew.
+function OPS.post()
+  local board = key('w', NODE)
+  if call('EXISTS', key('n', NODE)) == 0 then return 0 end
+  for at = 7, #ARGV, 2 do
+    if string.sub(ARGV[at + 1], 1, 1) == '+' then
+      call('HSET', board, ARGV[at], string.sub(ARGV[at + 1], 2))
+    else
+      call('HDEL', board, ARGV[at])
+    end
+  end
+  call('HSET', board, '#', ARGV[5])
+  call('PEXPIRE', board, ARGV[6])
+  tell('P', NODE, ARGV[5], unpack(ARGV, 7))
   return 1
+end
+
+-- A piece of the node's board, written anew: whether it is the first, the version if it is the last, the lease; for
+-- each line its name and what stands there.
+function OPS.board()
+  local board = key('w', NODE)
+  if ARGV[5] == '1' then call('DEL', board) end
+  for at = 8, #ARGV, 2 do call('HSET', board, ARGV[at], ARGV[at + 1]) end
+  if ARGV[6] ~= '' then
+    call('HSET', board, '#', ARGV[6])
+    tell('P', NODE, ARGV[6])
+  end
+  call('PEXPIRE', board, ARGV[7])
+  call('SET', key('n', NODE), 1, 'PX', ARGV[7])
+  call('SADD', P .. ':nodes', NODE)
+  return 1
+end
+
+-- How long the node counts as one that lives. It hears its own word, if it hears at all. Returns the version of its
+-- board, or -1 if its lease had ended; and for each other node that lives its name and the version of its board.
+function OPS.beat()
+  local mine = key('n', NODE)
+  local version = call('EXISTS', mine) == 1 and call('HGET', key('w', NODE), '#') or '-1'
+  call('SET', mine, 1, 'PX', ARGV[5])
+  call('PEXPIRE', key('w', NODE), ARGV[5])
+  call('SADD', P .. ':nodes', NODE)
+  local found = {version}
+  for _, node in ipairs(call('SMEMBERS', P .. ':nodes')) do
+    if node == NODE then
+      -- It is this one.
+    elseif call('EXISTS', key('n', node)) == 1 then
+      found[#found + 1] = node
+      found[#found + 1] = call('HGET', key('w', node), '#') or '0'
+    else
+      call('SREM', P .. ':nodes', node)
+    end
+  end
+  tell('T', NODE)
+  return found
 end
 
 return OPS[OP]()

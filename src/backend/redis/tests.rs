@@ -483,3 +483,94 @@ fn retries_among_others_begin_no_life() {
     assert_eq!(hear(&mut one), ["Repeated", "Repeated", "Repeated", "2 b!"]);
     assert_eq!(epoch_of(&mut one, ROOM), (before.0, 2));
 }
+
+/// What a store tells of others' boards: `den/ann 2`, without a number where that is over. Until `pieces` are there.
+fn boards(store: &mut Redis, pieces: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    for _ in 0..3000 {
+        while let Some(news) = store.poll() {
+            if let News::Posted { presence: Presence { room, user }, how, .. } = news {
+                heard
+                    .push(format!("{}/{user} {}", room.unwrap_or_default(), how.unwrap_or_default()).trim().to_owned());
+            }
+        }
+        if heard.len() >= pieces {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    heard
+}
+
+fn post(store: &mut Redis, room: Option<&str>, user: &str, how: Option<&str>) {
+    store.ask(Request::Post { presence: Presence { room, user }, how }).unwrap();
+}
+
+#[test]
+fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    post(&mut one, None, "ann", Some("1"));
+    post(&mut one, Some("den"), "ann", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    assert_eq!(boards(&mut other, 2), ["/ann 1", "den/ann 1"]);
+    // What changes nothing is not told, and what is taken back is.
+    post(&mut one, Some("den"), "ann", Some("1"));
+    post(&mut one, None, "ann", Some("2"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    assert_eq!(boards(&mut other, 1), ["/ann 2"]);
+    let mut later = server().unwrap().open(one.options.clone());
+    assert_eq!(boards(&mut later, 2), ["/ann 2", "den/ann 1"]);
+    post(&mut one, Some("den"), "ann", None);
+    post(&mut one, None, "ann", None);
+    assert_eq!(hear(&mut one), [""; 0]);
+    for store in [&mut other, &mut later] {
+        assert_eq!(boards(store, 2), ["den/ann", "/ann"]);
+    }
+}
+
+/// A node whose lease has ended is gone for the others; when it says that it lives, it writes its board anew.
+#[test]
+fn a_lease_that_has_ended_takes_the_board_with_it() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    post(&mut one, None, "ann", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    assert_eq!(boards(&mut other, 1), ["/ann 1"]);
+    let Options { prefix, .. } = &one.options;
+    let (lease, board) = (format!("{prefix}:n:{}", one.node), format!("{prefix}:w:{}", one.node));
+    one.call(redis::cmd("DEL").arg(&[lease, board])).unwrap();
+    // Not at once after it was connected: others may need a moment as well.
+    other.beat().unwrap();
+    assert_eq!(boards(&mut other, 0), [""; 0]);
+    other.boards_are_old();
+    other.beat().unwrap();
+    assert_eq!(boards(&mut other, 1), ["/ann"]);
+    // What it posts now is not taken, and it writes all of it anew.
+    post(&mut one, Some("den"), "ann", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    one.beat().unwrap();
+    one.mend_board();
+    assert_eq!(boards(&mut other, 2), ["/ann 1", "den/ann 1"]);
+}
+
+/// A change that is lost on its way is found out by the next beat, and by the next change.
+#[test]
+fn a_change_that_is_lost_is_read_from_the_board() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    for (user, by_beat) in [("ann", true), ("bob", false)] {
+        post(&mut one, None, user, Some("1"));
+        assert_eq!(hear(&mut one), [""; 0]);
+        let lost = (0..3000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            std::iter::from_fn(|| other.listener.next()).find(|message| message.starts_with(b"P\n"))
+        });
+        assert!(lost.is_some());
+        if by_beat {
+            other.beat().unwrap();
+            assert_eq!(boards(&mut other, 1), ["/ann 1"]);
+        } else {
+            post(&mut one, None, "cat", Some("1"));
+            assert_eq!(hear(&mut one), [""; 0]);
+            assert_eq!(boards(&mut other, 2), ["/bob 1", "/cat 1"]);
+        }
+    }
+}

@@ -56,16 +56,13 @@ impl Graces {
         tree_bytes::<(u32, u32)>(self.leaving.len()) + self.timers.held_bytes()
     }
 
+    pub fn runs(&self, grace: Grace) -> bool {
+        self.timers.is_set(&grace)
+    }
+
     fn forget_leaving(&mut self, grace: Grace) {
         if let Grace::Leave { user, room } = grace {
             self.leaving.remove(&(user, room));
         }
-    }
-}
-
-#[cfg(test)]
-impl Graces {
-    pub fn runs(&self, grace: Grace) -> bool {
-        self.timers.is_set(&grace)
     }
 }

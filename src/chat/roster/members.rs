@@ -3,7 +3,8 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-/// The users in a room, each with the number of their sessions inside; 0 for a user who may come back in a moment.
+/// The users in a room, each with the number of their sessions inside; 0 for a user who may come back in a moment, or
+/// is inside on another node.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Members {
     sessions: BTreeMap<u32, u32>,
@@ -44,6 +45,16 @@ impl Members {
             return true;
         }
         self.sessions.insert(user, 1);
+        self.forget_sample_with(user);
+        false
+    }
+
+    /// The user is a member without a session here. Returns whether they were one before.
+    pub fn note(&mut self, user: u32) -> bool {
+        if self.sessions.contains_key(&user) {
+            return true;
+        }
+        self.sessions.insert(user, 0);
         self.forget_sample_with(user);
         false
     }

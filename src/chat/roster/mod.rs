@@ -12,13 +12,17 @@
 //! and asks no store. A verb returns the changes that others may have to hear as [`Fact`]s, and `tell` makes messages
 //! of them.
 //!
+//! Where the store is shared, `nodes` has the verbs about people on other nodes, who count with those who are here.
+//!
 //! Verbs about sessions end no room: they note which may be over, and [`Roster::settle`] ends those, at the end of a
 //! call into the chat and before a room is made or one is looked for that can make place. Facts name rooms by their
 //! keys, so `tell` sends them before that. [`end_room`](Roster::end_room), [`unlist_room`](Roster::unlist_room) and
 //! [`expire_rooms`](Roster::expire_rooms) end empty rooms, of which there are no facts.
 
+mod abroad;
 mod graces;
 pub(super) mod members;
+pub(super) mod nodes;
 pub(super) mod room;
 pub(super) mod session;
 pub(super) mod user;
@@ -29,6 +33,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use abroad::Abroad;
 use graces::{Grace, Graces};
 use room::{Room, Rooms};
 use session::{Dialect, NO_DEVICE, NOBODY, Session, Sessions};
@@ -79,8 +84,8 @@ pub(super) struct Exit {
 }
 
 /// Invariant, which [`check`](Self::check) looks at: a user is a member of a room if and only if a session of theirs is
-/// inside, or a grace runs for them; each session with a user is one of the user's devices; a user who is present has a
-/// device or a grace.
+/// inside, here or on another node, or a grace runs for them; each session with a user is one of the user's devices; a
+/// user who is present has a device, here or elsewhere, or a grace.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     sessions: Sessions,
@@ -93,6 +98,10 @@ pub(super) struct Roster {
     unsettled: Vec<u32>,
     /// The status that sessions have brought which have no user yet.
     showing: HashMap<ConnId, Shows>,
+    /// Other nodes are told of those who are here.
+    shared: bool,
+    moved: BTreeSet<nodes::Moved>,
+    abroad: Abroad,
 }
 
 impl Roster {
@@ -213,6 +222,7 @@ impl Roster {
             user.present = true;
         });
         self.graces.cancel(Grace::Gone { user });
+        self.note_moved(user);
         Some(Fact::Seen { user, before })
     }
 
@@ -235,7 +245,7 @@ impl Roster {
             self.uncount(room, dialect);
             let joined = self.take_seat(user, room, dialect);
             if self.rooms.at_mut(room).members.end_session(guest) == 0 {
-                facts.push(self.depart(guest, room));
+                facts.extend(self.depart(guest, room));
             }
             facts.extend(joined);
         }
@@ -308,6 +318,7 @@ impl Roster {
         let (user, until) = (session.user, now + grace_of(&session, grace));
         for room in session.seats.iter().filter(|seat| seat.inside).map(|seat| seat.room) {
             self.uncount(room, session.dialect);
+            self.note_moved_in(user, room);
             if self.rooms.at_mut(room).members.end_session(user) == 0 {
                 self.graces.set(Grace::Leave { user, room }, until);
             }
@@ -424,8 +435,9 @@ impl Roster {
         let mut left = None;
         if was_inside {
             self.uncount(room, dialect);
+            self.note_moved_in(user, room);
             if self.rooms.at_mut(room).members.end_session(user) == 0 {
-                left = Some(self.depart(user, room));
+                left = self.depart(user, room);
             }
         }
         Some(Exit { dialect, was_inside, heard, left })
@@ -441,10 +453,13 @@ impl Roster {
     /// The facts of the next grace that is over; `None`: none is.
     pub fn tick(&mut self, now: Tick) -> Option<Vec<Fact>> {
         Some(match self.graces.pop(now)? {
-            Grace::Leave { user, room } => vec![self.depart(user, room)],
+            Grace::Leave { user, room } => Vec::from_iter(self.depart(user, room)),
             Grace::Gone { user } => {
                 let mut facts = self.end_graces(user);
-                facts.push(self.part_with(user, now));
+                self.note_moved(user);
+                if !self.abroad.has(user) {
+                    facts.push(self.part_with(user, now));
+                }
                 facts
             }
         })
@@ -463,7 +478,7 @@ impl Roster {
     /// The room waits for the user no longer.
     pub fn wait_no_longer_in(&mut self, user: u32, room: u32) -> Option<Fact> {
         let waits = self.rooms.at(room).members.sessions(user) == Some(0);
-        waits.then(|| self.depart(user, room))
+        waits.then(|| self.depart(user, room)).flatten()
     }
 
     // Rooms.
@@ -619,13 +634,17 @@ impl Roster {
 
     /// What is held beside sessions, users and rooms: graces, and rooms that may be over.
     pub fn held_bytes_beside(&self) -> usize {
-        self.graces.held_bytes() + self.unsettled.capacity() * size_of::<u32>() + self.showing.len() * BYTES_PER_SHOWING
+        self.graces.held_bytes()
+            + self.abroad.held_bytes()
+            + self.unsettled.capacity() * size_of::<u32>()
+            + self.showing.len() * BYTES_PER_SHOWING
     }
 
     /// Shrinks the tables. Call it seldom.
     pub fn shrink(&mut self) {
         self.users.shrink();
         self.rooms.shrink();
+        self.abroad.shrink();
         slack::shrink(&mut self.unsettled);
         slack::shrink(&mut self.showing);
     }
@@ -639,7 +658,9 @@ impl Roster {
         }
         self.graces.cancel(Grace::Leave { user, room });
         self.unsettled.push(room);
-        if place.members.begin_session(user) {
+        let was_member = place.members.begin_session(user);
+        self.note_moved_in(user, room);
+        if was_member {
             return None;
         }
         self.users.change(user, |user| user.rooms += 1);
@@ -655,13 +676,17 @@ impl Roster {
         }
     }
 
-    /// The user, of whom no session is inside any more, is no member any more.
-    fn depart(&mut self, user: u32, room: u32) -> Fact {
+    /// The user, of whom no session is inside here any more, is no member any more, but if another node has one.
+    fn depart(&mut self, user: u32, room: u32) -> Option<Fact> {
         self.graces.cancel(Grace::Leave { user, room });
+        self.note_moved_in(user, room);
+        if self.abroad.sessions(user, room).is_some() {
+            return None;
+        }
         self.rooms.at_mut(room).members.remove(user);
         self.users.change(user, |user| user.rooms -= 1);
         self.unsettled.push(room);
-        Fact::Left { room, user: self.users.at(user).name.clone() }
+        Some(Fact::Left { room, user: self.users.at(user).name.clone() })
     }
 
     /// Takes the session from its user, who has until then to come back if it was the last one.
@@ -684,6 +709,7 @@ impl Roster {
             user.devices -= 1;
             user.devices
         });
+        self.note_moved(user);
         if devices == 0 {
             self.graces.set(Grace::Gone { user }, until);
         }
@@ -695,8 +721,9 @@ impl Roster {
         rooms.into_iter().filter_map(|room| self.wait_no_longer_in(user, room)).collect()
     }
 
-    /// The user, who has no device and has left all rooms, is not here any more.
+    /// The user, who has no device anywhere and has left all rooms, is not here any more.
     fn part_with(&mut self, user: u32, now: Tick) -> Fact {
+        self.abroad.note_since(user, 0);
         let before = self.users.at(user).view();
         let name = self.users.at(user).name.clone();
         self.users.leave(user, now);
@@ -747,7 +774,9 @@ impl Roster {
                 *memberships.entry(user).or_default() += 1;
                 assert_eq!(inside.remove(&(key, user)).unwrap_or(0), count);
                 let waits = self.graces.runs(Grace::Leave { user, room: key });
-                assert_eq!(count == 0, waits, "{} in {}", self.user(user).name, room.name);
+                let abroad = self.abroad.sessions(user, key).is_some();
+                assert!(count == 0 || !waits, "{} in {}", self.user(user).name, room.name);
+                assert!(count > 0 || waits || abroad, "{} in {}", self.user(user).name, room.name);
             }
             assert_eq!(by_dialect.remove(&key).unwrap_or_default(), (room.json, room.plain), "{}", room.name);
             assert_eq!(self.with_plain.contains(&key), room.plain > 0, "{}", room.name);
@@ -759,7 +788,10 @@ impl Roster {
             assert_eq!(devices.remove(&key).unwrap_or(0), user.devices);
             assert_eq!(memberships.remove(&key).unwrap_or(0), user.rooms);
             assert_eq!(self.devices(key).count(), user.devices as usize);
-            assert_eq!(user.present && user.devices == 0, self.graces.runs(Grace::Gone { user: key }), "{}", user.name);
+            let waits = self.graces.runs(Grace::Gone { user: key });
+            assert_eq!(user.abroad, self.abroad.devices(key), "{}", user.name);
+            assert_eq!(user.present, user.devices > 0 || waits || self.abroad.has(key), "{}", user.name);
+            assert!(user.devices == 0 || !waits, "{}", user.name);
             visible += usize::from(user.visible());
         }
         assert_eq!(visible, self.users.visible());

@@ -68,6 +68,8 @@ pub(in crate::chat) struct User {
     pub status: Status,
     pub note: Option<Box<str>>,
     pub devices: u32,
+    /// Devices on other nodes.
+    pub abroad: u32,
     /// Rooms that the user is a member of, also without a device.
     pub rooms: u32,
     /// The slot of the first device; the sessions lead to the others.
@@ -90,6 +92,16 @@ impl User {
         self.present && self.status != Status::Offline
     }
 
+    /// Whether their devices are all on other nodes.
+    fn lodges(&self) -> bool {
+        self.abroad > 0 && self.devices == 0
+    }
+
+    /// Devices, here and on other nodes.
+    pub fn all_devices(&self) -> u32 {
+        self.devices.saturating_add(self.abroad)
+    }
+
     /// The user as others see them.
     pub fn view(&self) -> View {
         match self.visible() {
@@ -101,7 +113,7 @@ impl User {
     /// The user as their own devices see them: a user who hides is not hidden from themselves.
     pub fn own_view(&self) -> View {
         match self.present {
-            true => View { status: self.status, devices: self.devices, note: self.note.clone() },
+            true => View { status: self.status, devices: self.all_devices(), note: self.note.clone() },
             false => NOBODY_THERE,
         }
     }
@@ -115,6 +127,8 @@ pub(in crate::chat) struct Users {
     names: BTreeMap<UserName, u32>,
     gone: BTreeSet<(Tick, u32)>,
     visible: usize,
+    /// Users who have devices on other nodes alone: they take nobody's place.
+    lodgers: usize,
     /// Users who have come for the first time, and are still to be made known to the backend.
     pub met: Vec<UserName>,
     /// The sum of `rooms` over all.
@@ -164,7 +178,7 @@ impl Users {
         if let Some(key) = self.find(name.as_str()) {
             return Some(key);
         }
-        if self.users.len() >= max_users {
+        while self.users.len() - self.lodgers >= max_users {
             let &(_, longest_gone) = self.gone.first()?;
             self.remove(longest_gone);
         }
@@ -172,6 +186,11 @@ impl Users {
             self.met.push(name.clone());
         }
         Some(self.insert(name, guest))
+    }
+
+    /// The user of a name who is on another node.
+    pub fn find_or_note(&mut self, name: &UserName, guest: bool) -> u32 {
+        self.find(name.as_str()).unwrap_or_else(|| self.insert(name, guest))
     }
 
     /// A user with a new name is known from now on.
@@ -188,6 +207,7 @@ impl Users {
             status: Status::Online,
             note: None,
             devices: 0,
+            abroad: 0,
             rooms: 0,
             first_device: NO_DEVICE,
             asked: 0,
@@ -203,7 +223,9 @@ impl Users {
     pub fn change<T>(&mut self, key: u32, change: impl FnOnce(&mut User) -> T) -> T {
         let user = &mut self.users[key as usize];
         let (was_visible, was_present, rooms) = (user.visible(), user.present, user.rooms as usize);
+        let lodged = user.lodges();
         let changed = change(user);
+        self.lodgers = self.lodgers + usize::from(user.lodges()) - usize::from(lodged);
         self.visible = self.visible + usize::from(user.visible()) - usize::from(was_visible);
         self.memberships = self.memberships + user.rooms as usize - rooms;
         if user.present && !was_present {
@@ -215,7 +237,7 @@ impl Users {
     /// The user, who has left all rooms and has no device, is no longer present; a guest is forgotten.
     pub fn leave(&mut self, key: u32, now: Tick) {
         let guest = self.change(key, |user| {
-            assert!(user.devices == 0 && user.rooms == 0, "a user is gone only after leaving");
+            assert!(user.all_devices() == 0 && user.rooms == 0, "a user is gone only after leaving");
             user.present = false;
             user.status = Status::Online;
             user.note = None;

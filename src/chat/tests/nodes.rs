@@ -13,8 +13,8 @@ use super::simplest::{Conversation as Simplest, Outcome};
 use super::*;
 use crate::backend::carried::{Reports, Requests};
 use crate::backend::{
-    Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Reading, Request, Scope, Search, Talk, Ticket,
-    Why,
+    Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Presence, Reading, Request, Scope, Search,
+    Talk, Ticket, Why,
 };
 use crate::random::Random;
 
@@ -31,6 +31,8 @@ struct World {
     repeated: BTreeMap<[u8; 16], (String, u64, u64)>,
     bans: BTreeMap<String, (Option<u64>, Option<String>)>,
     links: Vec<Link>,
+    /// What stands of people on each node, users before their rooms.
+    boards: Vec<BTreeMap<(Option<String>, String), String>>,
 }
 
 struct Log {
@@ -67,7 +69,8 @@ impl World {
         let links = (0..nodes).map(|_| Link::default()).collect();
         let (logs, users, marks) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let (repeated, bans) = (BTreeMap::new(), BTreeMap::new());
-        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, marks, repeated, bans, links }))
+        let boards = vec![BTreeMap::new(); nodes + 1];
+        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, marks, repeated, bans, links, boards }))
     }
 
     /// Carries out the next request of a node; `false`: there is none.
@@ -78,7 +81,8 @@ impl World {
         if let Some(request) = asked.get(done) {
             match request.ticket() {
                 Some(ticket) if down => link.said.push(&News::Failed { ticket }),
-                None if down => {}
+                // What is posted while a store is away it makes up for.
+                None if down && !matches!(request, Request::Post { .. }) => {}
                 _ => self.carry_out(node, request),
             }
         }
@@ -190,7 +194,16 @@ impl World {
                 let others = self.links.iter_mut().enumerate().filter(|(at, _)| *at != node);
                 others.for_each(|(_, link)| link.said.push(&News::Told { to, word }));
             }
-            Request::Post { .. } => {}
+            Request::Post { presence: Presence { room, user }, how } => {
+                let line = (room.map(str::to_owned), user.to_owned());
+                let before = match how {
+                    Some(how) => self.boards[node].insert(line, how.to_owned()),
+                    None => self.boards[node].remove(&line),
+                };
+                if before.as_deref() != how {
+                    self.post(node, Presence { room, user }, how);
+                }
+            }
             Request::Release { room } | Request::Erase { room } => {
                 let Some(log) = self.logs.get_mut(room) else { return };
                 log.used_by.remove(&node);
@@ -202,6 +215,21 @@ impl World {
                     others.for_each(|(_, link)| link.said.push(&News::Ended { room }));
                 }
             }
+        }
+    }
+
+    /// The others hear what is on a node's board.
+    fn post(&mut self, node: usize, presence: Presence<'_>, how: Option<&str>) {
+        let others = self.links.iter_mut().enumerate().filter(|(at, _)| *at != node);
+        others.for_each(|(_, link)| link.said.push(&News::Posted { node: node as u64, presence, how }));
+    }
+
+    /// The lease of a node ends: its people leave their rooms, and then are gone. Or it comes back.
+    fn lease(&mut self, node: usize, lives: bool) {
+        let lines: Vec<_> = self.boards[node].clone().into_iter().collect();
+        for at in 0..lines.len() {
+            let ((room, user), how) = &lines[if lives { at } else { lines.len() - 1 - at }];
+            self.post(node, Presence { room: room.as_deref(), user }, lives.then_some(how));
         }
     }
 
@@ -310,7 +338,7 @@ impl Backend for Node {
 
     fn tell_catalogue(&mut self) {
         let mut world = self.world.borrow_mut();
-        let World { logs, users, bans, links, .. } = &mut *world;
+        let World { logs, users, bans, links, boards, .. } = &mut *world;
         for (room, log) in logs.iter().filter(|(key, _)| !key.contains('\0')) {
             let (title, created_at, created) = log.card.clone().unwrap_or_default();
             let description = Description { room, title: title.as_deref(), topic: None, created_at, created };
@@ -320,6 +348,12 @@ impl Backend for Node {
             links[self.at].said.push(&News::Banned(Ban { user, until: *until, note: note.as_deref() }));
         }
         users.iter().for_each(|name| links[self.at].said.push(&News::User { name }));
+        for (node, board) in boards.iter().enumerate().filter(|(node, _)| *node != self.at) {
+            for ((room, user), how) in board {
+                let presence = Presence { room: room.as_deref(), user };
+                links[self.at].said.push(&News::Posted { node: node as u64, presence, how: Some(how) });
+            }
+        }
         links[self.at].through = links[self.at].said.len();
     }
 
@@ -455,6 +489,112 @@ fn what_is_said_on_one_node_is_heard_on_the_other() {
     assert_eq!((nodes.stages[0].chat.counts().messages, nodes.stages[1].chat.counts().messages), (1, 3));
 }
 
+/// Each row: what somebody says, and which kinds are heard on either node.
+#[test]
+fn people_on_the_other_node_are_seen_as_those_on_this_one() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"presence","user_ids":["bob","cat"],"subscribe":true}"#);
+    let heard = nodes.stages[0].takes("ann").remove(0);
+    assert!(heard.contains(r#""bob":{"status":"online","devices":1}"#), "{heard}");
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    for (node, text, ann, bob) in [
+        (1, r#"{"type":"join","room_id":"den"}"#, &["user_joined"][..], &["joined", "online_users"][..]),
+        (1, r#"{"type":"status","status":"busy","note":"at work"}"#, &["presence"], &["ack"]),
+        (1, r#"{"type":"status","status":"offline"}"#, &["presence"], &["ack"]),
+        (1, r#"{"type":"status","status":"online"}"#, &["presence"], &["ack"]),
+        (1, r#"{"type":"leave","room_id":"den"}"#, &["user_left"], &["left"]),
+        (1, r#"{"type":"join","room_id":"den"}"#, &["user_joined"], &["joined", "online_users"]),
+    ] {
+        nodes.stages.iter_mut().for_each(Stage::all_forget);
+        nodes.says(node, ["ann", "bob"][node], text);
+        nodes.heard(0, "ann", ann);
+        nodes.heard(1, "bob", bob);
+    }
+    for (node, device) in [(0, "ann"), (1, "bob")] {
+        nodes.says(node, device, r#"{"type":"members","room_id":"den"}"#);
+        let members = nodes.stages[node].takes(device).remove(0);
+        assert_eq!(number_of(&members, "count"), Some(2), "{members}");
+        assert!(members.contains(r#""user_id":"ann""#) && members.contains(r#""user_id":"bob""#), "{members}");
+        nodes.says(node, device, r#"{"type":"online"}"#);
+        let online = nodes.stages[node].takes(device).remove(0);
+        assert!(online.contains(r#"["ann","bob"]"#), "{online}");
+    }
+    let answer = nodes.stages[0].calls(Call::Disconnect, r#"{"user_id":"bob"}"#);
+    assert!(answer.contains(r#""closed":1"#), "{answer}");
+}
+
+/// Somebody who moves to another node within the grace has never left, wherever their devices are.
+#[test]
+fn a_user_who_moves_to_another_node_never_left() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":true}"#);
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[0].all_forget();
+    nodes.stages[1].closes("bob");
+    nodes.settles();
+    nodes.stages[0].opens("bob2", "bob");
+    nodes.settles();
+    nodes.says(0, "bob2", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[1].waits_ms(60_000);
+    nodes.settles();
+    nodes.stages[0].waits_ms(60_000);
+    nodes.settles();
+    nodes.heard(0, "ann", &[]);
+    // The last device of all is the one that counts.
+    nodes.stages[0].closes("bob2");
+    nodes.stages[0].waits_ms(60_000);
+    nodes.settles();
+    nodes.heard(0, "ann", &["user_left", "presence"]);
+    assert!(nodes.stages[1].chat.hall.roster.users().visible() == 1);
+}
+
+/// A node whose lease ends takes its people with it; when it comes back, they are there again.
+#[test]
+fn people_of_a_node_that_is_no_more_have_left() {
+    let mut nodes = ann_and_bob();
+    nodes.says(0, "ann", r#"{"type":"presence","user_ids":["bob"],"subscribe":true}"#);
+    nodes.says(0, "ann", r#"{"type":"join","room_id":"den"}"#);
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[0].all_forget();
+    for (lives, heard) in [(false, &["user_left", "presence"]), (true, &["presence", "user_joined"])] {
+        nodes.world.borrow_mut().lease(1, lives);
+        nodes.settles();
+        nodes.heard(0, "ann", heard);
+    }
+    // Somebody with a device here as well is not gone by that.
+    nodes.stages[0].opens("bob2", "bob");
+    nodes.says(0, "bob2", r#"{"type":"join","room_id":"den"}"#);
+    nodes.stages[0].all_forget();
+    nodes.world.borrow_mut().lease(1, false);
+    nodes.settles();
+    nodes.heard(0, "ann", &[]);
+}
+
+/// A status that is set on two nodes in the same moment is the same one on both in the end.
+#[test]
+fn a_status_is_the_same_everywhere() {
+    let mut nodes = ann_and_bob();
+    nodes.stages[1].opens("ann2", "ann");
+    nodes.settles();
+    nodes.stages[0].says("ann", r#"{"type":"status","status":"busy"}"#);
+    nodes.stages[1].says("ann2", r#"{"type":"status","status":"away"}"#);
+    nodes.settles();
+    let status = |stage: &Stage| {
+        let users = stage.chat.hall.roster.users();
+        users.at(users.find("ann").unwrap()).status
+    };
+    assert_eq!(status(&nodes.stages[0]), status(&nodes.stages[1]));
+    // The one that is set last stands, and outlives the device that has set it.
+    nodes.says(1, "ann2", r#"{"type":"status","status":"away"}"#);
+    nodes.stages[1].closes("ann2");
+    nodes.stages[1].waits_ms(60_000);
+    nodes.settles();
+    for stage in &nodes.stages {
+        assert_eq!(status(stage).as_str(), "away");
+    }
+}
+
 /// Words that are not kept: each row says one, and which kinds are heard on either node.
 #[test]
 fn words_that_are_not_kept_are_heard_on_the_other_node() {
@@ -588,8 +728,8 @@ fn what_is_told_takes_no_place_from_others() {
         let rooms = stage.chat.hall.roster.rooms();
         rooms.after(None).map(|(_, room)| room.name.to_string()).collect()
     };
-    // `a` keeps nothing, and so made room for `c`.
-    assert_eq!((listed(&other), other.chat.counts().known_users), (vec!["b".into(), "c".into()], 2));
+    // `a` keeps nothing, and so made room for `c`. One who is on another node takes the place of none.
+    assert_eq!((listed(&other), other.chat.counts().known_users), (vec!["b".into(), "c".into()], 3));
     other.chat.set_memory_left(Some(0));
     nodes.says(0, "ann", r#"{"type":"create_room","room_id":"d"}"#);
     other.hears_the_backend();
@@ -976,6 +1116,22 @@ impl Walk {
                 assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
                 has.folded.agrees(&world.logs[room].said, &format!("{who} in {room}"));
             }
+        }
+        // Every node sees the same people, in the same rooms.
+        let people = |stage: &Stage| {
+            let roster = &stage.chat.hall.roster;
+            let name = |user: u32| roster.user(user).name.to_string();
+            let inside = roster.rooms().after(None).filter(|(_, room)| !room.members.is_empty());
+            let inside = inside.map(|(_, room)| {
+                let names: BTreeSet<String> = room.members.users_from(0).map(name).collect();
+                (room.name.to_string(), names)
+            });
+            let views = roster.users().after(None).filter(|user| user.present);
+            let views = views.map(|user| (user.name.to_string(), user.view()));
+            (inside.collect::<BTreeMap<_, _>>(), format!("{:?}", views.collect::<Vec<_>>()))
+        };
+        for stage in &self.nodes.stages[1..] {
+            assert_eq!(people(stage), people(&self.nodes.stages[0]));
         }
         // Every node lists the same rooms, under the same titles.
         for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0) {

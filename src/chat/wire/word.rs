@@ -20,6 +20,28 @@ pub(in crate::chat) enum Word<'a> {
     Disconnected { code: Option<u64> },
 }
 
+/// How a user is on a node.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::chat) struct Stand<'a> {
+    pub devices: u32,
+    pub guest: bool,
+    pub status: Cow<'a, str>,
+    pub note: Option<Cow<'a, str>>,
+    /// When the status was set, in milliseconds since the Unix epoch; 0: never.
+    pub since: u64,
+}
+
+impl<'a> Stand<'a> {
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers can be written")
+    }
+
+    /// `None`: it cannot be read here.
+    pub fn read(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
 impl<'a> Word<'a> {
     pub fn write(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers can be written")
@@ -48,6 +70,10 @@ mod tests {
             assert!(!text.contains('\n'), "{text}");
             assert_eq!(Word::read(&text), Some(word), "{text}");
         }
+        let (status, note) = ("busy".into(), Some("a\tb".into()));
+        let stand = Stand { devices: 2, guest: false, status, note, since: 7 };
+        let text = stand.write();
+        assert_eq!(Stand::read(&text), Some(stand), "{text}");
         for unknown in ["", "{}", r#"{"sung":{"song":"la"}}"#, r#"{"typing":{"user":1,"on":true}}"#] {
             assert_eq!(Word::read(unknown), None, "{unknown}");
         }
