@@ -82,6 +82,7 @@ enum Asked {
     Know(Span),
     Release(Span),
     Erase(Span),
+    Unfollow(Span),
     Tell(Hearers, Span),
     Post(Stand, Option<Span>),
 }
@@ -260,6 +261,7 @@ impl Requests {
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
+            Request::Unfollow { room } => Asked::Unfollow(texts.put(room)),
             Request::Tell { to, word } => Asked::Tell(texts.hearers(to), texts.put(word)),
             Request::Post { presence, how } => Asked::Post(texts.stand(presence), texts.put_maybe(how)),
         });
@@ -301,6 +303,7 @@ impl Requests {
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
+            Asked::Unfollow(room) => Request::Unfollow { room: texts.get(room) },
             Asked::Tell(to, word) => Request::Tell { to: texts.audience(to), word: texts.get(word) },
             Asked::Post(stand, how) => Request::Post { presence: texts.presence(stand), how: texts.maybe_text(how) },
         })
@@ -724,6 +727,7 @@ mod tests {
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
+            Request::Unfollow { room: "den" },
             Request::Tell { to: Audience::Everybody, word: "a" },
             Request::Tell { to: Audience::Room("den"), word: "" },
             Request::Tell { to: Audience::User(user), word: "c" },

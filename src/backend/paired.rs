@@ -89,7 +89,7 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             Request::Append { conversation, .. }
             | Request::Recall { conversation, .. }
             | Request::Mark { conversation, .. } => (Some(self.lane_of(conversation)), false),
-            Request::Release { room } | Request::Erase { room } => {
+            Request::Release { room } | Request::Erase { room } | Request::Unfollow { room } => {
                 (Some(self.lane_of(Conversation::Room(room))), false)
             }
             Request::Search { search, .. } => match search.scope {

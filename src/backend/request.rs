@@ -122,6 +122,12 @@ pub enum Request<'a> {
         /// The room.
         room: &'a str,
     },
+    /// Nobody here hears a room any more: until something is asked about it again, its entries need not be published
+    /// here. It has no outcome, and no request about the room may be waiting.
+    Unfollow {
+        /// The room.
+        room: &'a str,
+    },
     /// A word that is neither numbered nor kept, for people on other nodes. It has no outcome, and is lost while the
     /// store is away.
     Tell {
@@ -155,9 +161,12 @@ impl Request<'_> {
             | Self::Search { ticket, .. }
             | Self::Ban { ticket, .. }
             | Self::Unban { ticket, .. } => Some(ticket),
-            Self::Know { .. } | Self::Release { .. } | Self::Erase { .. } | Self::Tell { .. } | Self::Post { .. } => {
-                None
-            }
+            Self::Know { .. }
+            | Self::Release { .. }
+            | Self::Erase { .. }
+            | Self::Unfollow { .. }
+            | Self::Tell { .. }
+            | Self::Post { .. } => None,
         }
     }
 }
@@ -171,7 +180,7 @@ impl<'a> Request<'a> {
             | Self::Read { conversation, .. }
             | Self::Mark { conversation, .. } => Some(conversation),
             Self::Search { search: Search { scope: Scope::One(conversation), .. }, .. } => Some(conversation),
-            Self::Release { room } | Self::Erase { room } => Some(Conversation::Room(room)),
+            Self::Release { room } | Self::Erase { room } | Self::Unfollow { room } => Some(Conversation::Room(room)),
             Self::Search { .. }
             | Self::Readings { .. }
             | Self::Conversations { .. }

@@ -74,6 +74,10 @@ impl Hall {
         if !ended.is_empty() {
             self.slacken(ctx);
         }
+        for name in self.roster.take_unfollowed() {
+            // One that the store does not take is heard for nothing, until somebody has come and gone again.
+            let _ = ctx.store.ask(Request::Unfollow { room: name.as_str() });
+        }
         for name in ended {
             let _ = ctx.store.ask(Request::Release { room: name.as_str() });
         }

@@ -443,7 +443,7 @@ impl Backend for Memory {
                 });
             }
             // It is alone.
-            Request::Know { .. } | Request::Tell { .. } | Request::Post { .. } => {}
+            Request::Know { .. } | Request::Unfollow { .. } | Request::Tell { .. } | Request::Post { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
                     && self.conversations[place].is_empty()

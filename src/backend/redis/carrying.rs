@@ -88,6 +88,7 @@ impl Redis {
         });
         let key = key.unwrap_or_default();
         let from = self.missing_from(&key);
+        self.unfollowed.remove(key.as_str());
         let command = match request {
             Request::Append { entry, retry, about, .. } if entry.body.needs().is_none() => {
                 let ahead = flight.ahead.entry(key.as_str().into()).or_default();
@@ -132,6 +133,17 @@ impl Redis {
                 // What is asked about it behind that is asked about all of it.
                 self.places.remove(&key);
                 command
+            }
+            Request::Unfollow { .. } => {
+                let mut command = self.script("unfollow");
+                command.arg(&key);
+                // The next question about it is about all of it.
+                self.places.remove(&key);
+                if self.unfollowed.len() >= MAX_UNFOLLOWED {
+                    self.unfollowed.clear();
+                }
+                self.unfollowed.insert(key.as_str().into());
+                return Some((command, from));
             }
             Request::Tell { to, word } => {
                 let (kind, whom) = audience(to);
@@ -281,7 +293,7 @@ impl Redis {
                 _ => self.said.push(&News::Noted { ticket }),
             },
             Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => self.said.push(&News::Noted { ticket }),
-            Request::Release { .. } | Request::Erase { .. } => self.places.remove(&key),
+            Request::Release { .. } | Request::Erase { .. } | Request::Unfollow { .. } => self.places.remove(&key),
             Request::Know { .. }
             | Request::Tell { .. }
             | Request::Post { .. }
@@ -648,7 +660,8 @@ impl Redis {
         self.places.note(at);
     }
 
-    /// Pairs of whom nothing is kept any more end. Returns whether there are others.
+    /// Pairs of whom nothing is kept any more end, and rooms are empty whose last entry is too old, also those that
+    /// nobody hears. Returns whether there are others.
     pub(super) fn sweep(&mut self, now: Moment) -> bool {
         if self.link.is_none() {
             return true;
@@ -665,6 +678,11 @@ impl Redis {
         let left = parts.next().as_ref().and_then(number).unwrap_or(0);
         for key in list(parts.next().unwrap_or(Value::Nil)) {
             self.places.remove(text(&key).unwrap_or_default());
+        }
+        for room in list(parts.next().unwrap_or(Value::Nil)) {
+            if let Some(room) = text(&room) {
+                self.said.push(&News::Emptied { room });
+            }
         }
         left > 0
     }

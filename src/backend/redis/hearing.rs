@@ -23,6 +23,9 @@ impl Redis {
                 if node == self.node.as_bytes() && life != Some(epoch) {
                     return;
                 }
+                if life.is_none() && self.unfollowed.contains(key) {
+                    return;
+                }
                 self.hear_entry(key, epoch, seq, record, None);
             }
             return;
@@ -53,6 +56,7 @@ impl Redis {
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
             b"b" => self.said.push(&News::Unbanned { user: next() }),
+            b"V" => self.said.push(&News::Emptied { room: next() }),
             b"W" => {
                 let (kind, whom, word) = (next(), next(), next());
                 let to = match kind {

@@ -189,17 +189,25 @@ pub(super) fn connect(server: &Server) -> Result<Connection, String> {
     client.get_connection_with_timeout(WITHIN).map_err(|error| sentence(server, &error))
 }
 
-/// Subscribes to a channel, whose messages come by this connection from then on.
+/// Subscribes to channels, whose messages come by this connection from then on, in the order in which they were said.
 ///
 /// # Errors
 /// Why it cannot, in one sentence.
-pub(super) fn subscribe(connection: &mut Connection, channel: &str, server: &Server) -> Result<(), String> {
-    let command = redis::cmd("SUBSCRIBE").arg(channel).get_packed_command();
-    let answer = connection.send_packed_command(&command).and_then(|()| connection.recv_response());
-    match answer.map_err(|error| sentence(server, &error))? {
-        Value::ServerError(error) => Err(sentence(server, &error.into())),
-        _ => Ok(()),
+pub(super) fn subscribe(connection: &mut Connection, channels: &[String], server: &Server) -> Result<(), String> {
+    for channel in channels {
+        let command = redis::cmd("SUBSCRIBE").arg(channel).get_packed_command();
+        let mut answer = connection.send_packed_command(&command).and_then(|()| connection.recv_response());
+        // What is said in the first one may come before the answer to the second; it is looked for afterwards.
+        while let Ok(Value::Array(parts)) = &answer
+            && !matches!(parts.first(), Some(Value::BulkString(kind)) if kind == b"subscribe")
+        {
+            answer = connection.recv_response();
+        }
+        if let Value::ServerError(error) = answer.map_err(|error| sentence(server, &error))? {
+            return Err(sentence(server, &error.into()));
+        }
     }
+    Ok(())
 }
 
 fn load(connection: &mut Connection) -> Result<String, RedisError> {

@@ -52,16 +52,16 @@ impl Listener {
     ///
     /// # Errors
     /// Why it cannot be heard, in one sentence.
-    pub fn start(server: &Server, channel: String, waker: Waker) -> Result<Self, String> {
+    pub fn start(server: &Server, channels: [String; 2], waker: Waker) -> Result<Self, String> {
         let shared = Arc::new(Shared { inbox: Mutex::default(), changed: Condvar::new(), waker });
-        let (of_thread, at, probed) = (shared.clone(), server.clone(), channel.clone());
+        let (of_thread, at, probed) = (shared.clone(), server.clone(), channels.clone());
         let mut connection = Some(link::connect(server)?);
         let refused = |error| format!("a thread for Redis cannot be started: {error}");
         let spawned = thread::Builder::new().name("redis-hear".into()).spawn(move || {
             let mut pause = FIRST_PAUSE;
             while !of_thread.lock().over {
                 let heard = match connection.take().map_or_else(|| link::connect(&at), Ok) {
-                    Ok(connection) => of_thread.hear(connection, &channel, &mut pause, &at),
+                    Ok(connection) => of_thread.hear(connection, &channels, &mut pause, &at),
                     Err(why) => Err(why),
                 };
                 let Err(why) = heard else { return };
@@ -131,14 +131,14 @@ impl Shared {
     fn hear(
         &self,
         mut connection: redis::Connection,
-        channel: &str,
+        channels: &[String; 2],
         pause: &mut Duration,
         server: &Server,
     ) -> Result<(), String> {
         let why = |error: RedisError| link::sentence(server, &error);
         connection.set_write_timeout(Some(link::WITHIN)).map_err(why)?;
         connection.set_read_timeout(Some(link::WITHIN)).map_err(why)?;
-        link::subscribe(&mut connection, channel, server)?;
+        link::subscribe(&mut connection, channels, server)?;
         connection.set_read_timeout(Some(SILENT_WITHIN)).map_err(why)?;
         let mut inbox = self.lock();
         (inbox.hears, inbox.missed) = (true, true);

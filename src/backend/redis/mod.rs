@@ -1,8 +1,8 @@
 //! A backend on a Redis or Valkey, which several nodes share: it numbers, keeps and tells, and is alone in that.
 //!
 //! ```text
-//!                 one script, one round trip                    a channel, a thread
-//!   node ── append ──▶  number, id, log, publish  ──────────▶  news ──▶ every node
+//!                 one script, one round trip                    channels, a thread
+//!   node ── append ──▶  number, id, log, publish  ──────────▶  to:NODE ──▶ each node that has somebody there
 //!    │                        │
 //!    ├── answer: its number, and what it has not heard yet
 //!    └── pull: entries behind a number ◀── the log, which is the truth
@@ -18,6 +18,11 @@
 //! conversation that is read, and asks with each question for what is missing in it. What is edited away or deleted is
 //! replaced in the log within the script that publishes the edit. Whether an edit may be is judged here, by what this
 //! node knows; the script refuses it if anything was done to a message since, and then it is judged anew.
+//!
+//! Each node has a channel of its own, and there is one for all. An entry goes to the nodes that follow its room, or have
+//! one of the two people; a room that keeps nothing yet is told to all with its first entry. Which nodes these are the
+//! script knows: a node follows a room from its first question about it, which the same script answers, so that nothing
+//! is missed between, to [`Request::Unfollow`]; and who is on it stands on its board ([`boards`]).
 //!
 //! # Numbers after Redis has stopped
 //!
@@ -39,6 +44,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -93,6 +99,8 @@ pub struct Redis {
     listener: Listener,
     places: Places,
     boards: Boards,
+    /// Rooms that were unfollowed of late, of which a word may still be on its way.
+    unfollowed: HashSet<Box<str>>,
     asked: Requests,
     said: Reports,
     told: usize,
@@ -119,7 +127,8 @@ impl Redis {
         let mut random = random.into();
         let node = Epoch(random.draw()).to_string();
         let link = Link::open(&options.server)?;
-        let listener = Listener::start(&options.server, format!("{}:news", options.prefix), waker)?;
+        let channels = [format!("{}:news", options.prefix), format!("{}:to:{node}", options.prefix)];
+        let listener = Listener::start(&options.server, channels, waker)?;
         let mut store = Self {
             options,
             random,
@@ -128,6 +137,7 @@ impl Redis {
             listener,
             places: Places::default(),
             boards: Boards::default(),
+            unfollowed: HashSet::new(),
             asked: Requests::default(),
             said: Reports::default(),
             told: 0,
@@ -330,6 +340,9 @@ const TOLD_AT_ONCE: usize = 256;
 
 /// Pairs of people who have talked; of more, the one that was silent longest is forgotten.
 const MAX_PAIRS: usize = 1 << 20;
+
+/// Rooms that were unfollowed of late; of more, none is remembered.
+const MAX_UNFOLLOWED: usize = 4096;
 
 /// Marks in one conversation; of more, any one is forgotten.
 const MAX_MARKS: usize = 1 << 17;

@@ -5,8 +5,8 @@
 -- a the last entry that is no message, s when something was last said, d c b t o the description of a room), l: its
 -- entries (list, without holes, the last is number n), k: marks (hash), u: nodes that use a room (set), i: what was
 -- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives, w: its board (hash:
--- who is there, and # its version). Of all: rooms, users, pairs (sorted sets), nodes (set), bans (hash), nothing (hash:
--- the epoch of two people who have said nothing).
+-- who is there, and # its version). Of all: rooms, users, pairs, kept (sorted sets; the last one has rooms by their last
+-- entry), nodes (set), bans (hash), nothing (hash: the epoch of two people who have said nothing).
 
 local P, RUN, NODE, OP = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local call = redis.call
@@ -15,6 +15,29 @@ local function key(kind, of) return P .. ':' .. kind .. ':' .. of end
 
 local function tell(...)
   call('PUBLISH', P .. ':news', table.concat({...}, '\n'))
+end
+
+-- Says something to one node. False: it is no more.
+local function tell_node(node, word)
+  return call('PUBLISH', P .. ':to:' .. node, word) > 0 or call('EXISTS', key('n', node)) == 1
+end
+
+-- The same to the nodes that follow a room.
+local function tell_room(conv, word)
+  local followers = key('u', conv)
+  for _, node in ipairs(call('SMEMBERS', followers)) do
+    if not tell_node(node, word) then call('SREM', followers, node) end
+  end
+end
+
+-- The same to the nodes that one of two users is on.
+local function tell_users(one, other, word)
+  for _, node in ipairs(call('SMEMBERS', P .. ':nodes')) do
+    local board = key('w', node)
+    if call('HEXISTS', board, 'u:' .. one) == 1 or one ~= other and call('HEXISTS', board, 'u:' .. other) == 1 then
+      tell_node(node, word)
+    end
+  end
 end
 
 local function number(n) return string.format('%.0f', n) end
@@ -45,6 +68,7 @@ local function finish(conv)
   local name = room(conv)
   if name then
     call('ZREM', P .. ':rooms', name)
+    call('ZREM', P .. ':kept', conv)
   else
     local one, other = two(conv)
     call('ZREM', P .. ':pairs', conv)
@@ -175,6 +199,17 @@ function OPS.append()
       len, gone = len - 1, gone + 1
     end
     call('RPUSH', log, record)
+    if room(conv) then
+      call('ZADD', P .. ':kept', 'GT', ts, conv)
+      if len == 0 then
+        local card = call('HMGET', meta, 'c', 'b', 't', 'o')
+        local word = table.concat({'R', NODE, room(conv), 1, card[1] or ts, card[2] or '0', card[3] or '',
+          card[4] or ''}, '\n')
+        for _, node in ipairs(call('SMEMBERS', P .. ':nodes')) do
+          if call('SISMEMBER', key('u', conv), node) == 0 then tell_node(node, word) end
+        end
+      end
+    end
     if len + 1 > most then call('LTRIM', log, -most, -1) end
     if age ~= '' then call('PEXPIRE', log, age) end
   end
@@ -192,7 +227,8 @@ function OPS.append()
   end
   if kind == 'M' then call('HSET', meta, 's', ts) end
   if same then call('SET', same, number(n) .. ' ' .. ts, 'PX', 300000) end
-  tell('E', NODE, conv, epoch, number(n), record)
+  local word = table.concat({'E', NODE, conv, epoch, number(n), record}, '\n')
+  if one then tell_users(one, two_, word) else tell_room(conv, word) end
   return {'P', epoch, n, from, missed, left, other}
 end
 
@@ -234,7 +270,7 @@ function OPS.mark()
   else
     return -1
   end
-  tell('K', NODE, conv, user, number(seq))
+  tell_users(user, user, table.concat({'K', NODE, conv, user, number(seq)}, '\n'))
   return seq
 end
 
@@ -285,14 +321,23 @@ function OPS.release()
   return 1
 end
 
--- new epoch, the time from which on entries are young enough. Pairs of whom nothing is kept end. Returns them, and
--- whether there are others.
+-- new epoch, the time from which on entries are young enough. Pairs of whom nothing is kept end, and rooms whose last
+-- entry is too old are empty. Returns how many others there are, the pairs, and the rooms.
 function OPS.sweep()
   local old = {}
   if ARGV[6] ~= '' then old = call('ZRANGEBYSCORE', P .. ':pairs', '-inf', ARGV[6], 'LIMIT', 0, 64) end
   for _, conv in ipairs(old) do finish(conv) end
   if #old > 0 then call('HSET', P .. ':nothing', 'e', ARGV[5], 'r', RUN) end
-  return {call('ZCARD', P .. ':pairs'), old}
+  local emptied = {}
+  if ARGV[6] ~= '' then
+    for _, conv in ipairs(call('ZRANGEBYSCORE', P .. ':kept', '-inf', ARGV[6], 'LIMIT', 0, 64)) do
+      call('ZREM', P .. ':kept', conv)
+      call('DEL', key('l', conv))
+      emptied[#emptied + 1] = room(conv)
+      tell('V', NODE, room(conv))
+    end
+  end
+  return {call('ZCARD', P .. ':pairs') + call('ZCARD', P .. ':kept'), old, emptied}
 end
 
 -- new epoch; for each conversation itself, the epoch and the head that are known. Returns the places of those of which
@@ -333,7 +378,19 @@ end
 
 -- For whom, their name, the word. It is neither numbered nor kept.
 function OPS.tell()
-  tell('W', NODE, ARGV[5], ARGV[6], ARGV[7])
+  local word = table.concat({'W', NODE, ARGV[5], ARGV[6], ARGV[7]}, '\n')
+  if ARGV[5] == 'r' then
+    tell_room('r:' .. ARGV[6], word)
+  elseif ARGV[5] == 'u' then
+    tell_users(ARGV[6], ARGV[6], word)
+  else
+    call('PUBLISH', P .. ':news', word)
+  end
+end
+
+-- conv. The node hears it no longer.
+function OPS.unfollow()
+  return call('SREM', key('u', ARGV[5]), NODE)
 end
 
 -- The version of the node's board, its lease; for each line that has changed its name and `+` with what stands there,

@@ -186,6 +186,9 @@ fn a_page_comes_behind_what_it_counts() {
 #[test]
 fn words_are_carried_to_the_others() {
     let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    post(&mut other, None, "bob", Some("1"));
+    assert_eq!(hear(&mut other), [""; 0]);
+    assert_eq!(boards(&mut one, 1), ["/bob 1"]);
     for to in [Audience::Everybody, Audience::Room("den"), Audience::User("bob")] {
         one.ask(Request::Tell { to, word: "la" }).unwrap();
         assert_eq!(hear(&mut one), [""; 0]);
@@ -330,6 +333,9 @@ fn a_room_ends_when_no_node_uses_it() {
 #[test]
 fn others_hear_of_what_is_no_entry() {
     let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    post(&mut other, None, "ann", Some("1"));
+    assert_eq!(hear(&mut other), [""; 0]);
+    assert_eq!(boards(&mut one, 1), ["/ann 1"]);
     let about = Description { room: "den", title: Some("Den"), topic: None, created_at: 5, created: true };
     let (query, now) = (Query::Head, moment());
     let read = Request::Read { conversation: ROOM, query, reader: None, now, about: Some(about), ticket: Ticket(1) };
@@ -573,4 +579,70 @@ fn a_change_that_is_lost_is_read_from_the_board() {
             assert_eq!(boards(&mut other, 2), ["/bob 1", "/cat 1"]);
         }
     }
+}
+
+/// A node hears entries of a room from its first question about it until it unfollows it; before and after that, only
+/// that the room keeps something.
+#[test]
+fn a_node_hears_the_rooms_that_it_follows() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    let mut third = server().unwrap().open(one.options.clone());
+    let mut say = |n: u64| {
+        one.ask(append(ROOM, "ann", "x", n)).unwrap();
+        assert_eq!(hear(&mut one), [format!("{n} x!")]);
+        assert_eq!(hear_of(&mut other, 1), [format!("{n} x")]);
+    };
+    say(1);
+    assert_eq!(hear_of(&mut third, 1), ["Room"]);
+    say(2);
+    assert_eq!(page(&mut third, ROOM), ["page 2: [1, 2]"]);
+    say(3);
+    assert_eq!(hear_of(&mut third, 1), ["3 x"]);
+    third.ask(Request::Unfollow { room: "den" }).unwrap();
+    assert_eq!(hear(&mut third), [""; 0]);
+    say(4);
+    // Neither by the channel nor by the look for what was missed; a word for all says that it has heard all before it.
+    third.look_for_missed();
+    third.ask(Request::Tell { to: Audience::Everybody, word: "la" }).unwrap();
+    let mut fourth = server().unwrap().open(third.options.clone());
+    fourth.ask(Request::Tell { to: Audience::Everybody, word: "la" }).unwrap();
+    assert_eq!(hear(&mut fourth), [""; 0]);
+    assert_eq!(hear_of(&mut third, 1), ["Told"]);
+    assert_eq!(page(&mut third, ROOM), ["page 4: [1, 2, 3, 4]"]);
+}
+
+/// What two people say to each other is heard where one of them is.
+#[test]
+fn a_node_hears_the_direct_messages_of_its_people() {
+    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+    let mut third = server().unwrap().open(one.options.clone());
+    post(&mut other, None, "bob", Some("1"));
+    assert_eq!(hear(&mut other), [""; 0]);
+    for store in [&mut one, &mut third] {
+        assert_eq!(boards(store, 1), ["/bob 1"]);
+    }
+    one.ask(append(Conversation::Direct("ann", "bob"), "ann", "psst", 1)).unwrap();
+    one.ask(Request::Tell { to: Audience::Everybody, word: "la" }).unwrap();
+    assert_eq!(hear(&mut one), ["1 psst!"]);
+    assert_eq!(hear_of(&mut other, 2), ["1 psst", "Told"]);
+    assert_eq!(hear_of(&mut third, 1), ["Told"]);
+}
+
+/// A room that no node follows is empty when its last entry is too old, and every node hears of it.
+#[test]
+fn a_room_that_nobody_follows_is_empty_in_time() {
+    let Some((mut one, mut other)) = nodes(|options| Options { age: Duration::from_millis(10), ..options }) else {
+        return;
+    };
+    one.ask(append(ROOM, "ann", "x", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 x!"]);
+    assert_eq!(hear_of(&mut other, 1), ["1 x"]);
+    for store in [&mut one, &mut other] {
+        store.ask(Request::Unfollow { room: "den" }).unwrap();
+        assert_eq!(hear(store), [""; 0]);
+    }
+    let late = Moment { tick: Tick(100), unix_ms: 100 };
+    assert!(!one.expire(late));
+    assert_eq!(hear(&mut one), ["Emptied"]);
+    assert_eq!(hear_of(&mut other, 1), ["Emptied"]);
 }

@@ -120,7 +120,7 @@ impl Sqlite {
                 }
             }
             // It is alone.
-            Request::Tell { .. } | Request::Post { .. } => {}
+            Request::Unfollow { .. } | Request::Tell { .. } | Request::Post { .. } => {}
         }
         Ok(())
     }

@@ -632,6 +632,11 @@ impl Roster {
         std::mem::take(&mut self.rooms.ended)
     }
 
+    /// The rooms that nobody here hears any more, since this was last asked.
+    pub fn take_unfollowed(&mut self) -> Vec<RoomName> {
+        self.rooms.unfollowed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// What is held beside sessions, users and rooms: graces, and rooms that may be over.
     pub fn held_bytes_beside(&self) -> usize {
         self.graces.held_bytes()
@@ -680,12 +685,12 @@ impl Roster {
     fn depart(&mut self, user: u32, room: u32) -> Option<Fact> {
         self.graces.cancel(Grace::Leave { user, room });
         self.note_moved_in(user, room);
+        self.unsettled.push(room);
         if self.abroad.sessions(user, room).is_some() {
             return None;
         }
         self.rooms.at_mut(room).members.remove(user);
         self.users.change(user, |user| user.rooms -= 1);
-        self.unsettled.push(room);
         Some(Fact::Left { room, user: self.users.at(user).name.clone() })
     }
 

@@ -25,6 +25,7 @@ impl Roster {
     /// From now on changes are noted for other nodes.
     pub fn share(&mut self) {
         self.shared = true;
+        self.rooms.unfollowed = Some(Vec::new());
     }
 
     /// Those who have moved since this was last asked, users before their rooms.

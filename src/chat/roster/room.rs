@@ -33,6 +33,8 @@ pub(in crate::chat) struct Room {
     pub created: bool,
     /// Whether the backend knows its description.
     pub described: bool,
+    /// Something was asked about it since it was last unfollowed.
+    pub followed: bool,
     /// The life that it is in, as the backend told of it last.
     pub life: Option<Epoch>,
     /// When the crowd last heard its summary.
@@ -75,6 +77,8 @@ pub(in crate::chat) struct Rooms {
     empty: BTreeSet<(bool, Tick, u32)>,
     /// Rooms that have ended, and are still to be released at the backend.
     pub ended: Vec<RoomName>,
+    /// Where the store is shared: rooms that nobody here hears any more.
+    pub unfollowed: Option<Vec<RoomName>>,
     /// Messages in a room are counted by intervals, of which this is the present one.
     interval: u32,
     /// Of all names together.
@@ -142,6 +146,7 @@ impl Rooms {
             holds: false,
             created: false,
             described: false,
+            followed: false,
             life: None,
             crowd_told: None,
             empty: None,
@@ -161,6 +166,12 @@ impl Rooms {
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }
+        if let Some(unfollowed) = &mut self.unfollowed
+            && room.waiting + room.json + room.plain == 0
+            && std::mem::take(&mut room.followed)
+        {
+            unfollowed.push(room.name.clone());
+        }
         if !room.is_unused() {
             // A room that only waits for an answer has been empty all the time.
             room.empty.take_if(|_| !room.members.is_empty());
@@ -177,6 +188,7 @@ impl Rooms {
     pub fn hold(&mut self, key: u32) {
         let room = &mut self.rooms[key as usize];
         room.waiting += 1;
+        room.followed = true;
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }

@@ -113,8 +113,21 @@ impl World {
                 let Self { logs, links, .. } = self;
                 let said = &logs[&key(conversation)].said;
                 let (epoch, entry) = (said.epoch, said.published(seq));
+                let first = said.head().kept == 1;
                 for (at, link) in links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
+                    // Where nobody has asked about a room, it is only known that it keeps something.
+                    if let Conversation::Room(room) = conversation
+                        && !logs[&key(conversation)].used_by.contains(&at)
+                    {
+                        if first {
+                            let (title, created_at, created) = logs[room].card.clone().unwrap_or_default();
+                            let title = title.as_deref();
+                            let description = Description { room, title, topic: None, created_at, created };
+                            link.said.push(&News::Room { description, keeps: true });
+                        }
+                        continue;
+                    }
                     link.said.push(&News::Published { conversation, epoch, entry: entry.clone(), ticket });
                 }
             }
@@ -202,6 +215,11 @@ impl World {
                 };
                 if before.as_deref() != how {
                     self.post(node, Presence { room, user }, how);
+                }
+            }
+            Request::Unfollow { room } => {
+                if let Some(log) = self.logs.get_mut(room) {
+                    log.used_by.remove(&node);
                 }
             }
             Request::Release { room } | Request::Erase { room } => {
