@@ -139,6 +139,7 @@ enum Said {
     Refused(Ticket, Why),
     Failed(Ticket),
     Renewed,
+    Missed { room: Span, epoch: Epoch, from: u64, to: u64 },
     Emptied(Span),
     Ended(Span),
     Room { card: Card, keeps: bool },
@@ -374,6 +375,9 @@ impl Reports {
             News::Refused { ticket, why } => Said::Refused(*ticket, *why),
             News::Failed { ticket } => Said::Failed(*ticket),
             News::Renewed => Said::Renewed,
+            News::Missed { room, epoch, from, to } => {
+                Said::Missed { room: self.texts.put(room), epoch: *epoch, from: *from, to: *to }
+            }
             News::Emptied { room } => Said::Emptied(self.texts.put(room)),
             News::Ended { room } => Said::Ended(self.texts.put(room)),
             News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
@@ -418,6 +422,7 @@ impl Reports {
             Said::Refused(ticket, why) => News::Refused { ticket, why },
             Said::Failed(ticket) => News::Failed { ticket },
             Said::Renewed => News::Renewed,
+            Said::Missed { room, epoch, from, to } => News::Missed { room: texts.get(room), epoch, from, to },
             Said::Emptied(room) => News::Emptied { room: texts.get(room) },
             Said::Ended(room) => News::Ended { room: texts.get(room) },
             Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
@@ -785,6 +790,7 @@ mod tests {
             News::Refused { ticket: Ticket(4), why: Why::NotFound },
             News::Failed { ticket: Ticket(4) },
             News::Renewed,
+            News::Missed { room: "den", epoch: Epoch(3), from: 4, to: 5 },
             News::Emptied { room: "den" },
             News::Ended { room: "bar" },
             News::Room { description: CARDS[0], keeps: true },

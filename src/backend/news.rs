@@ -99,6 +99,17 @@ pub enum News<'a> {
         /// The room.
         room: &'a str,
     },
+    /// Entries of a room that were published elsewhere, and can be told no more, because they are not kept any longer.
+    Missed {
+        /// The room.
+        room: &'a str,
+        /// The life of it.
+        epoch: Epoch,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
     /// Conversations may go on in other lives than was told of them, because the store has lost something. Whoever
     /// follows one asks for its head.
     Renewed,
@@ -154,6 +165,7 @@ impl News<'_> {
             | Self::Refused { ticket, .. }
             | Self::Failed { ticket } => Some(ticket),
             Self::Renewed
+            | Self::Missed { .. }
             | Self::Emptied { .. }
             | Self::Ended { .. }
             | Self::Room { .. }

@@ -153,6 +153,7 @@ impl Hall {
                 self.forget_answered();
                 self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
             }
+            News::Missed { room, epoch, from, to } => self.missed(room, epoch, from, to, turn),
             News::Emptied { room } => {
                 match self.roster.rooms().find(room) {
                     Some(key) => self.roster.note_emptied(key),

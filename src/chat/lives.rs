@@ -15,6 +15,7 @@ use super::roster::session::Dialect;
 use super::timers::Timer;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
+use super::wire::answer::{Gap, Hole, Missing};
 use crate::backend::{Conversation, Epoch, Query};
 use crate::id::ConnId;
 
@@ -35,6 +36,16 @@ impl Hall {
                 self.answer_unheard(conn, room, u64::MAX, turn);
             }
             turn.out.tell_when_drained(conn);
+        }
+    }
+
+    /// Entries of a room can be told no more. Sessions that catch up hear of that by the page that lacks them.
+    pub(super) fn missed(&mut self, name: &str, epoch: Epoch, from: u64, to: u64, turn: &mut Turn<'_>) {
+        let Some(room) = self.roster.rooms().find(name) else { return };
+        self.note_life(room, epoch, turn);
+        if self.roster.room(room).json > 0 {
+            let hole = Hole { from, to, why: Missing::Expired };
+            turn.out.say_in(topic(room, Dialect::Json), &[], &Gap { room_id: name, epoch, hole });
         }
     }
 

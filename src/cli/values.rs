@@ -254,16 +254,15 @@ fn redis_of(_: &str) -> Result<StoreArg, String> {
     Err("expected the path of a file, or memory: this Salon was built without the feature redis".into())
 }
 
-/// `redis://user:password@host:port/db`, of which all but the host may be left out.
+/// `redis://user:password@host:port/db`, of which all but the host may be left out; `rediss://` with TLS.
 #[cfg(feature = "redis")]
 fn redis_of(text: &str) -> Result<StoreArg, String> {
     // The text may have a password, and is in no sentence.
     let wrong = |what: &str| format!("expected redis://USER:PASSWORD@HOST:PORT/DB, found {what}");
-    let Some(rest) = text.strip_prefix("redis://") else {
-        return Err(match text.starts_with("rediss:") {
-            true => "expected redis://: Salon does not speak TLS with Redis yet (docs/nodes.md)".into(),
-            false => wrong("another form"),
-        });
+    let (tls, rest) = match (text.strip_prefix("redis://"), text.strip_prefix("rediss://")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return Err(wrong("another form")),
     };
     let (who, place) = rest.rsplit_once('@').map_or(("", rest), |(who, place)| (who, place));
     let (address, db) = place.split_once('/').unwrap_or((place, ""));
@@ -283,7 +282,7 @@ fn redis_of(text: &str) -> Result<StoreArg, String> {
     };
     let user = Some(decode(user)?).filter(|user| !user.is_empty());
     let password = password.map(decode).transpose()?.filter(|password| !password.is_empty());
-    Ok(StoreArg::Redis(redis::Server { host: host.into(), port, db, user, password }))
+    Ok(StoreArg::Redis(redis::Server { tls, host: host.into(), port, db, user, password }))
 }
 
 /// The name that all keys in Redis begin with.

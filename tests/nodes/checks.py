@@ -1,14 +1,18 @@
 """The checks of this folder, one after the other; see run.sh."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import time
 import traceback
 import urllib.request
+from types import SimpleNamespace
 
 import harness
 from harness import Client, Server, wait_until
-from rediss import Redis
+from rediss import Redis, free_port
 
 CHECKS = []
 
@@ -260,6 +264,71 @@ def words_that_are_not_kept_reach_people_on_the_other_node(redis):
     assert left["reason"] == "kicked", left
     assert call(one, "kick", user_id="bob")["closed"] == 1
     assert bob.code() == 4010
+
+
+@check
+def a_balancer_in_front_needs_no_sticky_sessions(redis):
+    if not shutil.which("nginx"):
+        return print("skipped - nginx is not installed", flush=True)
+    nodes = [node(redis) for _ in range(2)]
+    with open("../../docs/nodes.md") as docs:
+        lines = docs.read().split("```nginx\n")[1].split("```")[0]
+    port = free_port()
+    for said, meant in (("10.0.0.1:8080", f"127.0.0.1:{nodes[0].public}"),
+                        ("10.0.0.2:8080", f"127.0.0.1:{nodes[1].public}"), ("listen 80;", f"listen 127.0.0.1:{port};")):
+        assert said in lines, said
+        lines = lines.replace(said, meant)
+    with open(f"{redis.folder}/nginx.conf", "w") as conf:
+        temporary = "".join(f"{name}_temp_path {redis.folder}/{name};\n"
+                            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        conf.write(f"daemon off;\nmaster_process off;\npid {redis.folder}/nginx.pid;\nerror_log stderr;\n"
+                   f"events {{}}\nhttp {{\naccess_log off;\n{temporary}{lines}}}\n")
+    nginx = subprocess.Popen(["nginx", "-c", f"{redis.folder}/nginx.conf", "-p", redis.folder],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        front = SimpleNamespace(public=port)
+
+        def answers():
+            try:
+                return harness.connect(port, patience=1)
+            except OSError:
+                return False
+
+        wait_until(answers, "nginx answers")
+        names = [f"user{n}" for n in range(6)]
+        people = [Client(front, name, room="den") for name in names]
+        sees(people[0], *names)
+        assert all(server.metric("salon_sessions") > 0 for server in nodes), "one node has everybody"
+        says(people[0], "hello")
+        for client in people[1:]:
+            assert client.hear_type("broadcast")["content"] == "hello"
+        # One who comes back misses nothing, whichever node it is.
+        for n in range(4):
+            people[1].stream.close()
+            says(people[0], f"{n}")
+            people[1] = Client(front, "user1", since=people[1], room="den")
+            assert people[1].recovered and people[1].hear_type("broadcast")["content"] == f"{n}"
+    finally:
+        nginx.kill()
+        nginx.wait()
+
+
+@check
+def redis_is_spoken_to_by_tls_and_only_if_it_proves_who_it_is(redis):
+    secure, authority = Redis.with_tls(), Redis.authority()
+    environment = {"SALON_STORE": f"rediss://localhost:{secure.tls_port}", "SSL_CERT_FILE": authority}
+    try:
+        one, other = (Server(environment=environment) for _ in range(2))
+        ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")
+        says(ann, "psst")
+        hears(bob, "psst")
+        # Without the authority it is not trusted.
+        tried = subprocess.run([harness.SALON, "check"], capture_output=True, text=True, timeout=60, check=False,
+                               env={**os.environ, "SALON_STORE": environment["SALON_STORE"]})
+        told = tried.stdout + tried.stderr
+        assert tried.returncode != 0 and "rediss://localhost" in told and "certificate" in told, told
+    finally:
+        secure.end()
 
 
 @check

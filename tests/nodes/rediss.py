@@ -1,5 +1,6 @@
 """A redis-server of the checks' own, and the few commands they give it."""
 
+import atexit
 import shutil
 import signal
 import socket
@@ -24,6 +25,33 @@ class Redis:
         self.options = options
         self.process = None
         self.start()
+
+    @classmethod
+    def authority(cls):
+        """The certificate that vouches for servers with TLS."""
+        if not hasattr(cls, "_tls"):
+            cls._tls = tempfile.mkdtemp(prefix="salon-nodes-")
+            atexit.register(shutil.rmtree, cls._tls, True)
+            key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            make = (["req", "-x509", *key, "-days", "2", "-keyout", "ca.key", "-out", "ca.pem",
+                     "-subj", "/CN=salon nodes"],
+                    ["req", *key, "-keyout", "redis.key", "-out", "redis.csr", "-subj", "/CN=localhost"],
+                    ["x509", "-req", "-in", "redis.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-days", "2", "-out", "redis.pem", "-extfile", "san"])
+            with open(f"{cls._tls}/san", "w") as san:
+                san.write("subjectAltName=DNS:localhost")
+            for command in make:
+                subprocess.run(["openssl", *command], cwd=cls._tls, check=True, capture_output=True)
+        return f"{cls._tls}/ca.pem"
+
+    @classmethod
+    def with_tls(cls):
+        cls.authority()
+        port = free_port()
+        secure = cls("--tls-port", str(port), "--tls-cert-file", f"{cls._tls}/redis.pem", "--tls-key-file",
+                     f"{cls._tls}/redis.key", "--tls-auth-clients", "no")
+        secure.tls_port = port
+        return secure
 
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",

@@ -149,7 +149,7 @@ impl Redis {
             } else {
                 let Pulled { epoch, first, found, .. } = pulled;
                 if first > heard + 1 {
-                    // What is between was not kept long enough.
+                    self.miss(key, life, heard + 1, (first - 1).min(to));
                     let place = self.places.get_mut(at);
                     place.heard = (first - 1).min(to);
                     self.places.uncover(at);
@@ -161,6 +161,13 @@ impl Redis {
             if self.places.find(key) == Some(at) && self.places.get(at).heard <= heard {
                 return;
             }
+        }
+    }
+
+    /// Entries of a conversation were not kept long enough to be told. Of two people, nobody counts them.
+    fn miss(&mut self, key: &str, epoch: Epoch, from: u64, to: u64) {
+        if let Some(Conversation::Room(room)) = conversation_of(key) {
+            self.said.push(&News::Missed { room, epoch, from, to });
         }
     }
 
@@ -193,7 +200,11 @@ impl Redis {
         } else if first != place.kept.seq() + 1 {
             // The beginning of what was not here; or what is between was not kept long enough.
             place.kept.restart(epoch, first - 1);
-            (place.covers, place.heard) = (false, place.heard.max((first - 1).min(to)));
+            let (heard, last) = (place.heard, (first - 1).min(to));
+            (place.covers, place.heard) = (false, heard.max(last));
+            if heard < last {
+                self.miss(key, epoch, heard + 1, last);
+            }
         }
         let found: Vec<Record<'_>> = found.iter().map_while(|record| Record::read(record)).collect();
         let place = self.places.get_mut(at);

@@ -14,6 +14,8 @@ use redis::{
 /// Where a Redis is, and who asks it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
+    /// Whether it is spoken to by TLS, and proves who it is to the certificates that this machine trusts.
+    pub tls: bool,
     /// Its name, or an address.
     pub host: String,
     /// The port.
@@ -31,7 +33,8 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colons = self.host.contains(':');
         let (open, close) = if colons { ("[", "]") } else { ("", "") };
-        write!(f, "redis://{open}{}{close}:{}/{}", self.host, self.port, self.db)
+        let tls = if self.tls { "s" } else { "" };
+        write!(f, "redis{tls}://{open}{}{close}:{}/{}", self.host, self.port, self.db)
     }
 }
 
@@ -183,7 +186,12 @@ pub(super) fn connect(server: &Server) -> Result<Connection, String> {
     if let Some(password) = &server.password {
         who = who.set_password(password);
     }
-    let info = ConnectionAddr::Tcp(server.host.clone(), server.port).into_connection_info();
+    let (host, port) = (server.host.clone(), server.port);
+    let address = match server.tls {
+        false => ConnectionAddr::Tcp(host, port),
+        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+    };
+    let info = address.into_connection_info();
     let info = info.map_err(|error| sentence(server, &error))?.set_redis_settings(who);
     let client = Client::open(info).map_err(|error| sentence(server, &error))?;
     client.get_connection_with_timeout(WITHIN).map_err(|error| sentence(server, &error))

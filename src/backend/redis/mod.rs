@@ -19,10 +19,10 @@
 //! replaced in the log within the script that publishes the edit. Whether an edit may be is judged here, by what this
 //! node knows; the script refuses it if anything was done to a message since, and then it is judged anew.
 //!
-//! Each node has a channel of its own, and there is one for all. An entry goes to the nodes that follow its room, or have
-//! one of the two people; a room that keeps nothing yet is told to all with its first entry. Which nodes these are the
-//! script knows: a node follows a room from its first question about it, which the same script answers, so that nothing
-//! is missed between, to [`Request::Unfollow`]; and who is on it stands on its board ([`boards`]).
+//! Each node has a channel of its own, and there is one for all. An entry goes to the nodes that follow its room, or
+//! have one of the two people; a room that keeps nothing yet is told to all with its first entry. The script knows
+//! which nodes these are: a node follows a room from its first question about it, which the same script answers, so
+//! that nothing is missed between, to [`Request::Unfollow`]; and its people stand on its board (`boards`).
 //!
 //! # Numbers after Redis has stopped
 //!
@@ -146,8 +146,31 @@ impl Redis {
             health: Health { shared: true, ..Health::default() },
         };
         // All that it needs a permission for.
+        store.probe()?;
         store.beat().map_err(|why| link::refused(&store.options.server, &why))?;
         Ok(store)
+    }
+
+    /// Looks whether the user may do all that is needed.
+    ///
+    /// # Errors
+    /// What they may not do, in one sentence.
+    fn probe(&mut self) -> Result<(), String> {
+        let scan = format!("{}:probe:h", self.options.prefix);
+        let told = self.call(&self.script("probe")).map_err(|why| link::refused(&self.options.server, &why))?;
+        let mut refused: Vec<String> =
+            carrying::list(told).iter().filter_map(carrying::text).map(str::to_owned).collect();
+        for command in [redis::cmd("HSCAN").arg(&scan).arg(0), redis::cmd("HGETALL").arg(&scan)] {
+            if let Err(why) = self.call(command) {
+                refused.push(why);
+            }
+        }
+        refused.sort_unstable();
+        refused.dedup();
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(link::refused(&self.options.server, &format!("NOPERM {}", refused.join(", ")))),
+        }
     }
 
     /// A call of the script.

@@ -393,6 +393,41 @@ function OPS.unfollow()
   return call('SREM', key('u', ARGV[5]), NODE)
 end
 
+-- Tries all commands of this script, as they are used, on keys of its own. Returns those that the user may not use.
+function OPS.probe()
+  local refused = {}
+  local function try(name, ...)
+    local answer = redis.pcall(name, ...)
+    local why = type(answer) == 'table' and answer.err or ''
+    if string.find(why, "executing the script can't", 1, true) then
+      local what = string.find(why, 'key', 1, true) and 'keys' or string.find(why, 'channel', 1, true) and 'channels'
+      refused[#refused + 1] = what or name
+    end
+  end
+  local hash, set, sorted, text = key('probe', 'h'), key('probe', 's'), key('probe', 'z'), key('probe', 't')
+  local log = key('probe', 'l')
+  try('DEL', hash, set, sorted, text, log)
+  try('HSET', hash, 'a', 1)
+  try('HSETNX', hash, 'b', 1)
+  for _, name in ipairs({'HGET', 'HEXISTS', 'HMGET', 'HDEL'}) do try(name, hash, 'b') end
+  for _, name in ipairs({'HLEN', 'HRANDFIELD', 'EXISTS'}) do try(name, hash) end
+  for _, name in ipairs({'SADD', 'SISMEMBER', 'SREM'}) do try(name, set, 'a') end
+  try('SMEMBERS', set)
+  for _, name in ipairs({'ZADD', 'ZRANGEBYSCORE', 'ZREVRANGEBYSCORE', 'ZRANGE'}) do try(name, sorted, 1, 2) end
+  for _, name in ipairs({'ZSCORE', 'ZREM'}) do try(name, sorted, '2') end
+  for _, name in ipairs({'ZCARD', 'ZPOPMIN'}) do try(name, sorted) end
+  for _, name in ipairs({'SET', 'PEXPIRE'}) do try(name, text, 1) end
+  for _, name in ipairs({'GET', 'INCR'}) do try(name, text) end
+  try('RPUSH', log, 1)
+  try('LSET', log, 0, 1)
+  for _, name in ipairs({'LRANGE', 'LTRIM'}) do try(name, log, 0, 0) end
+  try('LINDEX', log, 0)
+  for _, name in ipairs({'LLEN', 'LPOP'}) do try(name, log) end
+  try('PUBLISH', P .. ':probe', '')
+  try('DEL', hash, set, sorted, text, log)
+  return refused
+end
+
 -- The version of the node's board, its lease; for each line that has changed its name and `+` with what stands there,
 -- or `-`. 0: the lease has ended, and the board is to be written anew.
 function OPS.post()

@@ -60,7 +60,7 @@ impl TestServer {
     /// Options with a prefix that no other store has.
     pub fn options(&self) -> Options {
         Options {
-            server: Server { host: "127.0.0.1".into(), port: self.port, db: 0, user: None, password: None },
+            server: Server { tls: false, host: "127.0.0.1".into(), port: self.port, db: 0, user: None, password: None },
             prefix: format!("t{}", STORES.fetch_add(1, Ordering::Relaxed)),
             messages: 100,
             age: Duration::from_secs(3600),
@@ -423,6 +423,13 @@ fn what_is_in_the_way_is_said_in_one_sentence() {
         let Err(error) = open("salon", "x") else { panic!("without {missing}") };
         assert!(error.contains("lacks a permission") && !error.contains('\n'), "{missing}: {error}");
     }
+    // A command that is needed seldom.
+    for missing in ["zpopmin", "hrandfield", "hscan"] {
+        let forbids = format!("-{missing}");
+        set(&mut one, &all.iter().copied().chain([&*forbids]).collect::<Vec<_>>());
+        let Err(error) = open("salon", "x") else { panic!("without {missing}") };
+        assert!(error.contains("lacks a permission") && error.to_lowercase().contains(missing), "{error}");
+    }
     for (policy, limit, fine) in
         [("allkeys-lru", "1gb", false), ("allkeys-lru", "0", true), ("noeviction", "1gb", true)]
     {
@@ -645,4 +652,29 @@ fn a_room_that_nobody_follows_is_empty_in_time() {
     assert!(!one.expire(late));
     assert_eq!(hear(&mut one), ["Emptied"]);
     assert_eq!(hear_of(&mut other, 1), ["Emptied"]);
+}
+
+/// A node that was cut off for so long that entries are not kept any more names the hole, and goes on behind it.
+#[test]
+fn a_hole_that_cannot_be_filled_is_named() {
+    for covers in [true, false] {
+        let Some((mut one, mut other)) = nodes(|options| Options { messages: 3, ..options }) else { return };
+        one.ask(append(ROOM, "ann", "x", 1)).unwrap();
+        assert_eq!(hear(&mut one), ["1 x!"]);
+        assert_eq!(hear_of(&mut other, 1), ["1 x"]);
+        if !covers {
+            other.places.give_up(usize::MAX);
+        }
+        // It is cut off: nothing is said to it any more.
+        let followers = format!("{}:u:r:den", one.options.prefix);
+        one.call(redis::cmd("SREM").arg(followers).arg(&other.node)).unwrap();
+        for n in 2..=7 {
+            one.ask(append(ROOM, "ann", "x", n)).unwrap();
+            assert_eq!(hear(&mut one), [format!("{n} x!")]);
+        }
+        other.look_for_missed();
+        let heard = hear(&mut other);
+        let heard: Vec<&String> = heard.iter().filter(|it| *it != "Room").collect();
+        assert_eq!(heard, ["Missed", "5 x", "6 x", "7 x"], "{covers}");
+    }
 }

@@ -613,6 +613,19 @@ fn a_status_is_the_same_everywhere() {
     }
 }
 
+/// Entries that cannot be told any more are named to those inside.
+#[test]
+fn a_hole_is_named_to_those_inside() {
+    let mut nodes = ann_and_bob();
+    nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+    let epoch = nodes.world.borrow().logs["den"].said.epoch;
+    nodes.stages[1].all_forget();
+    nodes.world.borrow_mut().links[1].said.push(&News::Missed { room: "den", epoch, from: 3, to: 5 });
+    nodes.settles();
+    let heard = nodes.stages[1].takes("bob").remove(0);
+    assert_eq!(heard, format!(r#"{{"type":"gap","room_id":"den","epoch":"{epoch}","from":3,"to":5,"why":"expired"}}"#));
+}
+
 /// Words that are not kept: each row says one, and which kinds are heard on either node.
 #[test]
 fn words_that_are_not_kept_are_heard_on_the_other_node() {
