@@ -68,6 +68,8 @@ pub struct Client {
     next_join: Time,
     slow_until: Time,
     next_send: Time,
+    /// It has said goodbye, behind requests whose answers it is owed first.
+    parts: bool,
     /// It rests: it says nothing new and leaves no room.
     pub rests: bool,
     /// What the last `members` of each room were, since it rests.
@@ -187,6 +189,7 @@ impl Client {
             next_join: 0,
             slow_until: 0,
             next_send: 0,
+            parts: false,
             rests: false,
             members: BTreeMap::new(),
         }
@@ -237,15 +240,21 @@ impl Client {
         }
     }
 
-    /// Leaves for good.
+    /// Leaves for good, in the same breath as its last requests.
     pub fn leave_for_good(&mut self, net: &mut Network) {
-        if let Some(link) = self.link.take() {
+        for room in self.rooms.keys().take(3).cloned().collect::<Vec<_>>() {
+            let fields = format!(r#""type":"history","room_id":"{room}","limit":1"#);
+            self.ask(net, &fields, &["history"], Some(room));
+        }
+        if let Some(link) = self.link {
             let mut out = Vec::new();
             encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
             net.send(link, &out);
-            net.close(link);
+            self.reader.allow_any_code();
+            self.parts = true;
+        } else {
+            self.phase = Phase::Left;
         }
-        self.phase = Phase::Left;
     }
 
     // Time -----------------------------------------------------------------------------------------------------------
@@ -255,6 +264,9 @@ impl Client {
         let pause = net.plan.pause;
         let wait = net.chance.within(pause / 2, pause * 3 / 2).min(500_000);
         net.after(wait, Event::Act(self.id));
+        if self.parts {
+            return;
+        }
         let now = net.now;
         match self.phase {
             Phase::Waiting(until) if until <= now => self.connect(net),
@@ -684,6 +696,9 @@ impl Client {
                 }
             }
             Brought::End | Brought::Reset => {
+                if self.parts {
+                    net.trace.fail(5, net.now, || format!("client {}: its goodbye is not answered", self.id));
+                }
                 net.close(link);
                 self.lose(net, 1006);
             }
@@ -739,6 +754,12 @@ impl Client {
             Heard::Pong(_) => {}
             Heard::Close(code) => {
                 net.trace.tell(now, || format!("client {} < Close {code}", self.id));
+                if self.parts && code == 1000 && !self.asked.is_empty() {
+                    let missing: Vec<_> = self.asked.values().map(|asked| asked.by).collect();
+                    net.trace.fail(5, now, || {
+                        format!("client {}: its goodbye is answered, and not its requests for {missing:?}", self.id)
+                    });
+                }
                 if let Some(spoken) = self.link.and_then(|link| net.spoken_before(link))
                     && code == 4201
                 {
@@ -750,8 +771,10 @@ impl Client {
                 }
                 if let Some(link) = self.link {
                     let (mut out, key) = (Vec::new(), mask(net));
-                    encode_masked_frame(Opcode::Close, &code.to_be_bytes(), key, &mut out);
-                    net.send(link, &out);
+                    if !self.parts {
+                        encode_masked_frame(Opcode::Close, &code.to_be_bytes(), key, &mut out);
+                        net.send(link, &out);
+                    }
                     // The server ends the connection.
                     if let Some((last, _)) = self.past.replace((link, std::mem::take(&mut self.reader))) {
                         net.close(last);
@@ -804,6 +827,10 @@ impl Client {
         net.trace
             .tell(net.now, || format!("client {}: its connection is lost, {code}, while {:?}", self.id, self.phase));
         self.drop_link();
+        if self.parts {
+            self.phase = Phase::Left;
+            return;
+        }
         let goodbye = self.goodbye.take();
         let with_another_token = code == 4001 && net.plan.ways.tokens > 0;
         if !with_another_token && (code / 100 == 40 || goodbye.is_some_and(|(reconnect, _)| !reconnect)) {

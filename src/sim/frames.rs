@@ -48,6 +48,11 @@ impl Reader {
         Self { any_code: true, ..self }
     }
 
+    /// From now on it may close with any code.
+    pub fn allow_any_code(&mut self) {
+        self.any_code = true;
+    }
+
     /// The client offers permessage-deflate, with a window of the server of so many bits.
     pub fn offering(self, offered: Option<u8>) -> Self {
         Self { offered, ..self }
