@@ -681,10 +681,18 @@ impl Redis {
         }
         for room in list(parts.next().unwrap_or(Value::Nil)) {
             if let Some(room) = text(&room) {
-                self.said.push(&News::Emptied { room });
+                self.emptied(room);
             }
         }
         left > 0
+    }
+
+    /// Redis keeps nothing of a room any more. Of one that is covered here that is seen by its entries, and told once.
+    pub(super) fn emptied(&mut self, room: &str) {
+        let at = self.places.find(&format!("r:{room}"));
+        if at.is_none_or(|at| !self.places.get(at).covers) {
+            self.said.push(&News::Emptied { room });
+        }
     }
 
     /// Tells a piece of the catalogue.

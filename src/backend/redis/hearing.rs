@@ -56,7 +56,7 @@ impl Redis {
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
             b"b" => self.said.push(&News::Unbanned { user: next() }),
-            b"V" => self.said.push(&News::Emptied { room: next() }),
+            b"V" => self.emptied(next()),
             b"W" => {
                 let (kind, whom, word) = (next(), next(), next());
                 let to = match kind {
