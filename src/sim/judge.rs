@@ -32,6 +32,8 @@ pub struct Plain {
     pub room: String,
     /// Messages may have been said a second time by then: where they stand is not known.
     pub lost: bool,
+    /// In which life of the server.
+    pub life: u32,
     /// The contents of messages.
     pub heard: Vec<String>,
 }
@@ -40,6 +42,10 @@ pub struct Plain {
 #[derive(Debug, Default)]
 pub struct Judge {
     entries: BTreeMap<Life, BTreeMap<u64, Entry>>,
+    /// In which life of the server a life of a room was first heard of.
+    first: BTreeMap<Life, u32>,
+    /// Which life of the server it is.
+    pub life: u32,
     /// Where each message was said: by its content, which no two have in common.
     said: BTreeMap<String, Vec<(String, String, u64)>>,
     /// What was acknowledged.
@@ -70,6 +76,7 @@ impl Judge {
             return Err((1, format!("an entry of {room} with the number 0")));
         }
         let life = (room.to_owned(), epoch.to_owned());
+        self.first.entry(life.clone()).or_insert(self.life);
         let log = self.entries.entry(life).or_default();
         match log.get_mut(&seq) {
             Some(known) => {
@@ -143,9 +150,12 @@ impl Judge {
     /// # Errors
     /// The invariant that does not hold, and why.
     pub fn look_at_plain(&self) -> Result<(), (u8, String)> {
-        for Plain { room, heard, .. } in self.plain.iter().filter(|plain| !plain.lost) {
+        for Plain { room, heard, life: when, .. } in self.plain.iter().filter(|plain| !plain.lost) {
+            // What was heard before a loss, and was said again behind it, stands elsewhere now.
+            let was =
+                |epoch: &String| self.first.get(&(room.clone(), epoch.clone())).is_some_and(|first| first <= when);
             let place = |content: &String| match self.said.get(content).map(Vec::as_slice) {
-                Some([(of, epoch, seq)]) if of == room => Some((epoch.as_str(), *seq)),
+                Some([(of, epoch, seq)]) if of == room && was(epoch) => Some((epoch.as_str(), *seq)),
                 _ => None,
             };
             let places: Vec<(&str, u64)> = heard.iter().filter_map(place).collect();

@@ -188,7 +188,8 @@ impl Plain {
         request.encode(&mut head).expect("nothing in it that may not stand in a head");
         self.reader = Reader::new(Accept::of_key(&request.key()).as_str().to_owned());
         self.record = judge.plain.len();
-        judge.plain.push(judge::Plain { room: self.room.clone(), lost: judge.lost, heard: Vec::new() });
+        let (room, lost, life) = (self.room.clone(), judge.lost, judge.life);
+        judge.plain.push(judge::Plain { room, lost, life, heard: Vec::new() });
         self.heard_at = net.now;
         (self.names_follow, self.turned_away) = (false, false);
         net.send(link, &head);

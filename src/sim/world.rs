@@ -227,6 +227,7 @@ impl World {
     /// The server is here again.
     pub fn come_up(&mut self) {
         self.net.come_up();
+        self.judge.life = self.net.life;
         self.crash = None;
         // It is another process, on a machine that runs.
         (self.frozen_until, self.net.asleep_until) = (0, 0);
@@ -263,7 +264,8 @@ impl World {
                 match self.unwell() {
                     // A client that is gone without a word is here until that is noticed, and for a grace.
                     // So is a call of the operator that was on its way when the faults ended.
-                    None if !banned && now > self.haunted.max(self.net.plan.faulty) + HAUNTED_FOR => {
+                    // And so are requests that a process had not heard before it stood still.
+                    None if !banned && now > self.haunted.max(self.net.plan.faulty).max(self.thawed) + HAUNTED_FOR => {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
