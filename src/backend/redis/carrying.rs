@@ -292,7 +292,15 @@ impl Redis {
                 Some(seq) => self.said.push(&News::Marked { ticket: Some(ticket), user, conversation, seq }),
                 _ => self.said.push(&News::Noted { ticket }),
             },
-            Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => self.said.push(&News::Noted { ticket }),
+            Request::Ban { ban: Ban { user, until, note }, ticket } => {
+                let until = until.map_or(String::new(), |until| until.to_string());
+                self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
+                self.said.push(&News::Noted { ticket });
+            }
+            Request::Unban { user, ticket } => {
+                self.bans.remove(user);
+                self.said.push(&News::Noted { ticket });
+            }
             Request::Release { .. } | Request::Erase { .. } | Request::Unfollow { .. } => self.places.remove(&key),
             Request::Know { .. }
             | Request::Tell { .. }
@@ -695,19 +703,31 @@ impl Redis {
         }
     }
 
+    /// Tells of bans that the chat has not heard of, and of those that are no more: at the beginning, and when words of
+    /// others may be missing.
+    pub(super) fn look_at_bans(&mut self) {
+        let value = self.call(redis::cmd("HGETALL").arg(format!("{}:bans", self.options.prefix)));
+        let Ok(value) = value else { return };
+        self.bans_are_stale = false;
+        let mut before = std::mem::take(&mut self.bans);
+        for row in list(value).chunks_exact(2) {
+            let (Some(user), Some(ban)) = (text(&row[0]), text(&row[1])) else { continue };
+            if before.remove(user).as_deref() != Some(ban) {
+                let (until, note) = ban.split_once('\n').unwrap_or((ban, ""));
+                let note = Some(note).filter(|note| !note.is_empty());
+                self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
+            }
+            self.bans.insert(user.into(), ban.into());
+        }
+        before.keys().for_each(|user| self.said.push(&News::Unbanned { user }));
+    }
+
     /// Tells a piece of the catalogue.
     pub(super) fn tell_some(&mut self) {
         let next = match self.catalogue.take() {
             None => return,
             Some(Catalogue::Bans) => {
-                let value = self.call(redis::cmd("HGETALL").arg(format!("{}:bans", self.options.prefix)));
-                let rows = list(value.unwrap_or(Value::Nil));
-                for row in rows.chunks_exact(2) {
-                    let (Some(user), Some(ban)) = (text(&row[0]), text(&row[1])) else { continue };
-                    let (until, note) = ban.split_once('\n').unwrap_or((ban, ""));
-                    let note = Some(note).filter(|note| !note.is_empty());
-                    self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
-                }
+                self.look_at_bans();
                 Some(Catalogue::Rooms("0".into()))
             }
             Some(Catalogue::Rooms(after)) => {

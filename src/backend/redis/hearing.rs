@@ -53,9 +53,14 @@ impl Redis {
             b"U" => self.said.push(&News::User { name: next() }),
             b"B" => {
                 let (user, until, note) = (next(), next(), Some(next()).filter(|note| !note.is_empty()));
+                self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
-            b"b" => self.said.push(&News::Unbanned { user: next() }),
+            b"b" => {
+                let user = next();
+                self.bans.remove(user);
+                self.said.push(&News::Unbanned { user });
+            }
             b"V" => self.emptied(next()),
             b"W" => {
                 let (kind, whom, word) = (next(), next(), next());

@@ -44,7 +44,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -101,6 +101,10 @@ pub struct Redis {
     boards: Boards,
     /// Rooms that were unfollowed of late, of which a word may still be on its way.
     unfollowed: HashSet<Box<str>>,
+    /// Bans as the chat knows them, by user: until when, and the note, as Redis has them.
+    bans: HashMap<Box<str>, Box<str>>,
+    /// Others may have banned or unbanned somebody of which this node has not heard.
+    bans_are_stale: bool,
     asked: Requests,
     said: Reports,
     told: usize,
@@ -138,6 +142,8 @@ impl Redis {
             places: Places::default(),
             boards: Boards::default(),
             unfollowed: HashSet::new(),
+            bans: HashMap::new(),
+            bans_are_stale: false,
             asked: Requests::default(),
             said: Reports::default(),
             told: 0,
@@ -242,6 +248,7 @@ impl Redis {
         if tick || missed {
             self.look_for_missed();
         }
+        self.bans_are_stale |= missed;
     }
 
     /// Does what is to be done, until there is something to say.
@@ -261,6 +268,10 @@ impl Redis {
             && let Some(message) = self.listener.next()
         {
             self.hear(&message);
+        }
+        // Behind what was heard before the cut, so that nothing old comes later.
+        if self.bans_are_stale && self.catalogue.is_none() && self.link.is_some() && self.said.len() < TOLD_AT_ONCE {
+            self.look_at_bans();
         }
     }
 

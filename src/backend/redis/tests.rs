@@ -349,6 +349,33 @@ fn others_hear_of_what_is_no_entry() {
     assert_eq!(hear_of(&mut other, 5), ["Room", "1 x", "Marked", "Banned", "Unbanned"]);
 }
 
+/// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end.
+#[test]
+fn bans_are_looked_for_behind_a_cut() {
+    // Of its own: all channels there are cut.
+    let Some(server) = TestServer::start() else { return };
+    let options = server.options();
+    let (mut one, mut other) = (server.open(options.clone()), server.open(options));
+    assert_eq!((hear(&mut one), hear(&mut other)), (vec![], vec![]));
+    let ban = |user, ticket| Request::Ban { ban: Ban { user, until: None, note: None }, ticket: Ticket(ticket) };
+    one.ask(ban("eve", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["Noted"]);
+    assert_eq!(hear_of(&mut other, 1), ["Banned"]);
+    one.call(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap();
+    one.ask(Request::Unban { user: "eve", ticket: Ticket(2) }).unwrap();
+    one.ask(ban("bob", 3)).unwrap();
+    assert_eq!(hear(&mut one), ["Noted", "Noted"]);
+    let mut heard = hear_of(&mut other, 2);
+    heard.sort();
+    assert_eq!(heard, ["Banned", "Unbanned"]);
+    // What is known is not told again.
+    one.call(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap();
+    one.ask(ban("amy", 4)).unwrap();
+    assert_eq!(hear(&mut one), ["Noted"]);
+    assert_eq!(hear_of(&mut other, 1), ["Banned"]);
+    assert!(one.bans == other.bans && one.bans.len() == 2);
+}
+
 /// Over what is kept in this process, what was read longest ago is read from Redis again.
 #[test]
 fn what_is_given_up_here_is_read_again() {
