@@ -309,7 +309,7 @@ mod tests {
                 &["serve", "--store", "redis://ann:se@cret@"],
                 "invalid value 'redis://ann:***@' for '--store <PATH|memory|redis://...>': expected redis://USER:PASSWORD@HOST:PORT/DB, ",
             ),
-            (&["serve", "--store", "rediss://u:secret@h:x"], "invalid value 'rediss://u:***@h:x' for"),
+            (&["serve", "--store", "rediss://u:secret@h:x"], "invalid value 'rediss://u:***@***' for"),
             (
                 &["--listen"],
                 "a value is required for '--listen <ADDRESS:PORT|unix:PATH|off>' but none was supplied; see 'salon --help'",

@@ -5,28 +5,54 @@ pub fn is_one(value: &str) -> bool {
     value.starts_with("redis:") || value.starts_with("rediss:")
 }
 
-/// The URL with `***` for its password, also where it is written wrongly.
+/// The URL with `***` for its password, and for all that may be one where it is written wrongly.
 pub fn shown(url: &str) -> String {
-    let parts = url.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
-    let Some((scheme, (who, place))) = parts else { return url.into() };
-    match who.trim_start_matches('/').split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
-        None => url.into(),
+    let Some((scheme, rest)) = url.split_once(':') else { return url.into() };
+    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
+    let place = place_of(place.trim_start_matches('/'));
+    match who.map(|who| who.trim_start_matches('/')) {
+        None => format!("{scheme}://{place}"),
+        Some(who) => match who.split_once(':') {
+            Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
+            // A password that stands in the place of the user, perhaps.
+            None => format!("{scheme}://***@{place}"),
+        },
     }
 }
 
-/// A sentence in which quoted values that begin like such URLs are shown so. A quotation mark amid a password is none:
-/// one that ends a value has a space behind it, a mark, or nothing.
+/// `HOST:PORT/DB`, as far as it is that.
+fn place_of(place: &str) -> String {
+    let (address, db) = place.split_once('/').map_or((place, None), |(address, db)| (address, Some(db)));
+    let port = address.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or("", |(_, port)| port);
+    let is_address = port.bytes().all(|byte| byte.is_ascii_digit())
+        && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    let address = if is_address { address } else { "***" };
+    match db {
+        None => address.into(),
+        Some(db) if db.bytes().all(|byte| byte.is_ascii_digit()) => format!("{address}/{db}"),
+        Some(_) => format!("{address}/***"),
+    }
+}
+
+/// A sentence in which quoted values that are such URLs, or of another scheme, are shown so. A quotation mark amid a
+/// password is none: one that ends a value has a space behind it, a mark, or nothing.
 pub fn shown_in(sentence: &str) -> String {
     let (mut text, mut rest) = (String::new(), sentence);
-    while let Some(at) = ["'redis", "\"redis"].iter().filter_map(|start| rest.find(start)).min() {
+    while let Some(at) = rest.find(['\'', '"']) {
         let quote = &rest[at..=at];
         let (before, value) = rest.split_at(at + 1);
-        let ends = |&(end, _): &(usize, &str)| !value[end + 1..].starts_with(|c: char| !" ,;:.".contains(c));
+        let ends = |&(end, _): &(usize, &str)| !value[end + 1..].starts_with(|c: char| !" ,;:.]".contains(c));
         let end = value.match_indices(quote).find(ends).map_or(value.len(), |(end, _)| end);
         let (value, behind) = value.split_at(end);
         text.push_str(before);
-        text.push_str(&shown(value));
+        let is_url = is_one(value.trim_start()) || value.split_whitespace().count() == 1 && value.contains("://");
+        match is_url {
+            true => text.push_str(&shown(value)),
+            false => text.push_str(value),
+        }
+        // The quotation mark that ends it begins no other.
+        let (mark, behind) = behind.split_at(behind.len().min(1));
+        text.push_str(mark);
         rest = behind;
     }
     text + rest
@@ -45,14 +71,19 @@ mod tests {
             ("redis://ann:se:cr@et@127.0.0.1", "redis://ann:***@127.0.0.1"),
             ("redis:/ann:secret@127.0.0.1", "redis://ann:***@127.0.0.1"),
             ("redis:ann:secret@127.0.0.1", "redis://ann:***@127.0.0.1"),
-            ("redis://ann@127.0.0.1", "redis://ann@127.0.0.1"),
+            ("redis://secret@127.0.0.1", "redis://***@127.0.0.1"),
+            ("redis://:secret", "redis://***"),
+            ("redis://:secret@127.0.0.1:1/0?x=secret", "redis://:***@127.0.0.1:1/***"),
+            ("redis://127.0.0.1:1/secret", "redis://127.0.0.1:1/***"),
+            ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+            ("valkey://:secret@127.0.0.1", "valkey://:***@127.0.0.1"),
             ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
             ("redis", "redis"),
         ] {
             assert_eq!(shown(url), expected, "{url}");
         }
         for (sentence, expected) in [
-            ("found 'redis://ann:secret@h/x' there", "found 'redis://ann:***@h/x' there"),
+            ("found 'redis://ann:secret@h/1' there", "found 'redis://ann:***@h/1' there"),
             ("found \"redis://ann:secret@h\" and 'redis'", "found \"redis://ann:***@h\" and 'redis'"),
             ("found 'redis://ann:se'cret@h' there", "found 'redis://ann:***@h' there"),
             ("found 'redis://ann:secret@h", "found 'redis://ann:***@h"),
@@ -60,7 +91,9 @@ mod tests {
                 "found 'redis://a:b@h', expected 'redis://USER:PASSWORD@HOST'",
                 "found 'redis://a:***@h', expected 'redis://USER:***@HOST'",
             ),
-            ("found 'redis:' there", "found 'redis:' there"),
+            ("found [\"redis://:secret@h\"]", "found [\"redis://:***@h\"]"),
+            ("found 'valkey://:secret@h' there", "found 'valkey://:***@h' there"),
+            ("found 'one' and 'http://h' or don't", "found 'one' and 'http://h' or don't"),
             ("found nothing", "found nothing"),
         ] {
             assert_eq!(shown_in(sentence), expected);

@@ -9,7 +9,7 @@ use crate::backend::sqlite::{self, dump};
 
 use super::config_file::{self, FILE, Value};
 use super::values::{StoreArg, parse_message_bytes};
-use super::{records, state};
+use super::{records, redis_url, state};
 
 /// Options of `store`.
 #[derive(Debug, Args)]
@@ -137,7 +137,8 @@ impl Place {
         };
         let entries = config_file::read(file)?;
         let Some(entry) = entries.iter().find(|entry| entry.key == "store") else { return Ok(None) };
-        let wrong = |error: String| format!("{} line {}: store: {error}", file.display(), entry.line);
+        let wrong =
+            |error: String| redis_url::shown_in(&format!("{} line {}: store: {error}", file.display(), entry.line));
         match &entry.value {
             Value::One(text) => text.parse().map(Some).map_err(wrong),
             value => Err(wrong(format!("expected PATH, found {}", value.shown()))),

@@ -243,6 +243,9 @@ impl FromStr for StoreArg {
             "memory" => Ok(Self::Memory),
             "" => Err("expected the path of a file, or memory".into()),
             _ if text.starts_with("redis:") || text.starts_with("rediss:") => redis_of(text),
+            _ if text.contains("://") || text.trim_start().to_ascii_lowercase().starts_with("redis:") => {
+                Err("expected the path of a file, memory, redis://HOST or rediss://HOST, found another address".into())
+            }
             _ if cfg!(feature = "sqlite") => Ok(Self::File(text.into())),
             _ => Err("expected memory: this Salon was built without the feature sqlite".into()),
         }
@@ -594,7 +597,18 @@ mod tests {
         assert_eq!("memory".parse(), Ok(StoreArg::Memory));
         let file = "./memory".parse::<StoreArg>();
         assert_eq!(file.is_ok_and(|store| store == StoreArg::File("./memory".into())), cfg!(feature = "sqlite"));
-        assert!("".parse::<StoreArg>().is_err());
+        for wrong in [
+            "",
+            "valkey://127.0.0.1",
+            "REDIS://127.0.0.1",
+            " redis://127.0.0.1",
+            "Redis:x",
+            "unix:///run/redis.sock",
+            "memory://",
+            "redis://",
+        ] {
+            assert!(wrong.parse::<StoreArg>().is_err(), "{wrong}");
+        }
         for (word, durability) in [("process", DurabilityArg::Process), ("power", DurabilityArg::Power)] {
             assert_eq!(word.parse(), Ok(durability), "{word}");
         }

@@ -483,7 +483,7 @@ impl<S: Stream> Engine<S> {
     /// Too much waits, or for too long: drops the frames that are not begun, and fails the connection with 1013.
     pub(super) fn cut_off(&mut self, index: u32) {
         let peer = &mut self.peers[index as usize];
-        if peer.phase != Phase::Open {
+        if !matches!(peer.phase, Phase::Open | Phase::Parting) {
             return self.abort_peer(index);
         }
         peer.pending = None;
@@ -492,7 +492,14 @@ impl<S: Stream> Engine<S> {
             return self.abort_peer(index);
         }
         let mut close = Vec::new();
-        peer.connection.fail(CloseCode::TRY_AGAIN_LATER, "too slow: messages waited too long or too many", &mut close);
+        match self.partings.remove(&index) {
+            None => peer.connection.fail(CloseCode::TRY_AGAIN_LATER, TOO_SLOW, &mut close),
+            // Its own Close is not answered yet.
+            Some(_) => {
+                let body = [&CloseCode::TRY_AGAIN_LATER.get().to_be_bytes(), TOO_SLOW.as_bytes()].concat();
+                encode_frame(Opcode::Close, &body, &mut close);
+            }
+        }
         outbox.push(self.ledger.share(close), 0);
         outbox.begin_pace(self.now);
         self.closed_with(index, CloseCode::TRY_AGAIN_LATER.get());
@@ -596,6 +603,9 @@ fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
         false => pending.clone(),
     })
 }
+
+/// The reason of the Close to a peer that is cut off.
+const TOO_SLOW: &str = "too slow: messages waited too long or too many";
 
 /// Direct messages of one turn to one peer beyond this are written before its end, in bytes.
 const WRITE_ABOVE: usize = 256 << 10;

@@ -307,17 +307,23 @@ fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
     house.hear(id);
     assert!(script.wire().shut_down);
     house.told();
-    // It takes nothing of what it is owed.
+    // It takes nothing of what it is owed: what was begun ends, and a Close says why.
     let (id, script) = house.open();
     house.engine.owe(id, true);
-    script.wire().room = 0;
+    script.wire().room = 100;
     script.say(&masked(Opcode::Close, b""));
     house.hear(id);
     for _ in 0..3 {
         house.engine.send(id, Kind::Text, &[b'x'; 500_000]);
         house.turn();
     }
-    assert!(house.engine.stream(id).is_none() && house.engine.partings.is_empty());
+    assert!(house.engine.partings.is_empty());
+    script.wire().room = usize::MAX;
+    house.engine.writable(id.index);
+    house.turn();
+    let taken = frames(&script.taken());
+    assert_eq!(taken[0], (Opcode::Text, vec![b'x'; 500_000]));
+    assert_eq!(taken[1..], [close_of(1013, "too slow: messages waited too long or too many")]);
     assert_eq!(house.engine.counters().cut_bytes, 1);
     house.told();
     // Its stream fails.
