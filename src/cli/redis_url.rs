@@ -34,8 +34,8 @@ fn place_of(place: &str) -> String {
     }
 }
 
-/// A sentence in which quoted values that are such URLs, or of another scheme, are shown so. A quotation mark amid a
-/// password is none: one that ends a value has a space behind it, a mark, or nothing.
+/// A sentence in which quoted values that are such URLs, or others with a user in them, are shown so. A quotation mark
+/// amid a password is none: one that ends a value has a space behind it, a mark, or nothing.
 pub fn shown_in(sentence: &str) -> String {
     let (mut text, mut rest) = (String::new(), sentence);
     while let Some(at) = rest.find(['\'', '"']) {
@@ -45,7 +45,8 @@ pub fn shown_in(sentence: &str) -> String {
         let end = value.match_indices(quote).find(ends).map_or(value.len(), |(end, _)| end);
         let (value, behind) = value.split_at(end);
         text.push_str(before);
-        let is_url = is_one(value.trim_start()) || value.split_whitespace().count() == 1 && value.contains("://");
+        let is_meant = |value: &str| value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+        let is_url = is_one(value.trim_start()) || !value.contains(' ') && is_meant(value);
         match is_url {
             true => text.push_str(&shown(value)),
             false => text.push_str(value),
@@ -93,7 +94,7 @@ mod tests {
             ),
             ("found [\"redis://:secret@h\"]", "found [\"redis://:***@h\"]"),
             ("found 'valkey://:secret@h' there", "found 'valkey://:***@h' there"),
-            ("found 'one' and 'http://h' or don't", "found 'one' and 'http://h' or don't"),
+            ("found 'one' and 'http://h,x' or don't", "found 'one' and 'http://h,x' or don't"),
             ("found nothing", "found nothing"),
         ] {
             assert_eq!(shown_in(sentence), expected);
