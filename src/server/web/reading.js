@@ -22,9 +22,15 @@ function tell() {
     toTell.delete(c);
     if (!(c.readSeq > c.told) || client.state !== "connected") continue;
     if (c.kind === "room" && !client.isJoined(c.id)) continue; // `joined` has the mark, and compares
-    c.told = c.readSeq;
+    const [before, seq] = [c.told, c.readSeq];
+    c.told = seq;
     left -= 1;
-    client.read(c.target, c.readSeq).catch(() => {}); // the next one says it again
+    client.read(c.target, seq).catch(({ retry }) => {
+      if (!retry || c.told !== seq) return; // `joined` compares behind a cut
+      c.told = before;
+      toTell.add(c);
+      timer ??= setTimeout(tell, EVERY);
+    });
   }
   if (toTell.size) timer = setTimeout(tell, EVERY);
 }
