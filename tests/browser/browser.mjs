@@ -106,7 +106,8 @@ export async function goOut(page, answer = "Go out") {
   await page.locator("#door").waitFor();
 }
 
-export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor();
+/** A client that was cut off waits up to 20 s between two tries. */
+export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
 export const composer = (page) => page.locator("#composer-input");
 export const say = async (page, text) => {
   await composer(page).fill(text);
