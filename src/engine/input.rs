@@ -433,13 +433,20 @@ impl<S: Stream> Engine<S> {
 
     /// A peer that says nothing more is owed nothing more: it gets the answer to its Close, behind all else.
     pub(super) fn part(&mut self, index: u32) {
-        let Some(Parting { reply, code }) = self.partings.remove(&index) else { return };
+        let Some(Parting { reply, code }) = self.take_parting(index) else { return };
         self.settle(index);
         if !reply.is_empty() {
             self.append(index, |out| out.extend_from_slice(&reply));
         }
         self.closed_with(index, code);
         self.end(index);
+    }
+
+    /// What was left to do for a peer that parts, if it does: it is done, or is not to be done any more.
+    pub(super) fn take_parting(&mut self, index: u32) -> Option<Parting> {
+        let parting = self.partings.remove(&index)?;
+        crate::slack::shrink(&mut self.partings);
+        Some(parting)
     }
 
     /// Decoding panicked. The state it may have broken is this connection's and the inflater's: the inflater begins

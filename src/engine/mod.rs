@@ -776,7 +776,7 @@ impl<S: Stream> Engine<S> {
         peer.outbox = None;
         peer.pending = None;
         peer.partial = None;
-        self.partings.remove(&index);
+        self.take_parting(index);
         self.release(index);
         self.note_held(index);
         self.gone.push(index);

@@ -482,6 +482,7 @@ impl<S: Stream> Engine<S> {
 
     /// Too much waits, or for too long: drops the frames that are not begun, and fails the connection with 1013.
     pub(super) fn cut_off(&mut self, index: u32) {
+        let parting = self.take_parting(index);
         let peer = &mut self.peers[index as usize];
         if !matches!(peer.phase, Phase::Open | Phase::Parting) {
             return self.abort_peer(index);
@@ -492,7 +493,7 @@ impl<S: Stream> Engine<S> {
             return self.abort_peer(index);
         }
         let mut close = Vec::new();
-        match self.partings.remove(&index) {
+        match parting {
             None => peer.connection.fail(CloseCode::TRY_AGAIN_LATER, TOO_SLOW, &mut close),
             // Its own Close is not answered yet.
             Some(_) => {

@@ -163,7 +163,7 @@ fn an_answer_has_what_was_missed_before_it() {
     assert_eq!(said.len(), 3, "{said:?}");
     other.said.clear();
     // What comes by the channel behind that is dropped.
-    std::thread::sleep(Duration::from_millis(50));
+    has_come(&other, b"\n3\n");
     assert_eq!(hear(&mut other), [""; 0]);
     assert_eq!(hear_of(&mut one, 2), ["2 b", "3 c"]);
     assert_eq!([page(&mut one, ROOM), page(&mut other, ROOM)], [["page 3: [1, 2, 3]"]; 2]);
@@ -217,6 +217,16 @@ fn a_hole_is_filled_from_the_log() {
     assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x", "4 x"]);
 }
 
+/// Waits until a message with this part lies with the store, unheard.
+fn has_come(store: &Redis, part: &[u8]) {
+    let is_there = || store.listener.lock().messages.iter().any(|message| has(message, part));
+    let came = (0..3000).any(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        is_there()
+    });
+    assert!(came, "no message with {:?} comes", String::from_utf8_lossy(part));
+}
+
 fn has(message: &[u8], part: &[u8]) -> bool {
     message.windows(part.len()).any(|found| found == part)
 }
@@ -229,7 +239,7 @@ fn what_was_missed_is_found_without_another_word() {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
     hear(&mut one);
-    std::thread::sleep(Duration::from_millis(50));
+    has_come(&other, b"\n3\n");
     while other.listener.next().is_some() {}
     assert_eq!(hear(&mut other), [""; 0]);
     other.look_for_missed();
