@@ -337,6 +337,8 @@ impl Network {
         let (listener, latency) = (self.links[link].listener, self.links[link].latency);
         if self.up {
             self.links[link].knocked_at = self.now;
+            // It begins here, also if the power has failed and come back since it was sent.
+            (self.links[link].server, self.links[link].vanished) = (Side::Open, false);
             self.backlogs[listener].push_back(link);
             self.knocked[listener] = true;
         } else {
