@@ -3,13 +3,13 @@
  * and that somebody is here again. `node at_a_glance.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, composer, connected, enter, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
+import { begin, composer, connected, enter, isUnreachable, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, pictures, run } = await begin(server);
 let away = false; // the server is
-const expected = (text) => away && /WebSocket|ERR_CONNECTION|net::ERR/u.test(text);
+const expected = (text) => away && isUnreachable(text);
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, expected, ...options });
 const focusIn = (page) => page.evaluate(() => document.activeElement.id || document.activeElement.className || document.activeElement.tagName);
 /** Whether a node is in view in what scrolls around it. */

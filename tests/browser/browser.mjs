@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { check, equal, summary, until } from "./harness.mjs";
+import { WITHIN, check, equal, summary, until } from "./harness.mjs";
 
 const complaints = [];
 
@@ -61,6 +61,12 @@ async function serveFrom(folder, context, origin) {
 }
 
 /**
+ * What a browser complains of while there is no way to the server. Which code it is, is chance: a wire that is cut
+ * amid a request, before it or behind its connection gives three of them.
+ */
+export const isUnreachable = (text) => /WebSocket|net::ERR/u.test(text);
+
+/**
  * A page of its own context. What it complains of goes to `complaints`, but for what `expected` says is no surprise.
  * `page.sockets` counts the WebSockets it has opened.
  */
@@ -71,10 +77,10 @@ export async function newPage(browser, { origin, expected = () => false, ...opti
   });
   if (process.env.PAGE_FROM) await serveFrom(process.env.PAGE_FROM, context, origin);
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(WITHIN);
   page.sockets = 0;
   page.on("websocket", () => { page.sockets += 1; });
-  page.on("console", (message) => { if (message.type() === "error" && !expected(message.text())) complaints.push(message.text()); });
+  page.on("console", (message) => { if (message.type() === "error" && !expected(message.text())) complaints.push(`${message.text()} (${message.location().url})`); });
   page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
   page.origin = origin;
   return page;

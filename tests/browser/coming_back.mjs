@@ -3,7 +3,7 @@
  * and only what was seen is read. `node coming_back.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, isUnreachable, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "10000");
@@ -91,7 +91,7 @@ await run(async () => {
     }
     await until("the server has the marks", async () => await known() === "attic,cellar,kitchen" || Promise.reject(new Error(await known())));
     const wire = await new Wire().open(server.port);
-    const there = await newPage({ origin: `http://127.0.0.1:${wire.port}`, expected: (text) => /WebSocket|ERR_CONNECTION/u.test(text) });
+    const there = await newPage({ origin: `http://127.0.0.1:${wire.port}`, expected: isUnreachable });
     await comeAgain(there, "Lea", "kitchen");
     await until("the other device has the rooms", async () => (await places(there)).join() === "attic,cellar,kitchen" || Promise.reject(new Error(await places(there))));
     await go(here, "attic");
@@ -211,6 +211,23 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a room that the reader goes into and reads on one device is there on the other", async () => {
+    const here = await newPage();
+    await enter(here, "Twain", "kitchen");
+    const there = await newPage();
+    await comeAgain(there, "Twain", "kitchen");
+    equal(await roomsOf(there), ["kitchen"], "rooms before");
+    await speak(bob, "Speaker", { room_id: "river" }, ["one", "two"]);
+    await say(here, "/join river");
+    await titled(here, "river");
+    await say(here, "three");
+    await sees(here, "three");
+    await until("the room is there", async () => (await roomsOf(there)).join() === "kitchen,river" || Promise.reject(new Error(await roomsOf(there))));
+    await shows(there, "river", "");
+    await titled(there, "kitchen");
+    for (const page of [here, there]) await page.context().close();
+  });
+
   await check("a second device has the rooms, with what is unread in them, but for those that were left on it", async () => {
     const page = await newPage();
     await enter(page, "Nomad", "kitchen");
@@ -224,7 +241,7 @@ await run(async () => {
     await speak(bob, "Speaker", { room_id: "harbour" }, ["one", "two"]);
     const second = await newPage();
     await comeAgain(second, "Nomad", "kitchen");
-    await until("the rooms are there", async () => (await roomsOf(second)).join() === "harbour,kitchen,market");
+    await until("the rooms are there", async () => (await roomsOf(second)).join() === "harbour,kitchen,market" || Promise.reject(new Error(await roomsOf(second))));
     await shows(second, "harbour", "dot 2");
     await shows(second, "market", "");
     await say(second, "/leave market");

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { audit, begin, comeAgain, composer, connected, enter, goOut, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, comeAgain, composer, connected, enter, goOut, isSerious, isUnreachable, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
@@ -19,7 +19,7 @@ const wire = await new Wire().open(server.port);
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
-const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const expected = (text) => serverAway && isUnreachable(text);
 const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
 const token = (sub, ...options) => execFileSync(process.argv[2], ["token", "--secret-file", secret, "--sub", sub, ...options], { encoding: "utf8" }).trim();
 const visit = async (page, fields) => page.goto(`${page.origin}/#${new URLSearchParams(fields)}`);

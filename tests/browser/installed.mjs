@@ -5,14 +5,14 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import vm from "node:vm";
-import { begin, composer, connected, enter, newPage as openPage, say, texts } from "./browser.mjs";
+import { begin, composer, connected, enter, isUnreachable, newPage as openPage, say, texts } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
 const { browser, pictures, run } = await begin(server);
 const origin = `http://127.0.0.1:${server.port}`;
 let serverAway = false;
-const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR|fetch/.test(text);
+const expected = (text) => serverAway && (isUnreachable(text) || /fetch/.test(text));
 const newPage = (options = {}) => openPage(browser, { origin, expected, ...options });
 const SLOW_3G = { offline: false, latency: 400, downloadThroughput: 400_000 / 8, uploadThroughput: 400_000 / 8 };
 

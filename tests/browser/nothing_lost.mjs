@@ -3,7 +3,7 @@
  * several tabs. `node nothing_lost.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, goOut, hide, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
+import { begin, comeAgain, composer, connected, enter, goOut, hide, isUnreachable, members, newPage as openPage, roomsOf, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -12,7 +12,7 @@ const wire = await new Wire().open(server.port);
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
-const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const expected = (text) => serverAway && isUnreachable(text);
 const origin = `http://127.0.0.1:${server.port}`;
 const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
 const linkState = (page) => page.locator("#link-state").textContent();

@@ -3,7 +3,7 @@
 #
 #   CHROMIUM     the browser; otherwise the first chromium, chromium-browser or google-chrome on the PATH
 #   SCREENSHOTS  where the pictures go; otherwise a temporary directory
-#   WITHIN       how many milliseconds a condition is waited for; otherwise 15,000
+#   WITHIN       how many milliseconds a condition is waited for; otherwise 30,000
 #   SUITES       which scripts, by name; otherwise all of them
 #   ONLY         for work at one check: a part of its name; those that stand on others need those
 #   PAGE_FROM    for work at the page: a folder that its files come from, and not the binary (src/server/web)

@@ -3,7 +3,7 @@
  * scroll sideways. `node situations.mjs SALON_BINARY`; see run.sh. The pictures go to SCREENSHOTS.
  */
 import path from "node:path";
-import { begin, composer, connected, enter, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
+import { begin, composer, connected, enter, isUnreachable, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
 import { Server, Wire, check, freePort, until } from "./harness.mjs";
 
 const WIDTHS = [[360, 740], [820, 1180], [1440, 900], [2560, 1440]];
@@ -12,7 +12,7 @@ const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const wire = await new Wire().open(server.port);
 const { browser, pictures, run } = await begin(server);
 let cut = false;
-const expected = (text) => cut && /WebSocket|ERR_CONNECTION|net::ERR/u.test(text);
+const expected = (text) => cut && isUnreachable(text);
 const newPage = (port = server.port) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, reducedMotion: "reduce" });
 
 /** The page as it is, at each width, light and dark. */

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { audit, begin, comeAgain, connected, enter, hide, isSerious, members, newPage as openPage, say, sees, texts } from "./browser.mjs";
+import { audit, begin, comeAgain, connected, enter, hide, isSerious, isUnreachable, members, newPage as openPage, say, sees, texts } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -16,7 +16,7 @@ const wire = await new Wire().open(server.port);
 
 // Only a refused connection while we keep the server away is expected.
 let serverAway = false;
-const expected = (text) => serverAway && /WebSocket|ERR_CONNECTION|net::ERR/.test(text);
+const expected = (text) => serverAway && isUnreachable(text);
 const newPage = ({ port = server.port, ...options } = {}) => openPage(browser, { origin: `http://127.0.0.1:${port}`, expected, ...options });
 /** Waits until the log of each page is exactly this, from `after` on. */
 const agree = async (pages, expected, after = 0) => {

@@ -621,6 +621,9 @@ async def each_request_is_answered_as_its_type_says_and_each_event_is_heard():
             like(await chat.rooms(read=True), answers.Rooms)
             like(await chat.online(), answers.Online)
             equal((await chat.request("ping"))["type"], "pong", "any request")
+            await chat.join("attic")
+            await chat.read((await chat.say("attic", "up here")).seq, room_id="attic")
+            await until("a mark is heard where one is not", lambda: phone.of(salon.Read)[-1].room_id == "attic")
             for said in (chat.direct("nobody", "x"), chat.edit(99, "x", room_id="den"), chat.say("den", "x" * 20_000)):
                 try:
                     await said

@@ -206,7 +206,7 @@ class Reaction(_Done):
 
 @dataclass(frozen=True)
 class Read:
-    """We have read a conversation up to `seq`, on another device."""
+    """We have read a conversation up to `seq`, on another device; also a room that this one is not in."""
 
     seq: int
     room_id: str | None = None

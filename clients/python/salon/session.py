@@ -196,7 +196,9 @@ class Session(Connection):
             case "goodbye":
                 self._goodbye = read(Goodbye, message)
                 self._put(self._goodbye)
-            case "read" | "typing" | "user_joined" | "user_left":
+            case "read":  # it says something of us, and not of the room
+                self._put(read(Read, message))
+            case "typing" | "user_joined" | "user_left":
                 if not foreign:
                     self._put(read(NOTICES[kind], message))
         if request := self._requests.get(id):
@@ -344,8 +346,7 @@ ENTRIES: dict[str, type[Entry]] = {
     "deleted": Deleted,
     "reaction": Reaction,
 }
-NOTICES: dict[str, type[Read] | type[Typing] | type[UserJoined] | type[UserLeft]] = {
-    "read": Read,
+NOTICES: dict[str, type[Typing] | type[UserJoined] | type[UserLeft]] = {
     "typing": Typing,
     "user_joined": UserJoined,
     "user_left": UserLeft,

@@ -29,7 +29,7 @@
  * | `gap` | messages of a room that are not to be had, before the next `message` |
  * | `direct` | somebody wrote to us, or we to somebody, on this device or another one |
  * | `edited`, `deleted`, `reaction` | what was done to a message, in a room or between us and somebody |
- * | `read` | we have read a conversation up to a `seq`, on another device |
+ * | `read` | we have read a conversation up to a `seq`, on another device; also a room that this one is not in |
  * | `announcement` | a broadcast to everybody, which is in no room and has no number |
  * | `queued`, then `sent` or `refused` | a message of ours: on the outbox; confirmed; given up |
  * | `join_refused` | a room cannot be joined, now or at a reconnect, for good; it is not tried again before `join`, and what was on the outbox for it is `refused` |
@@ -584,10 +584,10 @@ export class SalonClient {
 
   /**
    * Whether a message is of a room that we are not in and not on the way into. What is said of such a room was on its
-   * way when we left it, or were put out of it, and is no event of ours.
+   * way when we left it, or were put out of it, and is no event of ours. `read` says something of us, and not of it.
    */
   #isOfAnotherRoom({ type, room_id }) {
-    return room_id !== undefined && room_id !== "*" && type !== "error" && type !== "ack" && !this.#rooms.has(room_id);
+    return room_id !== undefined && room_id !== "*" && !["error", "ack", "read"].includes(type) && !this.#rooms.has(room_id);
   }
 
   #answer(id, message) {

@@ -13,7 +13,7 @@ import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
-import { describeRoom, leaveHereToo, lookAtRooms } from "./places.js";
+import { describeRoom, enterReadRoom, leaveHereToo, lookAtRooms } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
 import { inWords } from "./words.js";
@@ -179,7 +179,10 @@ export function listen(salon) {
   });
   on("read", ({ room_id, user_id, seq }) => {
     const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);
-    if (!c) return;
+    if (!c) { // another device is in a room that this one does not know; people come from the list of conversations
+      if (room_id !== undefined && seq > 0) enterReadRoom(room_id);
+      return;
+    }
     if (seq === 0) { // left for good on another device
       c.told = 0;
       if (room_id !== undefined) leaveHereToo(c, Date.now());

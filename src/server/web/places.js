@@ -245,9 +245,18 @@ export function lookAtRooms() {
   return lookedAt === client ? refreshPublicRooms() : enterKnownRooms();
 }
 
+/** Goes into a room where the reader has read something on another device, unless it was left in this browser. */
+export function enterReadRoom(id) {
+  const key = `room:${id}`;
+  if (conversations.has(key) || leftAt(key) !== undefined || rooms().length >= (client.limits.rooms ?? Infinity)) return;
+  enterRoom(conversation("room", id));
+  redraw("places");
+}
+
 /**
- * Goes into the rooms where the reader has been on another device: where the server has a mark of theirs. A room that
- * was left in this browser is gone into by nobody but the reader.
+ * Goes into the rooms where the reader has been on another device: where the server has a mark of theirs. One where
+ * they read something later is told by the server (`read`). A room that was left in this browser is gone into by nobody
+ * but the reader.
  */
 async function enterKnownRooms() {
   const salon = client;
@@ -262,7 +271,7 @@ async function enterKnownRooms() {
         const key = `room:${room_id}`;
         // Left while there was no connection. Where more is read, the reader has been there since, on another device.
         if (read > 0 && read <= left.get(key)) forgetRead(room_id);
-        if (read > 0 && !conversations.has(key) && !left.has(key) && leftAt(key) === undefined && rooms().length < (salon.limits.rooms ?? Infinity)) enterRoom(conversation("room", room_id));
+        if (read > 0 && !left.has(key)) enterReadRoom(room_id);
       }
       cursor = page.next;
     }
