@@ -332,6 +332,26 @@ def redis_is_spoken_to_by_tls_and_only_if_it_proves_who_it_is(redis):
 
 
 @check
+def a_password_that_was_changed_is_told_once_and_used_again_when_it_is_right(_):
+    own = Redis()
+    try:
+        own.call("ACL", "SETUSER", "salon", "on", ">first", "~*", "&*", "+@all")
+        server = Server(environment={"SALON_STORE": f"redis://salon:first@127.0.0.1:{own.port}"})
+        ann = Client(server, "ann", room="den")
+        says(ann, "a")
+        own.call("ACL", "SETUSER", "salon", "resetpass", ">second")
+        own.call("CLIENT", "KILL", "USER", "salon")
+        refused = lambda: (dict(zip(entry[::2], entry[1::2])) for entry in own.call("ACL", "LOG"))
+        wait_until(lambda: sum(one["count"] for one in refused() if one["username"] == "salon") >= 6, "both connections are tried anew")
+        told = [line for line in server.errors if "the user or the password is wrong" in line]
+        assert 1 <= len(told) <= 2 and not any("first" in line for line in server.errors), server.errors
+        own.call("ACL", "SETUSER", "salon", ">first")
+        assert says(ann, "b") == 2
+    finally:
+        own.end()
+
+
+@check
 def redis_killed_and_started_with_its_file_keeps_the_history_and_gives_no_number_twice(redis):
     one, other = node(redis), node(redis)
     ann, bob = Client(one, "ann", room="den"), Client(other, "bob", room="den")

@@ -58,17 +58,22 @@ impl Listener {
         let mut connection = Some(link::connect(server)?);
         let refused = |error| format!("a thread for Redis cannot be started: {error}");
         let spawned = thread::Builder::new().name("redis-hear".into()).spawn(move || {
-            let mut pause = FIRST_PAUSE;
+            let (mut pause, mut told) = (FIRST_PAUSE, String::new());
             while !of_thread.lock().over {
                 let heard = match connection.take().map_or_else(|| link::connect(&at), Ok) {
                     Ok(connection) => of_thread.hear(connection, &channels, &mut pause, &at),
                     Err(why) => Err(why),
                 };
                 let Err(why) = heard else { return };
-                log::debug!("the channel of the store is not heard: {why}");
                 let mut inbox = of_thread.lock();
                 if mem::replace(&mut inbox.hears, false) {
                     inbox.reconnects += 1;
+                    told.clear();
+                }
+                // Once for each reason, however often it is tried.
+                if told != why {
+                    log::warn!("what other nodes say is not heard: {why}");
+                    told = why;
                 }
                 drop(of_thread.wait(inbox, pause));
                 pause = (2 * pause).min(LONGEST_PAUSE);

@@ -237,6 +237,10 @@ impl Redis {
             (self.link, self.health.failing) = (Some(link), None);
             self.boards.connected();
         } else if let Some(trouble) = trouble {
+            // Once for each reason, however often it is tried: a password that was changed, say.
+            if self.health.failing.as_ref() != Some(&trouble) {
+                log::warn!("{trouble}");
+            }
             self.health.failing = Some(trouble);
         }
         if tick
