@@ -312,6 +312,13 @@ impl Plan {
         self.ways.hides > 0 && number.is_some_and(|number| number.is_multiple_of(self.ways.hides))
     }
 
+    /// For how many seconds a token holds at least and at most. When all is to be well, nobody asks for more than they
+    /// may: devices of one user have one bucket, and each brings another token in half of the time.
+    pub fn token_seconds(&self, faulty: bool) -> (u64, u64) {
+        let most = self.ways.tokens.max(if faulty { 0 } else { UNHURRIED });
+        (most / 2 + 1, most)
+    }
+
     /// Whether there is such a fault.
     pub fn has(&self, fault: Fault) -> bool {
         self.rate(fault) > 0
@@ -338,6 +345,9 @@ impl Plan {
         )
     }
 }
+
+/// For how many seconds a token holds at most, at least, when all is to be well.
+const UNHURRIED: u64 = 60;
 
 /// The machine that proxies and operators come from.
 pub const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -365,10 +365,13 @@ impl World {
             net.trace.fail(11, net.now, || format!("a connection waits for {waits:.1} s, and is not accepted"));
         }
         let unserved = self.actors.iter().find_map(|actor| match actor {
-            Actor::Client(client) => client.overstays(net).map(|over| (client.id, over)),
+            Actor::Client(client) => {
+                let over = client.overstays(net, self.thawed).filter(|over| *over > OVERSTAYS);
+                over.map(|over| (client.id, over))
+            }
             _ => None,
         });
-        if let Some((client, over)) = unserved.filter(|(_, over)| over.min(&(net.now - self.thawed)) > &OVERSTAYS) {
+        if let Some((client, over)) = unserved {
             let over = over as f64 / 1e6;
             net.trace.fail(11, net.now, || format!("client {client} is served {over:.1} s after its token has ended"));
         }

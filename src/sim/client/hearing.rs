@@ -318,7 +318,7 @@ impl Client {
         if matches!(code, "internal" | "unsupported") {
             return Err((13, format!("the error {code}")));
         }
-        self.token_is_refused(net, text(message, "id"), code)?;
+        self.token_is_refused(net, message, code)?;
         self.hurries_back |= code == "rate_limited" && self.manner.hasty && net.chance.one_in(8);
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
         match (room, &id) {

@@ -18,8 +18,8 @@ pub(super) struct Pass {
     shown: Option<(String, Token)>,
     /// When it shows another one.
     next: Option<Time>,
-    /// Whether it has been told that its token has ended.
-    ended: bool,
+    /// When it has been told that its token has ended.
+    told: Option<Time>,
 }
 
 impl Pass {
@@ -70,8 +70,8 @@ impl Client {
     }
 
     fn new_token(&mut self, net: &mut Network) -> Token {
-        let ways = net.plan.ways.tokens;
-        let exp = net.unix_ms() / 1000 + net.chance.within(ways / 2 + 1, ways);
+        let (least, most) = net.plan.token_seconds(net.faulty);
+        let exp = net.unix_ms() / 1000 + net.chance.within(least, most);
         let rooms = net.plan.rooms as u64;
         // When all is to be well, nothing is to be denied.
         let denied = (net.faulty && net.chance.one_in(3)).then(|| room_name(net.chance.below(rooms)));
@@ -110,7 +110,7 @@ impl Client {
         }
         let left = token.ends.saturating_sub(net.unix_ms()) * 1000;
         let grace = net.plan.settings.chat.token_grace.as_micros() as Time;
-        self.pass.ended = false;
+        self.pass.told = None;
         self.pass.next = match net.chance.below(5) {
             // It lets it end.
             0 if net.faulty => None,
@@ -136,17 +136,21 @@ impl Client {
     }
 
     /// A request was refused: perhaps that with another token, which then changes nothing.
-    pub(super) fn token_is_refused(&mut self, net: &Network, id: Option<&str>, code: &str) -> Result<(), (u8, String)> {
+    pub(super) fn token_is_refused(&mut self, net: &Network, message: &Value, code: &str) -> Result<(), (u8, String)> {
+        let id = message["id"].as_str();
         if let Some((_, token)) = self.pass.shown.take_if(|(shown, _)| Some(&**shown) == id) {
             if code == "unauthorized" && net.unix_ms() < token.ends {
                 return Err((13, "a token that holds is refused".into()));
             }
-            self.pass.next = Some(net.now + SECOND);
+            self.pass.next = Some(net.now + message["retry_after_ms"].as_u64().map_or(SECOND, |wait| wait * 1000));
             return Ok(());
         }
         match code {
-            "token_expired" if std::mem::replace(&mut self.pass.ended, true) => {
+            "token_expired" if self.pass.told.replace(net.now).is_some() => {
                 Err((13, "it is told twice that its token has ended".into()))
+            }
+            "token_expired" if message["close_after_ms"] != net.plan.settings.chat.token_grace.as_millis() as u64 => {
+                Err((13, "a token has ended, and the time until the end is not the one of the settings".into()))
             }
             "token_expired" => match &self.pass.token {
                 Some(token) if token.ends <= net.unix_ms() + 1 => Ok(()),
@@ -176,13 +180,57 @@ impl Client {
         denied && (self.pass.since == 0 || ts.is_some_and(|ts| ts > self.pass.since))
     }
 
-    /// For how long its session has gone on without a token that holds.
-    pub fn overstays(&self, net: &Network) -> Option<Time> {
+    /// For how long the server, which runs again since then, has let its session go on: without a word that its token
+    /// has ended, or longer than for the grace that it has named with that word. The grace begins with the word, which
+    /// comes late from a server that stood still.
+    pub fn overstays(&self, net: &Network, thawed: Time) -> Option<Time> {
         let token = self.pass.token.as_ref().filter(|_| self.phase == Phase::On && self.pass.shown.is_none())?;
         let link = self.link.filter(|link| net.takes_all(*link) && net.is_served(*link))?;
-        let grace = net.plan.settings.chat.token_grace.as_millis() as u64;
-        let over = net.unix_ms().checked_sub(token.ends + grace)? * 1000;
+        let since_end = net.unix_ms().checked_sub(token.ends)? * 1000;
+        let grace = net.plan.settings.chat.token_grace.as_micros() as Time;
+        let due = self.pass.told.map_or(net.now.saturating_sub(since_end), |told| told + grace);
         // What is on the way may be long on it.
-        Some(over).filter(|_| !net.links[link].choked)
+        net.now.checked_sub(due.max(thawed)).filter(|_| !net.links[link].choked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::network::PUBLIC;
+    use super::super::super::plan::{NEAR, Plan, Wish};
+    use super::super::super::trace::Trace;
+    use super::*;
+
+    /// Each row, in seconds: when the server runs again, when it has told the client that its token has ended, which
+    /// was at 74, with a grace of 13, and when it is looked at; and for how long it has let the session go on.
+    #[test]
+    fn a_grace_begins_with_its_word() {
+        let wish = Wish { faults: Some(Vec::new()), ..Wish::default() };
+        let mut plan = Plan::draw(1, &wish);
+        plan.settings.chat.token_grace = std::time::Duration::from_secs(13);
+        let manner = plan.manner(0);
+        let mut net = Network::new(plan, Trace::new(0));
+        net.come_up();
+        let link = net.connect(0, PUBLIC, NEAR);
+        net.knock(link);
+        net.accept(PUBLIC).expect("it has knocked");
+        let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
+        (client.phase, client.link) = (Phase::On, Some(link));
+        let ends = net.unix_ms() + 74_000;
+        client.pass.token = Some(Token { text: String::new(), ends, denied: None });
+        for (thawed, told, now, over) in [
+            (0, None, 70, None),
+            (0, None, 80, Some(6)),
+            (0, Some(75), 87, None),
+            (0, Some(75), 90, Some(2)),
+            (85, None, 86, Some(1)),
+            // As in seed 302706.
+            (85, Some(85), 97, None),
+            (85, Some(85), 99, Some(1)),
+        ] {
+            (net.now, client.pass.told) = (now * SECOND, told.map(|told: Time| told * SECOND));
+            let over = over.map(|over: Time| over * SECOND);
+            assert_eq!(client.overstays(&net, thawed * SECOND), over, "{thawed} {told:?} {now}");
+        }
     }
 }
