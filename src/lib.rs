@@ -14,6 +14,7 @@
 //! | [`backend`] | where a room's messages are numbered and kept |
 //! | [`engine`] | many connections over any `Read + Write`; no chat, no mio |
 //! | [`proto`] | RFC 6455: bytes in, events and bytes out; no I/O, no clock |
+//! | `shown` | what a client makes of what it hears, for `sim` and for tests |
 //! | [`id`], [`time`], [`mod@random`] | the few words that every floor shares |
 //!
 //! Without its default features the crate is `proto` and `engine`, with the few words they share, and stands on what
@@ -36,6 +37,8 @@ pub mod id;
 pub mod random;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+mod shown;
 #[cfg(feature = "server")]
 pub mod sim;
 mod slack;

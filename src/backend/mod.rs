@@ -52,7 +52,7 @@ mod request;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod threaded;
 mod waker;
 pub mod words;

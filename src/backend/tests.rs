@@ -11,6 +11,7 @@ use crate::time::Tick;
 mod entries;
 mod folding;
 mod reading;
+pub(crate) mod said;
 mod searching;
 
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };

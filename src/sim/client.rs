@@ -20,6 +20,7 @@ use super::inflate::stored;
 use super::judge::Judge;
 use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
 use super::plan::{Fault, Manner};
+use crate::shown::Folded;
 use tokens::Showing;
 
 /// A client.
@@ -98,6 +99,8 @@ pub struct Room {
     epoch: Option<String>,
     /// Nothing is missing up to here.
     seq: u64,
+    /// The messages that it shows, of what it has heard of this life of the room.
+    folded: Folded,
     /// What comes next is unknown: a page of history begins.
     fresh: bool,
     inside: bool,
@@ -222,6 +225,12 @@ impl Client {
     /// The life of a room that it is in.
     pub fn epoch_of(&self, room: &str) -> Option<&str> {
         self.rooms.get(room).filter(|room| room.inside).and_then(|room| room.epoch.as_deref())
+    }
+
+    /// The messages that it shows, of each room that it is in.
+    pub fn shows(&self) -> impl Iterator<Item = (&str, &str, &Folded)> {
+        let inside = self.rooms.iter().filter(|(_, room)| room.inside);
+        inside.filter_map(|(name, room)| Some((name.as_str(), room.epoch.as_deref()?, &room.folded)))
     }
 
     /// Comes back if it was sent away, and is to want these rooms.

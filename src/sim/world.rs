@@ -1,6 +1,9 @@
 //! The world: the network, the people, and what happens to the machine. It goes on while the server waits.
 
+use std::collections::BTreeMap;
 use std::io;
+
+use crate::shown::Shown;
 
 use super::client::Client;
 use super::hostile::Hostile;
@@ -288,6 +291,7 @@ impl World {
             Stage::Asking(until) => {
                 if self.unwell().is_none() {
                     self.compare_members();
+                    self.compare_messages();
                     for actor in &mut self.actors {
                         match actor {
                             Actor::Client(client) => client.leave_for_good(&mut self.net),
@@ -348,6 +352,26 @@ impl World {
                 if here != said {
                     let text = format!("client {} hears that {said:?} are in {room}, where {here:?} are", client.id);
                     return self.net.trace.fail(16, self.net.now, || text);
+                }
+            }
+        }
+    }
+
+    /// All who are in a room and show a message show the same, whatever was done to it: who have heard it and all that
+    /// was done live, who were away meanwhile, and who came when it had been done.
+    fn compare_messages(&mut self) {
+        let mut known: BTreeMap<(&str, &str, u64), (usize, &Shown)> = BTreeMap::new();
+        for actor in &self.actors {
+            let Actor::Client(client) = actor else { continue };
+            for (room, epoch, folded) in client.shows() {
+                for (seq, shown) in &folded.0 {
+                    let (other, first) = *known.entry((room, epoch, *seq)).or_insert((client.id, shown));
+                    if !first.agrees(shown) {
+                        let (one, two) = (client.id, other);
+                        let text =
+                            format!("client {one} shows {room}/{epoch}/{seq} as {shown:?}, client {two} as {first:?}");
+                        return self.net.trace.fail(16, self.net.now, || text);
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const SOCKETS: [&str; 8] =
     ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
 
-const FLOORS: [Floor; 13] = [
+const FLOORS: [Floor; 14] = [
     Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "random", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
@@ -28,11 +28,13 @@ const FLOORS: [Floor; 13] = [
         below: &[],
         never: &["mio", "std::net", "std::io", "slab", "serde_json", "Instant", "SystemTime", "std::time"],
     },
+    // What a client makes of what it hears: for the simulation and for tests, beside the server.
+    Floor { name: "shown", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "engine", below: &["proto", "id", "time", "slack"], never: &["serde", "serde_json"] },
     Floor { name: "backend", below: &["id", "time", "random", "slack"], never: &["std::io", "serde_json"] },
     Floor {
         name: "chat",
-        below: &["backend", "proto", "id", "time", "random", "slack"],
+        below: &["backend", "proto", "id", "time", "random", "shown", "slack"],
         never: &["std::io", "httparse"],
     },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time", "random"], never: &["clap"] },
@@ -43,7 +45,7 @@ const FLOORS: [Floor; 13] = [
     // The server on a machine that is not there: it knows no other one.
     Floor {
         name: "sim",
-        below: &["server", "chat", "backend", "engine", "proto", "id", "time", "random"],
+        below: &["server", "chat", "backend", "engine", "proto", "id", "time", "random", "shown"],
         never: &["clap", "mio", "std::fs", "std::thread", "Instant", "SystemTime", "rusqlite", "secret"],
     },
     Floor {

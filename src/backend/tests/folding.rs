@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::entries::*;
+use super::said::{Conversation as Said, Outcome};
 use super::*;
 
 /// What somebody does, or what happens.
@@ -76,208 +77,39 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A conversation, as it would be read if nothing were forgotten before it is folded.
-#[derive(Default)]
 struct Log {
-    epoch: Option<Epoch>,
-    entries: Vec<Said>,
-    /// How many of these are gone.
-    gone: usize,
+    said: Said,
+    /// Whether a store has told which life it is.
+    is_told: bool,
     marks: std::collections::BTreeMap<&'static str, u64>,
 }
 
-struct Said {
-    at: u64,
-    sender: &'static str,
-    body: Doing,
-}
-
-#[derive(Clone, PartialEq)]
-enum Doing {
-    Message { content: String, reply_to: Option<u64> },
-    Edit { of: u64, content: String },
-    Delete { of: u64 },
-    Reaction { of: u64, emoji: &'static str, on: bool },
-}
-
 impl Log {
-    fn seq(&self) -> u64 {
-        self.entries.len() as u64
-    }
-
-    fn is_message(&self, seq: u64) -> bool {
-        let entry = seq.checked_sub(1).and_then(|place| self.entries.get(place as usize));
-        entry.is_some_and(|entry| matches!(entry.body, Doing::Message { .. }))
-    }
-
-    fn is_deleted(&self, of: u64) -> bool {
-        self.entries.iter().any(|entry| entry.body == Doing::Delete { of })
-    }
-
-    /// The last edit of a message: its text, and when.
-    fn edit(&self, of: u64) -> Option<(&str, u64)> {
-        self.entries.iter().rev().find_map(|entry| match &entry.body {
-            Doing::Edit { of: other, content } if *other == of => Some((&**content, entry.at)),
-            _ => None,
-        })
-    }
-
-    fn reactions(&self, of: u64) -> Vec<(&'static str, Vec<&'static str>)> {
-        let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
-        for entry in &self.entries {
-            let Doing::Reaction { of: other, emoji, on } = entry.body else { continue };
-            if other != of {
-                continue;
-            }
-            match (found.iter_mut().find(|(other, _)| *other == emoji), on) {
-                (Some((_, users)), true) => users.push(entry.sender),
-                (None, true) => found.push((emoji, vec![entry.sender])),
-                (Some((_, users)), false) => users.retain(|user| *user != entry.sender),
-                (None, false) => {}
-            }
-            found.retain(|(_, users)| !users.is_empty());
-        }
-        found
-    }
-
-    fn entry(&self, seq: u64, reader: Option<&str>) -> Entry<'_> {
-        let Said { at, sender, body } = &self.entries[seq as usize - 1];
-        let body = match body {
-            &Doing::Message { reply_to, .. } if self.is_deleted(seq) => {
-                Body::Message(Message { reply_to, ..Message::default() })
-            }
-            Doing::Message { content, reply_to } => Body::Message(Message {
-                content: Some(self.edit(seq).map_or(content, |(content, _)| content)),
-                reply_to: *reply_to,
-                edited: self.edit(seq).map(|(_, at)| at),
-                reactions: self
-                    .reactions(seq)
-                    .into_iter()
-                    .map(|(emoji, users)| Reaction {
-                        emoji,
-                        count: users.len() as u64,
-                        me: reader.is_some_and(|reader| users.contains(&reader)),
-                        users,
-                    })
-                    .collect(),
-            }),
-            Doing::Edit { of, .. } => {
-                let content = self.edit(*of).map(|(content, _)| content).filter(|_| !self.is_deleted(*of));
-                Body::Edited { of: *of, content }
-            }
-            Doing::Delete { of } => Body::Deleted { of: *of },
-            Doing::Reaction { of, emoji, on } => Body::Reaction { of: *of, emoji, on: *on },
-        };
-        Entry { seq, ts: *at, sender, body }
-    }
-
-    /// Whether an edit is kept that has the text of a message.
-    fn has_text_left(&self, of: u64) -> bool {
-        let kept = &self.entries[self.gone..];
-        kept.iter().any(|entry| matches!(entry.body, Doing::Edit { of: other, .. } if other == of))
-    }
-
-    /// What is to be seen of a message that an entry is about.
-    fn judge(&self, entry: &NewEntry<'_>) -> Verdict {
-        let changes_text = matches!(entry.body, NewBody::Edit { .. } | NewBody::Delete { .. });
-        let is_there = |of: u64| of > self.gone as u64 || changes_text && self.has_text_left(of);
-        let of = entry.body.needs().filter(|&of| self.is_message(of) && !self.is_deleted(of) && is_there(of));
-        let emoji = match entry.body {
-            NewBody::Reaction { emoji, .. } => emoji,
-            _ => "",
-        };
-        let message = of.map(|of| self.entry(of, None));
-        let target = message.as_ref().map(|message| {
-            let of = self.reactions(message.seq);
-            let users = of.iter().find(|(other, _)| *other == emoji);
-            Target {
-                sender: message.sender,
-                ts: message.ts,
-                content: message.said().unwrap(),
-                emoji: of.len(),
-                reacted: match users.map(|(_, users)| users.contains(&entry.sender)) {
-                    None => Reacted::No,
-                    Some(false) => Reacted::Others,
-                    Some(true) => Reacted::Sender,
-                },
-            }
-        });
-        judge(entry, target.as_ref())
-    }
-
-    /// The numbers of what a query names.
-    fn read(&self, query: Query) -> Vec<u64> {
-        let kept: Vec<u64> = (self.gone as u64 + 1..=self.seq()).collect();
-        let messages: Vec<u64> = kept.iter().copied().filter(|&seq| self.is_message(seq)).collect();
-        let bytes = |seq: &u64| {
-            let entry = self.entry(*seq, None);
-            entry.sender.len() + entry.body.bytes()
-        };
-        let within = |found: Vec<u64>, bounds: Bounds| {
-            let mut sum = 0;
-            let fits = |(at, seq): &(usize, u64)| {
-                sum += bytes(seq);
-                *at < bounds.entries && (*at == 0 || sum <= bounds.bytes)
-            };
-            found.into_iter().enumerate().take_while(fits).map(|(_, seq)| seq).collect::<Vec<u64>>()
-        };
-        let newest = |before: u64, bounds| {
-            let mut found: Vec<u64> = messages.iter().copied().filter(|&seq| seq < before).collect();
-            found.reverse();
-            let mut found = within(found, bounds);
-            found.reverse();
-            found
-        };
-        let after = |list: &[u64], seq: u64| list.iter().copied().filter(|&other| other > seq).collect::<Vec<_>>();
-        match query {
-            Query::Head => Vec::new(),
-            Query::Newest(bounds) => newest(u64::MAX, bounds),
-            Query::Before(seq, bounds) => newest(seq, bounds),
-            Query::After(seq, bounds) => within(after(&messages, seq), bounds),
-            Query::Resume { since: Some((epoch, seq)), bounds, .. }
-                if Some(epoch) == self.epoch && seq <= self.seq() =>
-            {
-                within(after(&kept, seq), bounds)
-            }
-            Query::Resume { newest, bounds, .. } => {
-                let first = messages.iter().rev().take(newest).next_back();
-                first.map_or(Vec::new(), |&first| within(after(&kept, first - 1), bounds))
-            }
-        }
+    fn new(keeps: usize) -> Self {
+        Self { said: Said::new(Epoch(0), keeps), is_told: false, marks: Default::default() }
     }
 
     fn reading(&self, user: &str) -> Reading {
         let read = self.marks.get(user).copied().unwrap_or(0);
-        let unread = (self.gone as u64 + 1..=self.seq()).filter(|&seq| {
-            let other = self.entries[seq as usize - 1].sender != user;
-            seq > read && other && self.is_message(seq) && !self.is_deleted(seq)
-        });
-        Reading { read, unread: unread.count() as u64 }
+        Reading { read, unread: self.said.unread(user, read) }
     }
 
     /// Texts that nobody may read any more: edited away, deleted, or dropped with all that has them.
     fn gone_texts(&self) -> Vec<&str> {
-        let kept = |seq: u64| seq > self.gone as u64;
-        let standing: Vec<&str> = (1..=self.seq())
-            .filter(|&seq| kept(seq))
-            .filter_map(|seq| match self.entry(seq, None).body {
+        let kept = (1..=self.said.len()).filter_map(|seq| self.said.entry(seq, ""));
+        let standing: Vec<&str> = kept
+            .filter_map(|entry| match entry.body {
                 Body::Message(message) => message.content,
                 Body::Edited { content, .. } => content,
                 _ => None,
             })
             .collect();
-        let all = self.entries.iter().filter_map(|entry| match &entry.body {
-            Doing::Message { content, .. } | Doing::Edit { content, .. } => Some(&**content),
-            _ => None,
-        });
-        all.filter(|text| !standing.contains(text)).collect()
+        self.said.texts().filter(|text| !standing.contains(text)).collect()
     }
 
-    /// Drops what is too old or too much.
-    fn retain(&mut self, keeps: usize, now: u64) {
-        self.gone = self.gone.max(self.entries.len().saturating_sub(keeps));
-        while self.entries.get(self.gone).is_some_and(|oldest| now - oldest.at > AGE.as_millis() as u64) {
-            self.gone += 1;
-        }
+    /// Drops what is too old.
+    fn expire(&mut self, now: u64) {
+        self.said.expire(now.saturating_sub(AGE.as_millis() as u64));
     }
 }
 
@@ -299,13 +131,13 @@ impl World<'_> {
                 self.stage.store.drop_oldest(bytes);
                 for (log, place) in self.logs.iter_mut().zip(PLACES) {
                     let head = self.stage.page(place, Query::Head, None).head;
-                    log.retain(self.keeps, self.stage.at);
-                    let gone = head.seq - head.kept;
-                    assert!(head.seq == log.seq() && gone >= log.gone as u64);
-                    log.gone = gone as usize;
+                    log.expire(self.stage.at);
+                    let gone = (head.seq - head.kept) as usize;
+                    assert!(head.seq == log.said.len() && gone >= log.said.gone);
+                    log.said.gone = gone;
                 }
                 // When no entry is left, marks go.
-                if self.logs.iter().all(|log| log.gone == log.entries.len()) {
+                if self.logs.iter().all(|log| log.said.head().kept == 0) {
                     for (log, place) in self.logs.iter_mut().zip(PLACES) {
                         log.marks.retain(|&user, read| {
                             let reader = Some(Reader { user, reading: true });
@@ -322,42 +154,31 @@ impl World<'_> {
 
     fn act(&mut self, place: usize, sender: usize, what: What, back: u64) {
         let (at, sender, log) = (self.stage.at, USERS[sender], &mut self.logs[place]);
-        log.retain(usize::MAX, at);
+        log.expire(at);
         self.texts += 1;
-        let content = format!("<{}>", self.texts);
-        let of = log.seq().saturating_sub(back);
-        let (body, doing) = match what {
-            What::Say => (text(&content), Doing::Message { content: content.clone(), reply_to: None }),
-            What::Answer => (
-                NewBody::Message { content: &content, reply_to: Some(of) },
-                Doing::Message { content: content.clone(), reply_to: Some(of) },
-            ),
-            What::Edit => (edit(of, &content), Doing::Edit { of, content: content.clone() }),
-            What::EditNothing => {
-                let stands = log.is_message(of).then(|| log.entry(of, None).said().map(str::to_owned)).flatten();
-                let content = stands.unwrap_or(content);
-                let doing = Doing::Edit { of, content };
-                (NewBody::Delete { of: 0, right: Right::Moderator }, doing)
-            }
-            What::Delete => (delete(of), Doing::Delete { of }),
-            What::Moderate => (NewBody::Delete { of, right: Right::Moderator }, Doing::Delete { of }),
-            What::React(emoji) => (react(of, EMOJI[emoji]), Doing::Reaction { of, emoji: EMOJI[emoji], on: true }),
-            What::Unreact(emoji) => (unreact(of, EMOJI[emoji]), Doing::Reaction { of, emoji: EMOJI[emoji], on: false }),
+        let of = log.said.len().saturating_sub(back);
+        let mut content = format!("<{}>", self.texts);
+        if matches!(what, What::EditNothing)
+            && log.said.is_message(of)
+            && let Some(stands) = log.said.published(of).said()
+        {
+            content = stands.to_owned();
+        }
+        let body = match what {
+            What::Say => text(&content),
+            What::Answer => NewBody::Message { content: &content, reply_to: Some(of) },
+            What::Edit | What::EditNothing => edit(of, &content),
+            What::Delete => delete(of),
+            What::Moderate => NewBody::Delete { of, right: Right::Moderator },
+            What::React(emoji) => react(of, EMOJI[emoji]),
+            What::Unreact(emoji) => unreact(of, EMOJI[emoji]),
         };
-        let body = match (&what, &doing) {
-            (What::EditNothing, Doing::Edit { of, content }) => edit(*of, content),
-            _ => body,
-        };
-        let verdict = log.judge(&NewEntry { sender, body, at: moment(at) });
+        let outcome = log.said.append(&NewEntry { sender, body, at: moment(at) });
         let said = self.stage.act(PLACES[place], sender, body);
-        match verdict {
-            Verdict::Nothing => assert_eq!(said, "nothing"),
-            Verdict::Refuse(why) => assert_eq!(said, format!("{why:?}")),
-            Verdict::Publish => {
-                log.entries.push(Said { at, sender, body: doing });
-                log.retain(self.keeps, at);
-                assert_eq!(said, show(&log.entry(log.seq(), None)));
-            }
+        match outcome {
+            Outcome::Nothing => assert_eq!(said, "nothing"),
+            Outcome::Refused(why) => assert_eq!(said, format!("{why:?}")),
+            Outcome::Published(seq) => assert_eq!(said, show(&log.said.published(seq))),
         }
         // Where nothing is kept, a text is heard once.
         if self.keeps > 0 {
@@ -373,14 +194,14 @@ impl World<'_> {
         while let Some(news) = self.stage.store.poll() {
             let News::Emptied { room } = news else { panic!("{news:?}") };
             let place = PLACES.iter().position(|place| *place == Conversation::Room(room)).unwrap();
-            self.logs[place].retain(self.keeps, self.stage.at);
-            assert_eq!(self.logs[place].gone, self.logs[place].entries.len());
+            self.logs[place].expire(self.stage.at);
+            assert_eq!(self.logs[place].said.head().kept, 0);
         }
         for (log, place) in self.logs.iter_mut().zip(PLACES) {
-            log.retain(self.keeps, self.stage.at);
+            log.expire(self.stage.at);
             // The life of a pair ends with its last entry.
-            if matches!(place, Conversation::Direct(..)) && log.gone == log.entries.len() {
-                *log = Log::default();
+            if matches!(place, Conversation::Direct(..)) && log.said.head().kept == 0 {
+                *log = Log::new(self.keeps);
             }
         }
     }
@@ -388,14 +209,14 @@ impl World<'_> {
     fn mark(&mut self, place: usize, user: &'static str, back: u64) {
         let log = &mut self.logs[place];
         // Also beyond the newest entry.
-        let seq = (log.seq() + 2).saturating_sub(back);
+        let seq = (log.said.len() + 2).saturating_sub(back);
         let request = Request::Mark { user, conversation: PLACES[place], seq, ticket: Ticket(3) };
         let marked = self.stage.ask(request, |news| match news {
             News::Marked { ticket: Some(Ticket(3)), user: told, seq, .. } if *told == user => Some(Some(*seq)),
             News::Noted { ticket: Ticket(3) } => Some(None),
             _ => None,
         });
-        let (before, seq) = (log.reading(user).read, seq.min(log.seq()));
+        let (before, seq) = (log.reading(user).read, seq.min(log.said.len()));
         let changes = seq > before || seq == 0 && before > 0;
         assert_eq!(marked, changes.then_some(seq));
         if changes {
@@ -406,14 +227,14 @@ impl World<'_> {
     /// Every page is that of the model.
     fn check(&mut self, chance: u64) {
         for (place, conversation) in PLACES.into_iter().enumerate() {
-            self.logs[place].retain(self.keeps, self.stage.at);
-            let seq = self.logs[place].seq();
+            self.logs[place].expire(self.stage.at);
+            let seq = self.logs[place].said.len();
             let bounds = Bounds {
                 entries: [usize::MAX, 0, 1, 2, 3][chance as usize % 5],
                 bytes: [usize::MAX, 0, 20, 40][chance as usize % 4],
             };
             let from = chance % (seq + 2);
-            let epoch = self.logs[place].epoch.unwrap_or(Epoch(0));
+            let epoch = self.logs[place].said.epoch;
             let other = Epoch(epoch.0 ^ 1);
             let resume = |since, newest| Query::Resume { since, newest, bounds };
             let queries = [
@@ -433,13 +254,14 @@ impl World<'_> {
                 let page = self.stage.page(conversation, query, reader);
                 let log = &mut self.logs[place];
                 // The first answer says which life it is; it lasts.
-                let head = Head { epoch: page.head.epoch, seq, kept: seq - log.gone as u64 };
+                let head = Head { epoch: page.head.epoch, seq, kept: seq - log.said.gone as u64 };
                 assert_eq!(page.head, head, "{conversation:?}");
                 if seq > 0 {
-                    assert_eq!(*log.epoch.get_or_insert(page.head.epoch), page.head.epoch);
+                    assert!(!log.is_told || log.said.epoch == page.head.epoch);
+                    (log.is_told, log.said.epoch) = (true, page.head.epoch);
                 }
-                let expected: Vec<String> =
-                    log.read(query).into_iter().map(|seq| show(&log.entry(seq, Some(user)))).collect();
+                let shown = |seq| show(&log.said.entry(seq, user).expect("it is kept"));
+                let expected: Vec<String> = log.said.read(query, usize::MAX).into_iter().map(shown).collect();
                 assert_eq!(page.entries, expected, "{conversation:?} {query:?}");
                 let reading = chance.is_multiple_of(2).then(|| log.reading(user));
                 assert_eq!(page.reading, reading, "{conversation:?} {user}");
@@ -455,11 +277,11 @@ impl World<'_> {
             place if chance.is_multiple_of(3) => Scope::One(place),
             _ => Scope::All { rooms: Names::from_text("den\0ann\0"), user: "ann" },
         };
-        let stands = |log: &Log, seq: u64| log.entry(seq, None).said() == Some(&*text);
+        let stands = |log: &Log, seq: u64| log.said.published(seq).said() == Some(&*text);
         let mut expected: Vec<(usize, u64)> = Vec::new();
         for (place, log) in self.logs.iter().enumerate() {
             let asked = !matches!(scope, Scope::One(other) if other != PLACES[place]);
-            let kept = log.gone as u64 + 1..=log.seq();
+            let kept = log.said.gone as u64 + 1..=log.said.len();
             expected.extend(kept.filter(|&seq| asked && stands(log, seq)).map(|seq| (place, seq)));
         }
         let search = Search { scope, text: &text, sender: None, before: None, cursor: None, limit: 9 };
@@ -507,7 +329,8 @@ impl World<'_> {
 
 fn run(keeps: usize, steps: &[(Step, u64)], everywhere: bool) {
     let row = |store: &mut dyn Backend| {
-        let mut world = World { stage: Stage::new(store), logs: Default::default(), keeps, texts: 0 };
+        let mut world =
+            World { stage: Stage::new(store), logs: std::array::from_fn(|_| Log::new(keeps)), keeps, texts: 0 };
         for (step, chance) in steps {
             world.step(step);
             world.check(*chance);

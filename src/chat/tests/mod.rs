@@ -19,7 +19,6 @@ mod plain;
 mod presence_and_typing;
 mod reading;
 mod replay;
-mod simplest;
 mod tokens;
 mod town;
 mod walk;

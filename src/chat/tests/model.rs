@@ -1,18 +1,19 @@
 //! The chat beside a model of it that fits on a page: after every random step, both agree.
 //!
-//! The model has the whole log of each room and pair (`simplest`), and knows who is where by slots. Clients, who come,
-//! are cut, and come back with what they had, read what they hear as an independent author would read `docs/wire.md`,
-//! and never look at the model to understand it. After each step: every message once and in order, nothing missing,
-//! nothing that is not in the log; each request answered once, and messages that are sent while catching up when their
-//! turn comes; members, watches and presence as in the model; clients that fold what they hear (`folding`), live,
-//! resumed or from the history, show the messages of the log; and nobody is shown as typing who is not.
+//! The model has the whole log of each room and pair (`backend::tests::said`), and knows who is where by slots.
+//! Clients, who come, are cut, and come back with what they had, read what they hear as an independent author would
+//! read `docs/wire.md`, and never look at the model to understand it. After each step: every message once and in order,
+//! nothing missing, nothing that is not in the log; each request answered once, and messages that are sent while
+//! catching up when their turn comes; members, watches and presence as in the model; clients that fold what they hear
+//! (`folding`), live, resumed or from the history, show the messages of the log; and nobody is shown as typing who is
+//! not.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::folding::{Folded, as_heard};
-use super::simplest::{Conversation, Outcome};
+use super::folding::{Folded, agrees, as_heard};
 use super::*;
+use crate::backend::tests::said::{Conversation, Outcome};
 use crate::backend::{Epoch, NewBody, NewEntry, Right, Why};
 
 const NAMES: [&str; 4] = ["ann", "bob", "cat", "dan"];
@@ -774,7 +775,7 @@ impl World {
                     without_id.as_object_mut().unwrap().remove("id");
                     assert_eq!(without_id, as_heard(&entry, ("room_id", ROOMS[room])), "{who}");
                     let place = &mut self.clients[who].places[room];
-                    place.folded.hear(message, own);
+                    place.folded.hear(message, own).unwrap();
                     let (_, last) = place.last.as_mut().expect("it has joined");
                     assert_eq!(seq, *last + 1, "{who} in {}: {heard:?}", ROOMS[room]);
                     *last = seq;
@@ -801,7 +802,7 @@ impl World {
                 ("direct" | "edited" | "deleted" | "reaction", None) => {
                     assert!(text("sender") == own || text("user_id") == own, "{who}: {message}");
                     let with = if text("sender") == own { text("user_id") } else { text("sender") };
-                    self.clients[who].talks.entry(with).or_default().hear(message, own);
+                    self.clients[who].talks.entry(with).or_default().hear(message, own).unwrap();
                 }
                 ("read", Some(room)) => {
                     let seq = message["seq"].as_u64().unwrap();
@@ -1002,7 +1003,7 @@ impl World {
                     continue;
                 }
                 assert_eq!(last, Some(log.len()), "{who} in {}", ROOMS[room]);
-                place.folded.agrees(log, &format!("{who} in {}", ROOMS[room]));
+                agrees(&place.folded, log, &format!("{who} in {}", ROOMS[room]));
                 let mut shown = log.messages().filter(|seq| *seq >= place.from);
                 assert!(shown.all(|seq| place.folded.0.contains_key(&seq)), "{who} in {}", ROOMS[room]);
                 assert!(place.members.iter().eq(&members), "{who} in {}: {:?} {members:?}", ROOMS[room], place.members);
@@ -1013,7 +1014,7 @@ impl World {
             }
             for (with, folded) in &client.talks {
                 let to = NAMES.iter().position(|name| name == with).unwrap();
-                folded.agrees(&self.pairs[&(user.min(to), user.max(to))], &format!("{who} with {with}"));
+                agrees(folded, &self.pairs[&(user.min(to), user.max(to))], &format!("{who} with {with}"));
             }
             for (name, seen) in &client.watched {
                 let whom = NAMES.iter().position(|known| known == name).unwrap();

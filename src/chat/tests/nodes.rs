@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::folding::{Folded, identity};
-use super::simplest::{Conversation as Simplest, Outcome};
+use super::folding::{Folded, agrees, identity};
 use super::*;
 use crate::backend::carried::{Reports, Requests};
+use crate::backend::tests::said::{Conversation as Simplest, Outcome};
 use crate::backend::{
     Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Presence, Reading, Request, Scope, Search,
     Talk, Ticket, Why,
@@ -34,6 +34,9 @@ struct World {
     /// What stands of people on each node, users before their rooms.
     boards: Vec<BTreeMap<(Option<String>, String), String>>,
 }
+
+/// A page has at most three entries, so that there are many.
+const PAGE: usize = 3;
 
 struct Log {
     said: Simplest,
@@ -142,7 +145,8 @@ impl World {
                 self.describe(node, about);
                 self.log(conversation).used_by.insert(node);
                 let log = &self.logs[&key(conversation)].said;
-                let entries = log.read(query, reader.map_or("", |reader| reader.user));
+                let shown = |seq| log.entry(seq, reader.map_or("", |reader| reader.user));
+                let entries = log.read(query, PAGE).into_iter().filter_map(shown).collect();
                 let reading = reader.filter(|reader| reader.reading).map(|it| self.reading(it.user, conversation));
                 self.links[node].said.push(&News::Page { ticket, head: log.head(), entries, reading });
             }
@@ -1114,7 +1118,7 @@ impl Walk {
                 assert!(has.last.is_none_or(|last| seq == last + 1), "{who} has {:?}: {text}", has.last);
                 has.last = Some(seq);
                 let entry: serde_json::Value = serde_json::from_str(text).unwrap();
-                has.folded.hear(&entry, own);
+                has.folded.hear(&entry, own).unwrap();
                 let (place, identity) = ((room, has.epoch.clone(), seq), identity(&entry));
                 assert_eq!(*self.said.entry(place).or_insert_with(|| identity.clone()), identity, "{who}: {text}");
             }
@@ -1145,7 +1149,7 @@ impl Walk {
             for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
                 let head = world.logs[room].said.head();
                 assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
-                has.folded.agrees(&world.logs[room].said, &format!("{who} in {room}"));
+                agrees(&has.folded, &world.logs[room].said, &format!("{who} in {room}"));
             }
         }
         // Every node sees the same people, in the same rooms.

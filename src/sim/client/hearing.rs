@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::shown::{Folded, Shown};
+
 use super::super::judge::{Entry, Judge};
 use super::super::network::Network;
 use super::super::plan::Fault;
@@ -156,9 +158,9 @@ impl Client {
         match since {
             Some((of, heard)) if of == epoch && heard <= seq => room.seq = heard,
             Some(_) if recovered => return Err((2, "recovered, though the numbers have begun anew".into())),
-            Some(_) => room.seq = 0,
-            None if history > 0 => (room.seq, room.fresh) = (0, true),
-            None => room.seq = seq,
+            Some(_) => (room.seq, room.folded) = (0, Folded::default()),
+            None if history > 0 => (room.seq, room.fresh, room.folded) = (0, true, Folded::default()),
+            None => (room.seq, room.folded) = (seq, Folded::default()),
         }
         room.epoch = Some(epoch.clone());
         if room.old.is_none() || net.chance.one_in(10) {
@@ -191,6 +193,7 @@ impl Client {
         let said = entry_of(kind, sender, message)?;
         let content = said.said.clone();
         judge.hear(name, &epoch, seq, said)?;
+        room.folded.hear(message, &self.user).map_err(|wrong| (13, format!("{name}: {seq}: {wrong}")))?;
         if let Some(id) = text(message, "id") {
             if sender != self.user {
                 return Err((9, format!("the id {id} on a message of {sender}")));
@@ -225,6 +228,7 @@ impl Client {
             room.named = Some(to);
         }
         (room.seq, room.fresh, room.begins) = (to, false, false);
+        room.folded.forget(to);
         Ok(())
     }
 
@@ -287,6 +291,14 @@ impl Client {
                 && heard < seq
             {
                 return Err((2, format!("{name}: a page has {seq}, and {heard} was heard last")));
+            }
+            let read = Shown::of(item, &self.user).map_err(|wrong| (13, format!("{name}: {seq}: {wrong}")))?;
+            // A session that hears a room live shows what stands in it.
+            let live = self.hears_live(net, name, epoch).and_then(|_| self.rooms.get(name));
+            if let Some(shown) = live.and_then(|room| room.folded.0.get(&seq))
+                && !shown.agrees(&read)
+            {
+                return Err((1, format!("{name}: {seq} is shown as {shown:?}, and a page has {read:?}")));
             }
             judge.hear(name, epoch, seq, entry_of("broadcast", field(item, "sender")?, item)?)?;
         }

@@ -1,5 +1,5 @@
 //! One conversation in the simplest store that can be: a list of all that was said and done, folded anew for each
-//! question by looking at all of it. What tests compare with, and the world of `nodes`.
+//! question by looking at all of it. Stores are held to it, and the chat; and it is the store of the tests of nodes.
 
 use crate::backend::{
     Body, Bounds, Entry, Epoch, Head, Message, NewBody, NewEntry, Query, Reacted, Reaction, Target, Verdict, Why, judge,
@@ -21,7 +21,7 @@ enum What {
     Reaction { of: u64, emoji: String, on: bool },
 }
 
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     pub epoch: Epoch,
     deeds: Vec<Deed>,
     /// How many of these are gone.
@@ -32,7 +32,7 @@ pub(super) struct Conversation {
 
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Published(u64),
     Nothing,
     Refused(Why),
@@ -73,6 +73,7 @@ impl Conversation {
             let (sender, content, emoji) = (found.sender, message.content?, message.reactions.len());
             Some(Target { sender, ts: found.ts, content, emoji, reacted })
         });
+        let changes_text = matches!(entry.body, NewBody::Edit { .. } | NewBody::Delete { .. });
         // The text of one that has gone is in its last edit, if anywhere.
         let left = || {
             let is = |deed: &&Deed| matches!(deed.what, What::Edit { .. });
@@ -80,7 +81,7 @@ impl Conversation {
             let content = self.text(of, self.gone)?;
             Some(Target { sender: &edit.sender, ts: edit.ts, content, emoji: 0, reacted: Reacted::No })
         };
-        let has_gone = of > 0 && of <= self.gone as u64 && entry.body.reaches_text_left();
+        let has_gone = of > 0 && of <= self.gone as u64 && changes_text;
         let target = if has_gone { left() } else { target };
         match judge(entry, target.as_ref()) {
             Verdict::Publish => {}
@@ -170,6 +171,26 @@ impl Conversation {
         found
     }
 
+    /// Those that are older than that are kept no more.
+    pub fn expire(&mut self, before: u64) {
+        while self.deeds.get(self.gone).is_some_and(|oldest| oldest.ts < before) {
+            self.gone += 1;
+        }
+    }
+
+    /// All texts that were ever said, kept or not.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.deeds.iter().filter_map(|deed| match &deed.what {
+            What::Message { content, .. } | What::Edit { content, .. } => Some(&**content),
+            _ => None,
+        })
+    }
+
+    pub fn is_message(&self, seq: u64) -> bool {
+        let deed = seq.checked_sub(1).and_then(|place| self.deeds.get(place as usize));
+        deed.is_some_and(|deed| matches!(deed.what, What::Message { .. }))
+    }
+
     /// Messages that are kept, also deleted ones.
     pub fn messages(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
         let is = |seq: &u64| matches!(self.deeds[*seq as usize - 1].what, What::Message { .. });
@@ -192,28 +213,34 @@ impl Conversation {
         self.deeds.iter().rev().find(|deed| matches!(deed.what, What::Message { .. })).map(|deed| deed.ts)
     }
 
-    /// A page has at most three entries, so that there are many.
-    pub fn read(&self, query: Query, reader: &str) -> Vec<Entry<'_>> {
+    /// The numbers of what a query names, and at most so many. The first of them is named however many bytes it has.
+    pub fn read(&self, query: Query, most: usize) -> Vec<u64> {
         let all = |after: u64| (after.max(self.gone as u64) + 1..=self.len()).collect::<Vec<u64>>();
-        let newest = |before: u64, bounds: Bounds| {
-            let mut page: Vec<u64> =
-                self.messages().rev().filter(|seq| *seq < before).take(bounds.entries.min(3)).collect();
-            page.reverse();
-            (page, bounds)
+        let within = |found: Vec<u64>, bounds: Bounds| {
+            let mut sum = 0;
+            let fits = |(at, seq): &(usize, u64)| {
+                let entry = self.entry_with(*seq, self.gone, "");
+                sum += entry.sender.len() + entry.body.bytes();
+                *at < bounds.entries.min(most) && (*at == 0 || sum <= bounds.bytes)
+            };
+            found.into_iter().enumerate().take_while(fits).map(|(_, seq)| seq).collect::<Vec<u64>>()
         };
-        let (seqs, bounds) = match query {
-            Query::Head => return Vec::new(),
+        let newest = |before: u64, bounds| {
+            let mut found = within(self.messages().rev().filter(|&seq| seq < before).collect(), bounds);
+            found.reverse();
+            found
+        };
+        match query {
+            Query::Head => Vec::new(),
             Query::Newest(bounds) => newest(u64::MAX, bounds),
             Query::Before(seq, bounds) => newest(seq, bounds),
-            Query::After(seq, bounds) => (self.messages().filter(|it| *it > seq).collect(), bounds),
+            Query::After(seq, bounds) => within(self.messages().filter(|&it| it > seq).collect(), bounds),
             Query::Resume { since, newest, bounds } => {
                 let since = since.filter(|&(epoch, seq)| epoch == self.epoch && seq <= self.len());
                 let first = || self.messages().rev().take(newest).last().unwrap_or(self.len() + 1) - 1;
-                (all(since.map_or_else(first, |(_, seq)| seq)), bounds)
+                within(all(since.map_or_else(first, |(_, seq)| seq)), bounds)
             }
-        };
-        let seqs = seqs.into_iter().take(bounds.entries.min(3));
-        seqs.map(|seq| self.entry_with(seq, self.gone, reader)).collect()
+        }
     }
 
     /// The messages of others behind a mark.
