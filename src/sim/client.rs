@@ -203,6 +203,9 @@ impl Client {
         if self.phase != Phase::On || !self.link.is_some_and(|link| net.is_served(link)) {
             return Some(format!("is not connected: {:?}", self.phase));
         }
+        if self.link.is_some_and(|link| !net.takes_all(link)) {
+            return Some("has not taken what was sent to it, perhaps its end".into());
+        }
         for (name, room) in &self.rooms {
             if !room.inside || room.leaving {
                 return Some(format!("is not in {name}, or still leaves it"));
@@ -231,6 +234,11 @@ impl Client {
     pub fn shows(&self) -> impl Iterator<Item = (&str, &str, &Folded)> {
         let inside = self.rooms.iter().filter(|(_, room)| room.inside);
         inside.filter_map(|(name, room)| Some((name.as_str(), room.epoch.as_deref()?, &room.folded)))
+    }
+
+    /// The connection that it has, if it has one.
+    pub fn link(&self) -> Option<usize> {
+        self.link
     }
 
     /// Comes back if it was sent away, and is to want these rooms.

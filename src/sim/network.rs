@@ -256,6 +256,18 @@ impl Network {
         }
     }
 
+    /// A world of this seed in which nothing goes wrong, and a connection in it that the server has accepted.
+    #[cfg(test)]
+    pub fn standing(seed: u64) -> (Self, usize) {
+        let wish = super::plan::Wish { faults: Some(Vec::new()), ..super::plan::Wish::default() };
+        let mut net = Self::new(Plan::draw(seed, &wish), Trace::new(0));
+        net.come_up();
+        let link = net.connect(0, PUBLIC, super::plan::NEAR);
+        net.knock(link);
+        net.accept(PUBLIC).expect("it has knocked");
+        (net, link)
+    }
+
     /// The time for people.
     pub fn unix_ms(&self) -> u64 {
         self.wall.saturating_add_unsigned(self.now / 1000).max(0).cast_unsigned()

@@ -64,6 +64,8 @@ pub struct World {
     found_nothing: bool,
     /// When the server held a connection last whose client was gone.
     haunted: Time,
+    /// The connections over which everybody was asked who is here.
+    asked_over: Vec<Option<usize>>,
 }
 
 impl World {
@@ -82,6 +84,7 @@ impl World {
             moved: 0,
             found_nothing: false,
             haunted: 0,
+            asked_over: Vec::new(),
         }
     }
 
@@ -275,6 +278,7 @@ impl World {
                                 client.ask_members(&mut self.net);
                             }
                         }
+                        self.asked_over = self.connections();
                         self.stage = Stage::Asking(until);
                     }
                     Some((who, why)) if now > until => {
@@ -287,6 +291,13 @@ impl World {
                     }
                     _ => {}
                 }
+            }
+            // Somebody has come or gone since all were asked: they are asked once more.
+            Stage::Asking(until) if self.connections() != self.asked_over => {
+                if now > until {
+                    self.net.trace.fail(16, now, || "people come and go without end when faults have ended".into());
+                }
+                self.stage = Stage::Healing(until);
             }
             Stage::Asking(until) => {
                 if self.unwell().is_none() {
@@ -313,6 +324,16 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The connections of all who are to be here.
+    fn connections(&self) -> Vec<Option<usize>> {
+        let link = |actor: &Actor| match actor {
+            Actor::Client(client) => client.link(),
+            Actor::Plain(plain) => plain.link(),
+            _ => None,
+        };
+        self.actors.iter().map(link).collect()
     }
 
     fn unwell(&self) -> Option<(usize, String)> {

@@ -196,25 +196,16 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::network::PUBLIC;
-    use super::super::super::plan::{NEAR, Plan, Wish};
-    use super::super::super::trace::Trace;
+    use super::super::super::plan::NEAR;
     use super::*;
 
     /// Each row, in seconds: when the server runs again, when it has told the client that its token has ended, which
     /// was at 74, with a grace of 13, and when it is looked at; and for how long it has let the session go on.
     #[test]
     fn a_grace_begins_with_its_word() {
-        let wish = Wish { faults: Some(Vec::new()), ..Wish::default() };
-        let mut plan = Plan::draw(1, &wish);
-        plan.settings.chat.token_grace = std::time::Duration::from_secs(13);
-        let manner = plan.manner(0);
-        let mut net = Network::new(plan, Trace::new(0));
-        net.come_up();
-        let link = net.connect(0, PUBLIC, NEAR);
-        net.knock(link);
-        net.accept(PUBLIC).expect("it has knocked");
-        let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
+        let (mut net, link) = Network::standing(1);
+        net.plan.settings.chat.token_grace = std::time::Duration::from_secs(13);
+        let mut client = Client::new(0, "u0".into(), NEAR, net.plan.manner(0), std::iter::empty());
         (client.phase, client.link) = (Phase::On, Some(link));
         let ends = net.unix_ms() + 74_000;
         client.pass.token = Some(Token { text: String::new(), ends, denied: None });
