@@ -17,9 +17,10 @@
 //! | `shown` | what a client makes of what it hears, for `sim` and for tests |
 //! | [`id`], [`time`], [`mod@random`] | the few words that every floor shares |
 //!
-//! Without its default features the crate is `proto` and `engine`, with the few words they share, and stands on what
-//! these need alone: `salon = { version = "0.1", default-features = false }`. The feature `server` is all the rest, and
-//! `sqlite`, which is on by default, the store on disk besides.
+//! [`proto`] and [`engine`] are crates of their own, `salon-proto` and `salon-engine`. Without its default features the
+//! crate is these two, with the few words they share, and stands on what these need alone:
+//! `salon = { version = "0.1", default-features = false }`. The feature `server` is all the rest, and `sqlite`, which
+//! is on by default, the store on disk besides.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -31,7 +32,6 @@ pub mod bench;
 pub mod chat;
 #[cfg(feature = "server")]
 pub mod cli;
-pub mod engine;
 pub mod id;
 #[cfg(feature = "server")]
 pub mod random;
@@ -41,9 +41,12 @@ pub mod server;
 mod shown;
 #[cfg(feature = "server")]
 pub mod sim;
-mod slack;
 pub mod time;
 #[cfg(feature = "server")]
 pub mod top;
 
+pub use salon_engine as engine;
 pub use salon_proto as proto;
+
+#[cfg(feature = "server")]
+use salon_engine::slack;

@@ -1,7 +1,7 @@
 //! The floors of the house import downward only.
 //!
-//! Reads `src`, and the sources of `salon-proto`, and fails when a floor names a module above it, or a crate that its
-//! floor may not know.
+//! Reads `src`, and the sources of `salon-proto` and `salon-engine`, and fails when a floor names a module above it, or
+//! a crate that its floor may not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,11 +18,10 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const SOCKETS: [&str; 8] =
     ["mio", "std::net", "socket2", "signal_hook", "signal_hook_mio", "rustix", "std::fs", "std::thread"];
 
-const FLOORS: [Floor; 14] = [
+const FLOORS: [Floor; 13] = [
     Floor { name: "id", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "time", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor { name: "random", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
-    Floor { name: "slack", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
     Floor {
         name: "proto",
         below: &[],
@@ -30,11 +29,11 @@ const FLOORS: [Floor; 14] = [
     },
     // What a client makes of what it hears: for the simulation and for tests, beside the server.
     Floor { name: "shown", below: &[], never: &["mio", "std::net", "std::io", "Instant", "SystemTime"] },
-    Floor { name: "engine", below: &["proto", "id", "time", "slack"], never: &["serde", "serde_json"] },
-    Floor { name: "backend", below: &["id", "time", "random", "slack"], never: &["std::io", "serde_json"] },
+    Floor { name: "engine", below: &["proto", "id", "time"], never: &["serde", "serde_json"] },
+    Floor { name: "backend", below: &["id", "time", "random"], never: &["std::io", "serde_json"] },
     Floor {
         name: "chat",
-        below: &["backend", "proto", "id", "time", "random", "shown", "slack"],
+        below: &["backend", "proto", "id", "time", "random", "shown"],
         never: &["std::io", "httparse"],
     },
     Floor { name: "server", below: &["chat", "backend", "engine", "proto", "id", "time", "random"], never: &["clap"] },
@@ -84,13 +83,21 @@ const MAY: [(&str, &[&str]); 16] = [
     ("src/chat/wire/json.rs", &["std::io"]),
 ];
 
-/// The folder of a floor. `proto` is a crate of its own.
+/// The folder of a floor.
 fn folder(of: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if of == "proto" { root.join(PROTO).join("src") } else { root.join("src").join(of) }
+    match CRATES.iter().find(|(floor, _)| *floor == of) {
+        Some((_, folder)) => root.join(folder).join("src"),
+        None => root.join("src").join(of),
+    }
 }
 
+/// Floors that are crates of their own.
+const CRATES: [(&str, &str); 2] = [("proto", PROTO), ("engine", ENGINE)];
 const PROTO: &str = "crates/salon-proto";
+const ENGINE: &str = "crates/salon-engine";
+/// The files that name these crates; to all others they are modules.
+const RENAME: [&str; 3] = ["src/lib.rs", "src/id.rs", "src/time.rs"];
 
 fn sources(of: &str) -> Vec<PathBuf> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -169,6 +176,13 @@ fn each_floor_knows_only_what_it_may() {
             for word in floor.never.iter().chain(pure).filter(|word| !may.contains(word)) {
                 assert!(!names(&code, word), "{} names {word}", path.display());
             }
+            let is_crate = CRATES.iter().any(|(name, _)| *name == floor.name);
+            let names_crates = names(&code, "salon_engine") || names(&code, "salon_proto");
+            assert!(
+                is_crate || !names_crates || RENAME.iter().any(|file| path.ends_with(file)),
+                "{} names a crate for a floor",
+                path.display()
+            );
         }
     }
 }
@@ -223,7 +237,7 @@ fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
         };
         let mut rest = code;
         // The modules of a crate of its own name each other by `crate::`.
-        let own: &str = if of == "proto" { "crate::" } else { "super::" };
+        let own: &str = if CRATES.iter().any(|(name, _)| *name == of) { "crate::" } else { "super::" };
         while let Some(at) = rest.find(own) {
             let after = rest[at..].trim_start_matches(own);
             let ups = (rest.len() - at - after.len()) / own.len();
@@ -309,8 +323,8 @@ fn circles_are_found() {
     assert!(imports("chat")["speech"].contains("typing"), "a method leads to its file");
 }
 
-/// What somebody has who uses the crate without its features: these floors, and dependencies that they name.
-const LIBRARY: [&str; 4] = ["engine", "id", "time", "slack"];
+/// What somebody has who uses the crate without its features: these floors, and `proto` and `engine`.
+const LIBRARY: [&str; 2] = ["id", "time"];
 
 /// A dependency that only the server names is optional, and so is a floor.
 #[test]
@@ -339,6 +353,16 @@ fn library_users_do_not_pay_for_the_server() {
         }
         before = line;
     }
+}
+
+/// The engine stands on the codec, and on two crates more.
+#[test]
+fn the_engine_has_few_dependencies() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(ENGINE).join("Cargo.toml")).unwrap();
+    let manifest = toml::de::DeTable::parse(&manifest).unwrap().into_inner();
+    let dependencies = manifest["dependencies"].get_ref().as_table().unwrap();
+    let names: BTreeSet<&str> = dependencies.keys().map(|name| &**name.get_ref()).collect();
+    assert_eq!(names, BTreeSet::from(["bytes", "salon-proto", "slab"]));
 }
 
 /// Without its features the codec stands on nothing: each dependency is optional, and comes with one feature.

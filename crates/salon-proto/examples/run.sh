@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 cargo build --locked --package salon-proto --all-features --examples
-cargo build --locked --package salon --no-default-features --example engine_echo
+cargo build --locked --package salon-engine --examples
 at=${CARGO_TARGET_DIR:-target}/debug/examples
 servers=()
 trap 'kill "${servers[@]}" 2>/dev/null || true' EXIT
@@ -37,6 +37,6 @@ start 9001 "$at/echo_tokio"
 "$at/round_trip" 127.0.0.1:9001
 start 9003 "$at/hyper" 127.0.0.1:9003
 "$at/round_trip" 127.0.0.1:9003 /ws
-start 9004 "$at/engine_echo" 127.0.0.1:9004
+start 9004 "$at/engine_mio" 127.0.0.1:9004
 "$at/round_trip" 127.0.0.1:9004
 echo "all examples have done what they say"

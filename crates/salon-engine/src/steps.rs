@@ -16,9 +16,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Stream;
-use super::peer::{Peer, Phase};
-use super::receive_buffer::Behind;
+use crate::Stream;
+use crate::peer::{Peer, Phase};
+use crate::receive_buffer::Behind;
 
 /// The steps that are left in this turn.
 #[derive(Debug, Default)]
@@ -223,7 +223,7 @@ pub const BYTES_A_STEP: usize = 512;
 pub const READ_BYTES_A_STEP: usize = 4 << 10;
 
 /// So many bytes of a text cost a step more, because they are validated. The owner charges its own work, such as
-/// parsing, with [`Engine::spend`](super::Engine::spend).
+/// parsing, with [`Engine::spend`](crate::Engine::spend).
 pub const TEXT_BYTES_A_STEP: usize = 1 << 10;
 
 /// The same where they are compressed.

@@ -10,10 +10,10 @@ use crate::proto::handshake::{MAX_HEAD_LEN, Request};
 use crate::proto::receiver::Receiver;
 use crate::proto::{self, CloseCode};
 
-use super::peer::{PartialRequest, Phase, Session};
-use super::receive_buffer::Behind;
-use super::steps::{MUCH_SET_ASIDE, SHORT_READ};
-use super::{Engine, Event, Got, Stream, steps};
+use crate::peer::{PartialRequest, Phase, Session};
+use crate::receive_buffer::Behind;
+use crate::steps::{MUCH_SET_ASIDE, SHORT_READ};
+use crate::{Engine, Event, Got, Stream, steps};
 
 /// What became of the bytes that lay in the receive buffer.
 enum Step {

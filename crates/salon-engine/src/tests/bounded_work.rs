@@ -1,7 +1,7 @@
 //! The work of one turn is bounded in steps, whatever comes in one read.
 
 use super::*;
-use crate::engine::steps::{
+use crate::steps::{
     BYTES_A_STEP, CLOSES_PER_TURN, FRAGMENTS_A_STEP, FRESH_STEPS, MUCH_SET_ASIDE, PEER_STEPS, READ_BYTES_A_STEP,
     SHORT_READ, TEXT_BYTES_A_STEP, TURN_STEPS,
 };

@@ -6,7 +6,7 @@
 //! is queued, the part of its topics that the peer has not been sent is copied in front ([`Engine::settle`]).
 //!
 //! Room messages for a socket that is full wait in its outbox, but of numbered ones no more than
-//! [`behind_bytes`](super::Settings::behind_bytes): then the member leaves the topic, and its owner hears so
+//! [`behind_bytes`](crate::Settings::behind_bytes): then the member leaves the topic, and its owner hears so
 //! ([`Engine::left_behind`]). That happens in a flush that the owner has asked for, never amid its other calls: a list
 //! of these was made for the members as they were.
 
@@ -21,12 +21,12 @@ use crate::proto::frame::{Opcode, encode_frame};
 use crate::proto::{CloseCode, Kind};
 use crate::time::Tick;
 
-use super::ledger::Ledger;
-use super::outbox::{MAX_SLICES, Outbox};
-use super::peer::{Pending, Phase};
-use super::steps::PAUSE_ABOVE;
-use super::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
-use super::{Engine, LeftBehind, Stream, steps};
+use crate::ledger::Ledger;
+use crate::outbox::{MAX_SLICES, Outbox};
+use crate::peer::{Pending, Phase};
+use crate::steps::PAUSE_ABOVE;
+use crate::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
+use crate::{Engine, LeftBehind, Stream, steps};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far.
@@ -180,7 +180,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Writes every dirty topic and peer once. A later flush writes the rest: of a very large topic, of a topic that is
-    /// [delayed](super::Settings::flush_delay), and of a socket that is full.
+    /// [delayed](crate::Settings::flush_delay), and of a socket that is full.
     pub fn flush(&mut self) {
         (self.leaving, self.any_full) = (true, false);
         self.flush_peers();

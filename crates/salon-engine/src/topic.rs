@@ -18,7 +18,7 @@
 
 use bytes::Bytes;
 
-use super::ledger::Ledger;
+use crate::ledger::Ledger;
 use crate::slack;
 use crate::time::Tick;
 
@@ -283,7 +283,7 @@ pub const MAX_KEPT_LOG: usize = 4 << 10;
 /// The numbered publications for which a topic keeps place between turns.
 const MAX_KEPT_NUMBERS: usize = 16;
 
-/// A topic whose log has grown to this is flushed at the [next call](super::Engine::flush_full) for that, without
+/// A topic whose log has grown to this is flushed at the [next call](crate::Engine::flush_full) for that, without
 /// waiting for the end of the turn.
 pub const FULL_LOG: usize = MAX_LOG / 2;
 

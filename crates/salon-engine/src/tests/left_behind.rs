@@ -1,7 +1,7 @@
 //! Members that take numbered messages more slowly than they come leave the topic, with all of them up to a number.
 
 use super::*;
-use crate::engine::topic::{FULL_LOG, MAX_LOG};
+use crate::topic::{FULL_LOG, MAX_LOG};
 
 const BEHIND: usize = 100;
 

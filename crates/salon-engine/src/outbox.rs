@@ -14,8 +14,8 @@ use bytes::Bytes;
 use crate::proto::frame;
 use crate::time::Tick;
 
-use super::ledger::Ledger;
-use super::stream::{Stream, Wrote};
+use crate::ledger::Ledger;
+use crate::stream::{Stream, Wrote};
 
 /// Chunks in the order they must be written.
 ///

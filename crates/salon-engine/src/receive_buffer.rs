@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::stream::{Got, Stream};
+use crate::stream::{Got, Stream};
 
 /// What follows the bytes that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use crate::proto::handshake::HeadScanner;
 use crate::proto::receiver::Receiver;
 use crate::time::Tick;
 
-use super::outbox::Outbox;
-use super::topic::GroupId;
+use crate::outbox::Outbox;
+use crate::topic::GroupId;
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ pub enum Phase {
     Gone,
 }
 
-/// How far the owner's request for [`Event::Drained`](super::Event::Drained) of a peer is.
+/// How far the owner's request for [`Event::Drained`](crate::Event::Drained) of a peer is.
 ///
 /// Invariant: a peer is in `Engine::drained` at most once, and is there while this is `Listed` or `ListedAndAsked`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,11 @@
 //! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output`
 //! (queues and flush), `deadlines` (what each timer means), [`memory`] (how much is held, and how it shrinks).
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 mod deadlines;
+mod id;
 mod input;
 mod ledger;
 pub mod memory;
@@ -29,9 +33,15 @@ mod outbox;
 mod output;
 mod peer;
 mod receive_buffer;
+// Public because the server keeps its tables by the same rule, and no part of what others are promised.
+#[doc(hidden)]
+pub mod slack;
 mod spares;
 mod steps;
 mod stream;
+mod time;
+// Public for its benchmark alone.
+#[doc(hidden)]
 pub mod timer_wheel;
 mod topic;
 
@@ -41,17 +51,18 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::id::{ConnId, TopicId};
 use crate::proto::close::NO_CLOSE;
 use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
 use crate::proto::receiver::Receiver;
 use crate::proto::{Agreed, CloseCode, Limits};
-use crate::time::Tick;
 
 pub use deadlines::STALL;
+pub use id::{ConnId, TopicId};
+pub use salon_proto as proto;
 pub use stream::{Got, Stream, Wrote, receive_short, send_short};
+pub use time::Tick;
 
 use input::{DRAINED_PER_TURN, MAX_ROOM, Parting};
 use ledger::Ledger;

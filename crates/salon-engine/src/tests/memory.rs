@@ -1,8 +1,8 @@
 //! Memory that is held and counted, the connections that lose theirs, and mistakes of ours that cost one connection.
 
 use super::*;
-use crate::engine::memory::CUTS_AT_ONCE;
-use crate::engine::topic::MAX_KEPT_LOG;
+use crate::memory::CUTS_AT_ONCE;
+use crate::topic::MAX_KEPT_LOG;
 
 /// Bytes held for connections, beyond their slots.
 fn for_them(house: &House) -> usize {

@@ -1,5 +1,7 @@
 //! The room that lists and tables keep beyond what lies in them, and how it is given back.
 //!
+//! It is for the engine and the server of the same workspace, and hidden: nobody is promised anything of it.
+//!
 //! A table that a crowd of peers has made large must not cost memory for ever after the crowd has gone. This module
 //! decides when a table shrinks, and to what; it does not know what lies in it.
 

@@ -1,8 +1,8 @@
 //! Messages for many: one write each, in order, and past members that do not read.
 
 use super::*;
-use crate::engine::topic::MAX_LOG;
-use crate::engine::topic::MAX_LOGS;
+use crate::topic::MAX_LOG;
+use crate::topic::MAX_LOGS;
 
 #[test]
 fn one_write_for_all_of_a_turn() {

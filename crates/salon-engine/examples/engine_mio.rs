@@ -1,7 +1,7 @@
-//! Many connections in one thread: an echo server of `salon::engine` over mio, which is edge-triggered.
+//! Many connections in one thread: an echo server over mio, which is edge-triggered.
 //!
 //! ```sh
-//! cargo run --example engine_echo 127.0.0.1:9001
+//! cargo run -p salon-engine --example engine_mio 127.0.0.1:9001
 //! ```
 //!
 //! Another poller is driven likewise; what each must watch is said at [`Stream`].
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use salon::engine::{DeflateSettings, Engine, Event, Got, Settings, Stream, Wrote, receive_short, send_short};
-use salon::id::ConnId;
-use salon::proto::handshake::{Refusal, RequestError};
-use salon::proto::{Agreed, ClientContext, Kind};
-use salon::time::Tick;
+use salon_engine::proto::handshake::{Refusal, RequestError};
+use salon_engine::proto::{Agreed, ClientContext, Kind};
+use salon_engine::{
+    ConnId, DeflateSettings, Engine, Event, Got, Settings, Stream, Tick, Wrote, receive_short, send_short,
+};
 
 const LISTENER: Token = Token(usize::MAX);
 

@@ -6,8 +6,8 @@
 
 use crate::proto::CloseCode;
 
-use super::peer::{Peer, Phase};
-use super::{Engine, LeftBehind, Stream};
+use crate::peer::{Peer, Phase};
+use crate::{Engine, LeftBehind, Stream};
 
 /// Bytes held, by what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

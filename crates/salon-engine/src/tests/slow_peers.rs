@@ -1,10 +1,10 @@
 //! Peers that do not take their output.
 
 use super::*;
-use crate::engine::Blocked;
-use crate::engine::input::FLUSH_ABOVE;
-use crate::engine::outbox::PACE_BYTES;
-use crate::engine::steps::PAUSE_ABOVE;
+use crate::Blocked;
+use crate::input::FLUSH_ABOVE;
+use crate::outbox::PACE_BYTES;
+use crate::steps::PAUSE_ABOVE;
 
 #[test]
 fn too_much_waiting_is_cut_at_a_frame_with_1013() {

@@ -1,6 +1,6 @@
 //! Empty buffers, for what is queued for one peer in one turn, for compressed frames, and for the logs of busy topics.
 
-use super::peer::Pending;
+use crate::peer::Pending;
 
 /// Buffers that were used and will be used again.
 ///

@@ -1,7 +1,7 @@
 //! The event that a connection has taken everything.
 
 use super::*;
-use crate::engine::input::DRAINED_PER_TURN;
+use crate::input::DRAINED_PER_TURN;
 
 fn drained(id: ConnId) -> Told {
     (id, "drained".into())

@@ -7,11 +7,11 @@ use crate::proto::CloseCode;
 use crate::proto::frame::{Opcode, encode_frame};
 use crate::time::Tick;
 
-use super::input::DRAINED_PER_TURN;
-use super::outbox::PACE_WITHIN;
-use super::peer::Phase;
-use super::steps::CLOSES_PER_TURN;
-use super::{Engine, Stream};
+use crate::input::DRAINED_PER_TURN;
+use crate::outbox::PACE_WITHIN;
+use crate::peer::Phase;
+use crate::steps::CLOSES_PER_TURN;
+use crate::{Engine, Stream};
 
 /// A deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Asks a connection at once whether it is still there, as after
-    /// [`Settings::ping_after`](super::Settings::ping_after) of silence: if nothing comes within `pong_within`, the
+    /// [`Settings::ping_after`](crate::Settings::ping_after) of silence: if nothing comes within `pong_within`, the
     /// connection ends. A connection that is asked already is not asked again, nor is one that does not read or is
     /// closing.
     pub fn ping(&mut self, id: ConnId) {

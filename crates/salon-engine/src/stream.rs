@@ -1,7 +1,7 @@
 //! The interface that the engine needs of a connection, and the meaning of a count of bytes.
 //!
 //! Streams never wait. The engine asks a stream when a poller has reported it
-//! ([`Engine::readable`](super::Engine::readable), [`Engine::writable`](super::Engine::writable)), when something is to
+//! ([`Engine::readable`](crate::Engine::readable), [`Engine::writable`](crate::Engine::writable)), when something is to
 //! be sent, and when the stream itself has answered that there may be more ([`Got::More`]). It never asks at any other
 //! time: a stream that answers [`Got::Drained`] or [`Wrote::Full`] promises that the poller will report it.
 //!
@@ -18,13 +18,13 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 /// | poller | what is to be watched |
 /// |---|---|
 /// | edge-triggered | both directions, always |
-/// | level-triggered, one-shot | reading always; writing while [`Engine::blocked_of`](super::Engine::blocked_of) lists the connection, and while its own [`Write::flush`] returns `WouldBlock` |
+/// | level-triggered, one-shot | reading always; writing while [`Engine::blocked_of`](crate::Engine::blocked_of) lists the connection, and while its own [`Write::flush`] returns `WouldBlock` |
 ///
 /// ```
 /// use std::io::{self, Read, Write};
 /// use std::net::{Shutdown, TcpStream};
 ///
-/// use salon::engine::Stream;
+/// use salon_engine::Stream;
 ///
 /// /// Set to non-blocking when it is accepted.
 /// struct Socket(TcpStream);
@@ -54,7 +54,7 @@ pub trait Stream: Read + Write {
     /// Reads into `into`, which is not empty, and says whether there is more.
     ///
     /// `to_end`: the poller has reported that the peer has ended its stream
-    /// ([`Engine::readable`](super::Engine::readable)), and may not report it again. A stream that takes a short read
+    /// ([`Engine::readable`](crate::Engine::readable)), and may not report it again. A stream that takes a short read
     /// for a sign of being drained must not do so then: the end lies behind the bytes.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ pub trait Stream: Read + Write {
         }
     }
 
-    /// The [steps](super::Engine::spend) that the next [`Stream::receive`] may cost beside the bytes it brings: for a
+    /// The [steps](crate::Engine::spend) that the next [`Stream::receive`] may cost beside the bytes it brings: for a
     /// handshake, for example.
     fn receive_steps(&self) -> usize {
         0
