@@ -2,14 +2,15 @@
 //!
 //! The answers come to `answers`.
 
-use super::delivery::Deliveries;
 use super::hall::{Hall, PAIR_BYTES};
+use super::owing::most_of;
 use super::rate_limit::Price;
 use super::turn::Ctx;
 use super::waiting::{Described, Info, Waiting, What};
 use super::wire::Refusal;
-use crate::backend::{Conversation, Description, NewBody, NewEntry, Query, Reader, Request, RetryKey, Ticket};
-use crate::slack;
+use crate::backend::{
+    Conversation, Description, NewBody, NewEntry, Overloaded, Query, Reader, Request, RetryKey, Ticket,
+};
 
 /// What somebody says or does, and where.
 #[derive(Clone, Copy)]
@@ -48,10 +49,9 @@ impl Hall {
         let asked = self.wait(waiting).and_then(|ticket| {
             let (now, about) = (ctx.now, made.as_ref().map(|(room, made)| self.description(*room, made)));
             let reader = reader.as_ref().map(|user| Reader { user: user.as_str(), reading });
-            ctx.store.ask(Request::Read { conversation, query, reader, now, about, ticket }).map_err(|overloaded| {
-                self.answered(ticket);
-                overloaded.into()
-            })
+            let request = Request::Read { conversation, query, reader, now, about, ticket };
+            let (bytes, asked) = (most_of(&request), ctx.store.ask(request));
+            self.took(ticket, bytes, asked)
         });
         if asked.is_err() && room.is_some() {
             self.release_ended(ctx);
@@ -78,10 +78,9 @@ impl Hall {
         let ticket = self.wait(waiting)?;
         let entry = NewEntry { sender, body, at: ctx.now };
         let about = untold.map(|room| self.roster.description_of(room));
-        ctx.store.ask(Request::Append { conversation, entry, retry, about, ticket }).map_err(|overloaded| {
-            self.answered(ticket);
-            overloaded.into()
-        })
+        let request = Request::Append { conversation, entry, retry, about, ticket };
+        let (bytes, asked) = (most_of(&request), ctx.store.ask(request));
+        self.took(ticket, bytes, asked)
     }
 
     /// Asks the backend for something else.
@@ -93,10 +92,9 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let (conn, paid) = (waiting.asker.conn, waiting.what.paid());
         let asked = self.wait(waiting).and_then(|ticket| {
-            ctx.store.ask(make(ticket)).map_err(|overloaded| {
-                self.answered(ticket);
-                overloaded.into()
-            })
+            let request = make(ticket);
+            let (bytes, asked) = (most_of(&request), ctx.store.ask(request));
+            self.took(ticket, bytes, asked)
         });
         if asked.is_err() {
             self.give_back(conn, paid, Price::frames(1));
@@ -110,33 +108,33 @@ impl Hall {
         if let Some(room) = waiting.room {
             self.roster.hold(room);
         }
-        if waiting.what.is_owed() && self.roster.note_owed(waiting.asker.conn) {
-            self.owing.push(waiting.asker.conn);
-        }
         Ok(self.waiting.insert(waiting))
+    }
+
+    /// The backend has taken the request of a ticket, whose answer may have so many bytes, or has not.
+    fn took(&mut self, ticket: Ticket, bytes: u32, asked: Result<(), Overloaded>) -> Result<(), Refusal> {
+        if let Err(overloaded) = asked {
+            self.answered(ticket);
+            return Err(overloaded.into());
+        }
+        if let Some(conn) = self.waiting.note_owed(ticket, bytes)
+            && self.roster.note_owed(conn, bytes)
+        {
+            self.owing.push(conn);
+        }
+        Ok(())
     }
 
     /// The request of a ticket, which is answered with this.
     pub(super) fn answered(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.waiting.take(ticket)?;
+        let (waiting, bytes) = self.waiting.take(ticket)?;
         if let Some(room) = waiting.room {
             self.roster.release(room);
         }
-        if waiting.what.is_owed() && self.roster.note_paid(waiting.asker.conn) {
+        if bytes > 0 && self.roster.note_paid(waiting.asker.conn, bytes) {
             self.owing.push(waiting.asker.conn);
         }
         Some(waiting)
-    }
-
-    /// Tells the engine to which connections answers are owed now, and to which no more. What is asked and answered in
-    /// one turn is not told.
-    pub(super) fn tell_owing(&mut self, out: &mut Deliveries) {
-        for conn in self.owing.drain(..) {
-            if let Some(owed) = self.roster.tell_owed(conn) {
-                out.owe(conn, owed);
-            }
-        }
-        slack::shrink(&mut self.owing);
     }
 
     /// Whether one request more can wait.

@@ -70,12 +70,13 @@ pub enum Delivery {
         /// Why.
         why: TurnedAway,
     },
-    /// Note whether answers for the connection come later: a client that says goodbye meanwhile gets them first.
+    /// Note how much the answers may have that come later for the connection: a client that is owed much is not read
+    /// on, and one that says goodbye meanwhile gets them first.
     Owe {
         /// Who.
         conn: ConnId,
-        /// Whether there are any.
-        owed: bool,
+        /// Bytes of all of them, at most; 0: none comes.
+        bytes: u32,
     },
     /// Find out at once whether the connection is still there, and close it if it is not.
     Ask {
@@ -207,9 +208,9 @@ impl Deliveries {
         self.items.push(Delivery::TurnedAway { conn, why });
     }
 
-    /// Queues the note whether answers for a connection come later.
-    pub fn owe(&mut self, conn: ConnId, owed: bool) {
-        self.items.push(Delivery::Owe { conn, owed });
+    /// Queues the note how much the answers may have that come later for a connection.
+    pub fn owe(&mut self, conn: ConnId, bytes: u32) {
+        self.items.push(Delivery::Owe { conn, bytes });
     }
 
     /// Queues the question whether a connection is still there.

@@ -50,6 +50,7 @@ mod once;
 mod operator;
 mod operators;
 mod others;
+mod owing;
 mod presence;
 mod queries;
 mod rate_limit;

@@ -12,6 +12,7 @@ use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
 use super::wire::request::Bound;
 use crate::backend::{Entry, Epoch, Head, Reading, Ticket};
+use crate::id::ConnId;
 use crate::slack;
 
 /// The reason of a question to the backend, the connection that asks, and its `id`.
@@ -25,22 +26,39 @@ pub(super) struct Waiting {
 
 /// All of them, by the tickets that the backend has.
 #[derive(Debug, Default)]
-pub(super) struct Waitings(Slab<Waiting>);
+pub(super) struct Waitings(Slab<Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    waiting: Waiting,
+    /// Bytes of the answer at most, if the one who asked waits for it.
+    owed: u32,
+}
 
 impl Waitings {
     pub fn insert(&mut self, waiting: Waiting) -> Ticket {
-        Ticket(self.0.insert(waiting) as u64)
+        Ticket(self.0.insert(Asked { waiting, owed: 0 }) as u64)
     }
 
-    /// The request of a ticket, which waits no longer.
-    pub fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
-        self.0.try_remove(usize::try_from(ticket.0).ok()?)
+    /// Notes how many bytes the answer may have. Returns the connection, if it waits for that.
+    pub fn note_owed(&mut self, ticket: Ticket, bytes: u32) -> Option<ConnId> {
+        let Asked { waiting, owed } = self.0.get_mut(usize::try_from(ticket.0).ok()?)?;
+        waiting.what.is_owed().then(|| {
+            *owed = bytes;
+            waiting.asker.conn
+        })
     }
 
-    /// All of them, in no order.
+    /// The request of a ticket, which waits no longer, and the bytes of the answer at most, if that was waited for.
+    pub fn take(&mut self, ticket: Ticket) -> Option<(Waiting, u32)> {
+        let Asked { waiting, owed } = self.0.try_remove(usize::try_from(ticket.0).ok()?)?;
+        Some((waiting, owed))
+    }
+
+    /// All of them with the bytes that are owed, in no order.
     #[cfg(test)]
-    pub fn all(&self) -> impl Iterator<Item = &Waiting> {
-        self.0.iter().map(|(_, waiting)| waiting)
+    pub fn all(&self) -> impl Iterator<Item = (&Waiting, u32)> {
+        self.0.iter().map(|(_, asked)| (&asked.waiting, asked.owed))
     }
 
     pub fn len(&self) -> usize {
@@ -52,7 +70,7 @@ impl Waitings {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Waiting>()
+        self.0.capacity() * size_of::<Asked>()
     }
 }
 

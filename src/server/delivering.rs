@@ -36,7 +36,7 @@ impl<S: System> Turn<'_, S> {
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),
-                Delivery::Owe { conn, owed } => engine.owe(*conn, *owed),
+                Delivery::Owe { conn, bytes } => engine.owe(*conn, *bytes as usize),
                 Delivery::Ask { conn } => engine.ping(*conn),
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
                 Delivery::TurnedAway { conn, why } => {

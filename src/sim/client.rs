@@ -380,7 +380,11 @@ impl Client {
             (52..57, Some(room)) => {
                 let limit = net.chance.within(1, 200);
                 let fields = format!(r#""type":"history","room_id":"{room}","limit":{limit}"#);
-                self.ask(net, &fields, &["history"], Some(room));
+                // Now and then many of them in one breath, which are answered one after the other.
+                let pages = if net.chance.one_in(4) { net.chance.within(2, 12) } else { 1 };
+                for _ in 0..pages {
+                    self.ask(net, &fields, &["history"], Some(room.clone()));
+                }
             }
             (57..59, _) => {
                 let fields = format!(r#""type":"history","user_id":"{other}""#);

@@ -8,6 +8,7 @@
 mod common;
 
 mod api;
+mod asks_much;
 mod auth;
 mod bench_command;
 mod client_role;

@@ -180,6 +180,8 @@ impl<S: Stream> Engine<S> {
             Phase::Kept => after(peer.since, settings.idle_within, Due::Request),
             Phase::Head | Phase::Body | Phase::Answering => after(peer.since, settings.head_within, Due::Request),
             Phase::Open if !peer.connection.is_open() => after(peer.since, settings.close_within, Due::CloseAnswer),
+            // It is not read, so that its silence says nothing.
+            Phase::Open if peer.is_owed_much(settings.owed_above()) => None,
             Phase::Open => {
                 let message = match peer.mid_message {
                     true => after(peer.since, settings.message_within, Due::Message),

@@ -95,8 +95,8 @@ impl<S: Stream> Engine<S> {
     /// Whether what is left of a read is for later: the peer has spent its share of the turn, does not take its
     /// answers, or is to be answered first.
     fn must_wait(&mut self, index: u32) -> bool {
-        let peer = &self.peers[index as usize];
-        let is_full = peer.is_heard() && (self.budget.is_spent() || peer.is_sated());
+        let (peer, owed_above) = (&self.peers[index as usize], self.settings.owed_above());
+        let is_full = peer.is_heard() && (self.budget.is_spent() || peer.is_sated(owed_above));
         !self.receive.is_empty() && (is_full || peer.phase == Phase::Answering)
     }
 
@@ -104,12 +104,12 @@ impl<S: Stream> Engine<S> {
     fn set_aside(&mut self, index: u32, behind: Behind) {
         self.reading = None;
         self.budget.end(index);
-        let peer = &mut self.peers[index as usize];
+        let (peer, owed_above) = (&mut self.peers[index as usize], self.settings.owed_above());
         // What the last event borrowed is not needed any more.
         peer.connection.release();
         self.set_aside.keep(index, self.receive.unparsed(), behind);
         self.receive.discard();
-        match peer.is_sated() || peer.phase == Phase::Answering {
+        match peer.is_sated(owed_above) || peer.phase == Phase::Answering {
             true => peer.paused = true,
             false => self.read_again(index),
         }
@@ -140,6 +140,7 @@ impl<S: Stream> Engine<S> {
     }
 
     fn read(&mut self, index: u32) {
+        let owed_above = self.settings.owed_above();
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.readable = false;
         if peer.phase == Phase::Gone || peer.ended {
@@ -148,7 +149,7 @@ impl<S: Stream> Engine<S> {
         // A peer that does not take its answers is not asked for more work: it is read again when it does. The next
         // request of one that is being answered is read when the answer is written.
         let waits = peer.phase == Phase::Answering && self.set_aside.of(index).is_some();
-        if peer.is_sated() && peer.phase != Phase::ShutDown || waits {
+        if peer.is_sated(owed_above) && peer.phase != Phase::ShutDown || waits {
             peer.paused = true;
             return;
         }
@@ -211,6 +212,24 @@ impl<S: Stream> Engine<S> {
         if !peer.readable && peer.phase != Phase::Gone {
             peer.readable = true;
             self.backlog.push_back(index);
+        }
+    }
+
+    /// Reads what was put off, unless the peer must still take some of what waits for it, or is owed much: whether it
+    /// was before. Time in which it was not read for that does not count against it.
+    pub(super) fn read_on(&mut self, index: u32, was_owed_much: bool) {
+        let (now, owed_above) = (self.now, self.settings.owed_above());
+        let peer = &mut self.peers[index as usize];
+        if was_owed_much && !peer.is_owed_much(owed_above) {
+            peer.last_received = now;
+            if peer.mid_message {
+                peer.since = now;
+            }
+            self.schedule(index);
+        }
+        let peer = &mut self.peers[index as usize];
+        if !peer.is_sated(owed_above) && std::mem::take(&mut peer.paused) {
+            self.read_again(index);
         }
     }
 

@@ -160,6 +160,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Bytes of answers that a peer may be owed and be read all the same; and that may wait for it while it is owed any.
+    fn owed_above(&self) -> usize {
+        steps::OWED_ABOVE.min(self.outbox_bytes / steps::OWED_PART)
+    }
+
     /// Room behind a read, in bytes: for the rest of the longest message, or of the longest that is worth it.
     fn room_behind_a_read(&self) -> usize {
         MAX_ROOM.min(self.limits.message_bytes as usize)
@@ -588,20 +593,33 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Says whether the owner has answers for an upgraded connection that come later. A peer that sends Close or ends
-    /// its stream meanwhile gets them first: its Close is answered (RFC 6455 section 5.5.1 allows to wait) when the
-    /// owner owes nothing more, or after [`Settings::close_within`]. Until then it is sent what is sent to others;
-    /// [`Event::Closed`] follows.
-    pub fn owe(&mut self, id: ConnId, owed: bool) {
+    /// Says how many bytes the answers may have that the owner has for an upgraded connection and that come later: all
+    /// of them, at most; 0: there are none.
+    ///
+    /// While that is more than 96 KiB, or an eighth of [`Settings::outbox_bytes`] if that is less, the peer is not read,
+    /// and no deadline counts that stands for its silence: so many requests in one breath do not cost it the
+    /// connection. Nor is it read while as much waits for it and any answer is to come.
+    ///
+    /// A peer that sends Close or ends its stream meanwhile gets them first: its Close is answered (RFC 6455 section
+    /// 5.5.1 allows to wait) when the owner owes nothing more, or after [`Settings::close_within`]. Until then it is
+    /// sent what is sent to others; [`Event::Closed`] follows.
+    pub fn owe(&mut self, id: ConnId, bytes: usize) {
         let Some(index) = self.find(id) else { return };
         let peer = &mut self.peers[index as usize];
         if !peer.is_opened() {
             return;
         }
-        peer.session = if owed { Session::Owed } else { Session::Open };
-        if !owed {
+        let owed_above = self.settings.owed_above();
+        let was_owed_much = peer.is_owed_much(owed_above);
+        peer.session = match bytes {
+            0 => Session::Open,
+            _ if bytes > owed_above => Session::OwedMuch,
+            _ => Session::Owed,
+        };
+        if bytes == 0 {
             self.part(index);
         }
+        self.read_on(index, was_owed_much);
     }
 
     /// Ends a connection at once: nothing more is sent.

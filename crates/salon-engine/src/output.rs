@@ -24,7 +24,6 @@ use crate::time::Tick;
 use crate::ledger::Ledger;
 use crate::outbox::{MAX_SLICES, Outbox};
 use crate::peer::{Pending, Phase};
-use crate::steps::PAUSE_ABOVE;
 use crate::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
 use crate::{Engine, LeftBehind, Stream, steps};
 
@@ -322,6 +321,7 @@ impl<S: Stream> Engine<S> {
         if peer.phase == Phase::Gone {
             return;
         }
+        let was_owed_much = peer.is_owed_much(self.settings.owed_above());
         let result = match peer.outbox.is_some() {
             true => self.flush_blocked(index),
             false => self.flush_free(index),
@@ -329,10 +329,7 @@ impl<S: Stream> Engine<S> {
         if result.is_err() {
             return self.abort_peer(index);
         }
-        let peer = &mut self.peers[index as usize];
-        if peer.outbox.as_ref().is_none_or(|outbox| outbox.len() <= PAUSE_ABOVE) && std::mem::take(&mut peer.paused) {
-            self.read_again(index);
-        }
+        self.read_on(index, was_owed_much);
         let peer = &mut self.peers[index as usize];
         if peer.outbox.is_none() && peer.drain.taken() {
             self.drained.push_back(ConnId { index, generation: peer.generation });

@@ -27,7 +27,8 @@ pub struct Peer<S> {
     pub ended: bool,
     /// It is listed for the next flush.
     pub dirty: bool,
-    /// It has something to read, and will be read when it has taken some of what waits for it, or is answered.
+    /// It has something to read, and will be read when it has taken some of what waits for it, is answered, or is
+    /// owed less.
     pub paused: bool,
     /// A part of a message has arrived, at `since`.
     pub mid_message: bool,
@@ -54,12 +55,23 @@ pub struct Peer<S> {
 impl<S> Peer<S> {
     /// Whether it is an upgraded connection that has not ended.
     pub fn is_opened(&self) -> bool {
-        matches!(self.session, Session::Open | Session::Owed)
+        matches!(self.session, Session::Open | Session::Owed | Session::OwedMuch)
     }
 
     /// Whether the owner has answers for it that come later.
     pub fn is_owed(&self) -> bool {
-        self.session == Session::Owed
+        matches!(self.session, Session::Owed | Session::OwedMuch)
+    }
+
+    /// Whether it is owed much, or anything while more than `owed_above` waits for it: it is not read until some has
+    /// come and been taken.
+    pub fn is_owed_much(&self, owed_above: usize) -> bool {
+        let is_owed_much = match self.session {
+            Session::OwedMuch => true,
+            Session::Owed => self.outbox.as_ref().is_some_and(|outbox| outbox.len() > owed_above),
+            _ => false,
+        };
+        is_owed_much && self.phase == Phase::Open
     }
 
     /// Whether what waits for it is bounded by time alone: an answer, or what is left when the connection ends.
@@ -83,6 +95,8 @@ pub enum Session {
     Open,
     /// The same, and they have answers for it that come later.
     Owed,
+    /// The same, and these may be so long that it is not read until some have come.
+    OwedMuch,
     /// That it is upgraded; but it has ended. The end is to be reported, and the slot is not freed before.
     OverUntold,
 }

@@ -175,9 +175,9 @@ impl<S: Stream> Peer<S> {
         matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open)
     }
 
-    /// Whether it does not take its answers, and so is not asked for more work.
-    pub fn is_sated(&self) -> bool {
-        self.outbox.as_ref().is_some_and(|outbox| outbox.len() > PAUSE_ABOVE)
+    /// Whether it does not take its answers, or is owed so many, that it is not asked for more work.
+    pub fn is_sated(&self, owed_above: usize) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.len() > PAUSE_ABOVE) || self.is_owed_much(owed_above)
     }
 }
 
@@ -240,3 +240,9 @@ pub const CLOSES_PER_TURN: usize = 8;
 
 /// A peer for which more than this waits is not read until it has taken some, in bytes.
 pub const PAUSE_ABOVE: usize = 256 << 10;
+
+/// Likewise one that is [owed](super::Engine::owe) answers of more than this, in bytes, or any while more than this
+/// waits for it; or than this part of [`Settings::outbox_bytes`](super::Settings::outbox_bytes), if that is less. So
+/// there is room for the answer to one request more, as long as it may be.
+pub const OWED_ABOVE: usize = 96 << 10;
+pub const OWED_PART: usize = 8;

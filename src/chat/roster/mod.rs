@@ -172,6 +172,7 @@ impl Roster {
             closing: false,
             owed: 0,
             owed_told: false,
+            owed_noted: false,
             expelled: false,
             seats: session::Seats::default(),
         };
@@ -264,27 +265,29 @@ impl Roster {
         Some(session)
     }
 
-    /// A request of the session waits for the backend. Returns whether it is the only one.
-    pub fn note_owed(&mut self, conn: ConnId) -> bool {
+    /// A request of the session waits, whose answer may have so many bytes. Returns whether the engine is to hear how
+    /// much it is owed now, and was not yet.
+    pub fn note_owed(&mut self, conn: ConnId, bytes: u32) -> bool {
         self.sessions.find_mut(conn).is_some_and(|session| {
-            session.owed += 1;
-            session.owed == 1
+            session.owed = session.owed.saturating_add(bytes);
+            !std::mem::replace(&mut session.owed_noted, true)
         })
     }
 
-    /// One of them is answered. Returns whether it was the last.
-    pub fn note_paid(&mut self, conn: ConnId) -> bool {
+    /// It is answered. Returns the same.
+    pub fn note_paid(&mut self, conn: ConnId, bytes: u32) -> bool {
         self.sessions.find_mut(conn).is_some_and(|session| {
-            session.owed -= 1;
-            session.owed == 0
+            session.owed = session.owed.saturating_sub(bytes);
+            !std::mem::replace(&mut session.owed_noted, true)
         })
     }
 
-    /// Whether the session is owed answers, if the engine has not been told.
-    pub fn tell_owed(&mut self, conn: ConnId) -> Option<bool> {
+    /// How much the session is owed now, if the engine has not heard that.
+    pub fn tell_owed(&mut self, conn: ConnId) -> Option<u32> {
         let session = self.sessions.find_mut(conn)?;
-        let owed = session.owed > 0;
-        (std::mem::replace(&mut session.owed_told, owed) != owed).then_some(owed)
+        session.owed_noted = false;
+        let was_told = std::mem::replace(&mut session.owed_told, session.owed > 0);
+        (was_told || session.owed > 0).then_some(session.owed)
     }
 
     /// Another frame has come.

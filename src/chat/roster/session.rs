@@ -32,10 +32,12 @@ pub(in crate::chat) struct Session {
     pub dialect: Dialect,
     /// The chat asked for the connection to be closed and hears nothing of it any more.
     pub closing: bool,
-    /// How many of its requests wait for the backend, at most [`MAX_WAITING`](super::super::asking::MAX_WAITING).
-    pub owed: u16,
+    /// Bytes that the answers may have for which its requests wait; 0: none waits.
+    pub owed: u32,
     /// Whether the engine knows of any.
     pub owed_told: bool,
+    /// The engine is to hear how much it is, at the end of this turn.
+    pub owed_noted: bool,
     /// An operator asked for it, so the user leaves now and not after a grace.
     pub expelled: bool,
     pub seats: Seats,

@@ -55,8 +55,8 @@ struct Stage {
     numbers: BTreeMap<TopicId, u64>,
     /// Connections that were asked whether they are still there.
     pinged: Vec<ConnId>,
-    /// Connections to which answers are owed.
-    owed: BTreeSet<ConnId>,
+    /// Connections to which answers are owed, and how many bytes these may have.
+    owed: BTreeMap<ConnId, u32>,
     /// The origin of the next connections.
     address: Option<Address>,
 }
@@ -109,7 +109,7 @@ impl Stage {
             logged: BTreeMap::new(),
             numbers: BTreeMap::new(),
             pinged: Vec::new(),
-            owed: BTreeSet::new(),
+            owed: BTreeMap::new(),
             address: None,
         }
     }
@@ -303,8 +303,8 @@ impl Stage {
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
                 Delivery::Ask { conn } => self.pinged.push(*conn),
-                Delivery::Owe { conn, owed: true } => assert!(self.owed.insert(*conn), "{conn} is owed twice"),
-                Delivery::Owe { conn, owed: false } => assert!(self.owed.remove(conn), "{conn} is owed nothing"),
+                Delivery::Owe { conn, bytes: 0 } => assert!(self.owed.remove(conn).is_some(), "{conn} is owed nothing"),
+                Delivery::Owe { conn, bytes } => drop(self.owed.insert(*conn, *bytes)),
                 Delivery::TellWhenDrained { conn } => {
                     // There is no event about a closed connection.
                     if self.inboxes.contains_key(conn) && !self.closes.contains_key(conn) {
@@ -412,15 +412,18 @@ impl Stage {
             let moves = self.asked.contains(&conn) || hall.timers.is_set(&timers::Timer::Replay(conn));
             assert!(moves || self.closes.contains_key(&conn), "{conn} is never told the rest");
         }
-        let mut owed: BTreeMap<ConnId, u16> = BTreeMap::new();
-        for waiting in hall.waiting.all().filter(|waiting| waiting.what.is_owed()) {
-            *owed.entry(waiting.asker.conn).or_default() += 1;
+        let mut owed: BTreeMap<ConnId, u32> = BTreeMap::new();
+        for (waiting, bytes) in hall.waiting.all() {
+            assert_eq!(bytes > 0, waiting.what.is_owed());
+            if bytes > 0 {
+                *owed.entry(waiting.asker.conn).or_default() += bytes;
+            }
         }
         let is_session = |conn: &ConnId| hall.roster.session(*conn).is_some();
         owed.retain(|conn, _| is_session(conn));
         let counted = hall.roster.sessions().iter().filter(|(_, session)| session.owed > 0);
         assert_eq!(owed, counted.map(|(conn, session)| (conn, session.owed)).collect());
-        assert_eq!(self.owed, owed.into_keys().collect(), "to whom answers are owed, as the engine knows it");
+        assert_eq!(self.owed, owed, "to whom answers are owed, as the engine knows it");
         hall.watches.check();
         // With tokens, each session has one end before it: of its patience, its token, or the grace after that.
         for (conn, session) in hall.roster.sessions().iter().filter(|(_, session)| !session.closing) {

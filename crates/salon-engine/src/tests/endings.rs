@@ -223,7 +223,7 @@ fn a_peer_that_says_goodbye_gets_the_answers_that_it_is_owed() {
     let answered: Then = |house, id| {
         house.engine.send(id, Kind::Text, b"answer");
         house.engine.publish(ROOM, Kind::Text, b"news", &[]);
-        house.engine.owe(id, false);
+        house.engine.owe(id, 0);
     };
     let never: Then = |house, _| {
         house.wait(Duration::from_millis(4_999));
@@ -235,7 +235,7 @@ fn a_peer_that_says_goodbye_gets_the_answers_that_it_is_owed() {
         let index = id.index;
         house.engine.send(id, Kind::Text, b"answer");
         house.engine.writable(index);
-        house.engine.owe(id, true); // more has been asked for than is answered
+        house.engine.owe(id, 100); // more has been asked for than is answered
         house.wait(Duration::from_secs(5));
     };
     let close = masked(Opcode::Close, b"\x03\xe8");
@@ -260,7 +260,7 @@ fn a_peer_that_says_goodbye_gets_the_answers_that_it_is_owed() {
             let mut house = House::new(Settings { ping_after: None, ..Settings::default() });
             let (id, script) = house.open();
             house.engine.subscribe(id, ROOM);
-            house.engine.owe(id, true);
+            house.engine.owe(id, 100);
             for piece in says.chunks(piece.min(says.len().max(1))) {
                 script.say(piece);
                 house.hear(id);
@@ -293,7 +293,7 @@ fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
     let mut house = House::new(Settings::default());
     // It answers our Close: nothing is waited for.
     let (id, script) = house.open();
-    house.engine.owe(id, true);
+    house.engine.owe(id, 100);
     house.engine.close(id, CloseCode::GOING_AWAY, "bye");
     house.turn();
     script.say(&masked(Opcode::Close, b"\x03\xe9"));
@@ -302,14 +302,14 @@ fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
     house.told();
     // It breaks the protocol.
     let (id, script) = house.open();
-    house.engine.owe(id, true);
+    house.engine.owe(id, 100);
     script.say(b"\x81\x02hi");
     house.hear(id);
     assert!(script.wire().shut_down);
     house.told();
     // It takes nothing of what it is owed: what was begun ends, and a Close says why.
     let (id, script) = house.open();
-    house.engine.owe(id, true);
+    house.engine.owe(id, 100);
     script.wire().room = 100;
     script.say(&masked(Opcode::Close, b""));
     house.hear(id);
@@ -328,7 +328,7 @@ fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
     house.told();
     // Its stream fails.
     let (id, script) = house.open();
-    house.engine.owe(id, true);
+    house.engine.owe(id, 100);
     script.say(&masked(Opcode::Close, b""));
     house.hear(id);
     script.wire().reset = true;

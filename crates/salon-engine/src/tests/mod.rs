@@ -13,6 +13,7 @@ mod left_behind;
 mod long_messages;
 mod memory;
 mod opening;
+mod owed;
 mod slow_peers;
 mod streams;
 
