@@ -4,11 +4,15 @@
 //! so that neither `none` nor a public key taken for a secret gets anybody in. `kid`, `jwk`, `jku` and `x5u` are
 //! ignored, and nothing is ever fetched. [`crate::chat::auth`] knows what claims mean.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use serde::de::IgnoredAny;
 
 use crate::chat::auth::{Claims, MAX_TOKEN_BYTES};
 use crate::chat::{Grant, TokenError, Verifier};
@@ -205,6 +209,14 @@ impl Keys {
     }
 }
 
+/// Whether the header of a token has `crit`, whatever it is: the library takes a null for none, and RFC 7515 section
+/// 4.1.11 knows a list that is not empty, and nothing else.
+fn names_crit(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let fields = header.and_then(|header| serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&header).ok());
+    fields.is_some_and(|fields| fields.contains_key("crit"))
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({self})")
@@ -225,7 +237,7 @@ impl Verifier for Keys {
             return Err(TokenError::TooLong);
         }
         let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
-        if header.crit.is_some() {
+        if header.crit.is_some() || names_crit(token) {
             return Err(TokenError::Critical);
         }
         let mut found = Err(TokenError::Algorithm);
@@ -281,9 +293,6 @@ pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use super::*;
 
     const OLD: &[u8] = b"an old secret of more than 32 bytes";
@@ -425,8 +434,18 @@ mod tests {
                 assert_eq!(user(&keys, &token), Err(TokenError::Signature), "{more}");
             }
         }
-        let critical = forge(r#"{"alg":"HS256","crit":["exp"]}"#, CLAIMS, OLD);
-        assert_eq!(user(&keys, &critical), Err(TokenError::Critical));
+        // Whatever it is: a list, or what it may not be.
+        for (header, expected) in [
+            (r#"{"alg":"HS256","crit":["exp"]}"#, TokenError::Critical),
+            (r#"{"alg":"HS256","crit":[]}"#, TokenError::Critical),
+            (r#"{"alg":"HS256","crit":null}"#, TokenError::Critical),
+            (r#"{"crit" : null, "alg":"HS256"}"#, TokenError::Critical),
+            (r#"{"alg":"HS256","\u0063rit":null}"#, TokenError::Critical),
+            (r#"{"alg":"HS256","crit":"exp"}"#, TokenError::Malformed),
+            (r#"{"alg":"HS256","crit":{}}"#, TokenError::Malformed),
+        ] {
+            assert_eq!(user(&keys, &forge(header, CLAIMS, OLD)), Err(expected), "{header}");
+        }
     }
 
     #[test]
