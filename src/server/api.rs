@@ -213,6 +213,7 @@ mod tests {
             ("Host: [::1]\r\n", "in"),
             ("Host: localhost\r\n", "in"),
             ("Host: LocalHost:8081\r\n", "in"),
+            ("Host: salon.localhost.:8081\r\n", "in"),
             ("Host: evil.example:8081\r\n", "browser"),
             ("Host: localhost.evil.example\r\n", "browser"),
             ("Host: 127.0.0.1:8081\r\nOrigin: http://127.0.0.1:8081\r\n", "browser"),

@@ -45,14 +45,19 @@ impl Pages {
 /// Headers of proxies, which no page can add to the handshake of a WebSocket.
 const FORWARDED: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host"];
 
-/// Whether a host is an address or `localhost`, with or without a port: no name that somebody else could give out.
+/// Whether a host is an address, `localhost` or a name under that, with or without a port: no name that somebody else
+/// could give out. Browsers look `localhost` and what is under it up nowhere, and go to this machine (RFC 6761 section
+/// 6.3).
 pub(super) fn is_address(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => name,
         _ => host,
     };
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+    // The root of all names may be said.
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+        || address.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -70,6 +75,13 @@ mod tests {
             ("[::1]:8080", "Origin: http://[::1]:8080\r\n", true, true),
             ("localhost:8080", "Origin: http://localhost:8080\r\n", true, true),
             ("LOCALHOST", "Origin: http://localhost\r\n", true, true),
+            ("localhost.", "Origin: http://localhost.\r\n", true, true),
+            ("localhost.:8080", "Origin: http://localhost.:8080\r\n", true, true),
+            ("chat.localhost:8080", "Origin: http://chat.localhost:8080\r\n", true, true),
+            ("a.b.LocalHost.:8080", "Origin: http://a.b.localhost.:8080\r\n", true, true),
+            ("localhost:8080", "Origin: http://chat.localhost:8080\r\n", true, false),
+            ("notlocalhost", "Origin: http://notlocalhost\r\n", false, false),
+            ("localhost..", "Origin: http://localhost..\r\n", false, false),
             ("chat.test:8080", "Origin: http://chat.test:8080\r\n", true, true),
             ("127.0.0.1:8080", "Origin: http://chat.test:8080\r\n", true, true),
             ("chat.test", "Origin: http://chat.test\r\n", false, false),
