@@ -238,7 +238,8 @@ impl<S: System> Service<S> for ChatService {
             }
             Event::BadRequest(error) => {
                 let line = is_wanted().then(|| Box::new(("-".into(), "-".into())));
-                return Then::Answer(Asked::UNREAD, Box::new(Answer::Refuse(EntryError::Request(error))), line);
+                let asked = Asked { operator: port == Port::Admin, ..Asked::UNREAD };
+                return Then::Answer(asked, Box::new(Answer::Refuse(EntryError::Request(error))), line);
             }
         }
         Then::Nothing

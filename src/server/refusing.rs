@@ -32,13 +32,21 @@ impl<S: System> Turn<'_, S> {
 
 /// The response of a refusal; and whether the request was one for the operator alone.
 fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
-    /// `{"error":"..."}`, or an `error` of the chat, as the API has them.
+    /// `{"error":"..."}`, or an `error` of the chat, as the API has them and all that the operator's port refuses.
     enum Body<'a> {
         Plain(&'a str),
-        Coded(Code, &'static str),
+        Coded(Code, &'a str),
     }
     use Body::{Coded, Plain};
+    let sentence;
     let (status, body, headers): (u16, Body<'_>, &[(&'static str, &str)]) = match error {
+        EntryError::Request(error) if asked.operator => {
+            sentence = error.to_string();
+            (error.status(), Plain(&sentence), &[])
+        }
+        EntryError::Full | EntryError::Memory if asked.operator => {
+            (http::FULL, Plain("there is no room for more clients now; try again later"), &[IN_A_MOMENT])
+        }
         EntryError::Request(error) => {
             let mut bytes = Vec::new();
             http::encode_request_refusal(*error, asked.head_only, now, &mut bytes);
@@ -78,10 +86,27 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
         EntryError::NoSession => (404, Coded(Code::UserNotFound, NO_SESSION), &[]),
     };
     let (body, is_of_call) = match body {
+        Plain(sentence) if asked.operator => {
+            ([&chat::error_message(code_of(status), sentence.to_owned())[..], b"\n"].concat(), false)
+        }
         Plain(sentence) => (http::error_body(sentence), false),
-        Coded(code, sentence) => ([&chat::error_message(code, sentence)[..], b"\n"].concat(), true),
+        Coded(code, sentence) => ([&chat::error_message(code, sentence.to_owned())[..], b"\n"].concat(), true),
     };
     (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), is_of_call)
+}
+
+/// The code of a refusal on the operator's port that is of no call: as calls have it for that status.
+const fn code_of(status: u16) -> Code {
+    match status {
+        401 => Code::Unauthorized,
+        403 | 421 => Code::Forbidden,
+        404 => Code::NotFound,
+        413 | 414 | 431 => Code::TooLarge,
+        429 => Code::RateLimited,
+        500 => Code::Internal,
+        503 => Code::Overloaded,
+        _ => Code::BadRequest,
+    }
 }
 
 impl CallError {

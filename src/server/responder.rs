@@ -46,11 +46,14 @@ pub(crate) struct Asked {
     pub keep: bool,
     /// Its address pays for it, if it opens no WebSocket.
     pub pays: bool,
+    /// It came in by the operator's port, where every refusal has the shape of the API.
+    pub operator: bool,
 }
 
 impl Asked {
     /// The properties of bytes that are no request.
-    pub const UNREAD: Self = Self { said: None, forwarded: false, head_only: false, keep: false, pays: false };
+    pub const UNREAD: Self =
+        Self { said: None, forwarded: false, head_only: false, keep: false, pays: false, operator: false };
 
     /// The properties of a request whose connection ends with the answer.
     pub fn ending(self) -> Self {
@@ -125,6 +128,7 @@ impl Responder {
             head_only: request.method() == "HEAD",
             keep: request.keeps_alive() && !stopping && port != Port::Crowded,
             pays: port == Port::Public,
+            operator: port == Port::Admin,
         };
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.

@@ -211,6 +211,31 @@ fn requests_that_are_refused() {
     }
 }
 
+/// Every refusal on the operator's port has one shape, whatever was asked for.
+#[test]
+fn every_refusal_has_one_shape() {
+    let (_server, admin) = open();
+    for (request, expected, code) in [
+        ("GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n", 404, "not_found"),
+        ("PUT /health HTTP/1.1\r\nHost: 127.0.0.1\r\n", 405, "bad_request"),
+        ("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n", 400, "bad_request"),
+        ("nonsense\r\n", 400, "bad_request"),
+        ("POST /api/nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n", 404, "unknown_type"),
+        ("GET /api/online HTTP/1.1\r\nHost: 127.0.0.1\r\n", 405, "bad_request"),
+        ("GET /health HTTP/1.1\r\nHost: evil.example\r\n", 403, "forbidden"),
+        ("GET /connections/0123456789abcdef HTTP/1.1\r\nHost: 127.0.0.1\r\n", 404, "user_not_found"),
+    ] {
+        let answer = exchange(admin, format!("{request}Connection: close\r\n\r\n").as_bytes());
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(status(&answer), expected, "{request}: {answer}");
+        let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let mut fields: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["code", "message", "retry", "type"], "{request}: {body}");
+        assert_eq!((&body["type"], &body["code"]), (&"error".into(), &code.into()), "{request}");
+    }
+}
+
 /// Without a key, a page in a browser on this machine cannot call.
 #[test]
 fn pages_cannot_call() {
