@@ -578,6 +578,7 @@ def check_says_that_the_disk_is_full():
         ended = subprocess.run([harness.SALON, "serve", "--listen", "127.0.0.1:0", "--admin", "off", "--store",
                                 disk.file], capture_output=True, text=True, timeout=harness.PATIENCE)
         assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended
+        assert "the disk is full" in ended.stderr, ended
         assert os.listdir(folder) == ["filler"], os.listdir(folder)
         os.unlink(filler)
         assert checked(disk.file)[0] == 0

@@ -203,6 +203,28 @@ fn what_cannot_be_done_is_said() {
     assert!(!fs::exists(format!("{file}.copy")).unwrap() && !fs::exists(format!("{file}.copy-new")).unwrap());
 }
 
+/// An import that is killed leaves no store that looks whole, and nothing that is in the way of the next one.
+#[test]
+fn a_killed_import_leaves_no_store() {
+    let folder = Folder::new("store-killed");
+    let file = folder.file();
+    let mut salon = salon(&["store", "import", "--store", &file]);
+    let mut child = salon.env_remove("SALON_STORE").stdin(Stdio::piped()).spawn().unwrap();
+    let new = format!("{file}-new");
+    // It has begun, and waits for more.
+    while !fs::exists(&new).unwrap() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!fs::exists(&file).unwrap());
+    let (status, _, error) = store(&["export", "--store", &file], "");
+    assert!(status == 2 && error.contains("expected a file in which messages are kept, found none"), "{error}");
+    let empty = "{\"kind\":\"export\",\"version\":1}\n{\"kind\":\"end\",\"lines\":0}";
+    done(&["import", "--store", &file], empty);
+    assert!(fs::exists(&file).unwrap() && !fs::exists(&new).unwrap());
+}
+
 /// A file from which much has gone becomes small, and goes on as it was.
 #[test]
 fn a_compact_file_is_the_same_store() {

@@ -160,7 +160,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Bytes of answers that a peer may be owed and be read all the same; and that may wait for it while it is owed any.
+    /// Bytes of answers that a peer may be owed and be read all the same; and that may wait for it while it is owed
+    /// any.
     fn owed_above(&self) -> usize {
         steps::OWED_ABOVE.min(self.outbox_bytes / steps::OWED_PART)
     }
@@ -596,8 +597,8 @@ impl<S: Stream> Engine<S> {
     /// Says how many bytes the answers may have that the owner has for an upgraded connection and that come later: all
     /// of them, at most; 0: there are none.
     ///
-    /// While that is more than 96 KiB, or an eighth of [`Settings::outbox_bytes`] if that is less, the peer is not read,
-    /// and no deadline counts that stands for its silence: so many requests in one breath do not cost it the
+    /// While that is more than 96 KiB, or an eighth of [`Settings::outbox_bytes`] if that is less, the peer is not
+    /// read, and no deadline counts that stands for its silence: so many requests in one breath do not cost it the
     /// connection. Nor is it read while as much waits for it and any answer is to come.
     ///
     /// A peer that sends Close or ends its stream meanwhile gets them first: its Close is answered (RFC 6455 section

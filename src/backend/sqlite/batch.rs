@@ -279,6 +279,9 @@ impl Sqlite {
         tables.synchronize(true)?;
         tables.note_clean_end()?;
         tables.checkpoint()?;
+        if let Err(error) = self.claim.note_batch(self.batches) {
+            log::debug!("{}: it is not noted beside it how much is in it: {error}", self.claim.path.display());
+        }
         Ok(())
     }
 }

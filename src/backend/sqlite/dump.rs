@@ -10,15 +10,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::entries::maybe;
+use super::file::{Claim, Found};
 use super::tables::{Tables, count, number, signed};
 use super::trouble::{Result, Trouble};
-use super::upkeep::open_for_reading;
-use super::{Durability, Options, Sqlite, boot_id, file, schema};
+use super::upkeep::{self, open_for_reading};
+use super::{CHECKED_BYTES, file, schema};
 use crate::backend::{Epoch, MAX_BANS};
 use crate::random::Random;
 
@@ -495,9 +495,21 @@ fn reactions(tables: &Tables, conversation: i64, message: u64) -> Result<Vec<(St
 }
 
 /// A store that records are read into: all of them, or none.
+///
+/// A new one is made beside its place, and brought there when all has come: a process that is killed leaves none. In
+/// one that is there all of it is one transaction, the use of the file itself noted with it, so that an import that is
+/// refused or killed leaves it as it was.
 #[derive(Debug)]
 pub struct Import {
-    store: Sqlite,
+    /// `None`: it is closed.
+    tables: Option<Tables>,
+    /// The file that is being made.
+    new: Option<file::New>,
+    claim: Claim,
+    /// The last batch, key of an entry, and key that is in the index.
+    batch: i64,
+    entry: i64,
+    indexed: i64,
     /// Conversations that have come, and those of the export that is being read.
     begun: HashMap<Name, Begun>,
     of_this: Vec<Name>,
@@ -513,23 +525,25 @@ pub struct Import {
     left_out: u64,
     /// The longest content of a message.
     content_bytes: usize,
-    /// There was no file before, and all that was taken is not kept yet: these go with it.
-    made: Vec<PathBuf>,
 }
 
 impl Drop for Import {
     fn drop(&mut self) {
+        let path = &self.claim.path;
         // What was taken and is not to be kept.
-        if let Ok(tables) = self.store.tables()
-            && let Err(error) = tables.roll_back()
-        {
-            log::warn!("{}: an import is not undone in order ({error})", self.store.claim.path.display());
-        }
-        if !self.made.is_empty() {
-            // Nobody else has used them: the store is claimed still. SQLite removes a log by its name when it is
-            // closed, so that is done before.
-            self.store.tables = None;
-            file::remove_all(&self.made);
+        let undone = match (self.tables.take(), self.new.take()) {
+            (tables, Some(_)) => {
+                drop(tables);
+                self.claim.remove_unfinished().map_err(|error| error.to_string())
+            }
+            (Some(tables), None) => {
+                // What it has written of it lies in the log, which is emptied.
+                tables.roll_back().and_then(|()| tables.checkpoint().map(drop)).map_err(|error| error.to_string())
+            }
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = undone {
+            log::warn!("{}: an import is not undone in order ({error})", path.display());
         }
     }
 }
@@ -566,23 +580,20 @@ impl Import {
     /// # Errors
     /// One sentence that says what to do.
     pub fn open(path: &Path, content_bytes: usize, with_holes: bool) -> std::result::Result<Self, String> {
-        let options = Options {
-            path: path.to_owned(),
-            durability: Durability::Process,
-            messages: usize::MAX,
-            age: Duration::MAX,
-            size: u64::MAX,
-            people: usize::MAX,
-            boot: boot_id(),
+        // Where its log lies beside another name, nothing is done.
+        upkeep::lacks_log(path)?;
+        let claim = Claim::take(path)?;
+        let new = match claim.look()? {
+            Found::Nothing => Some(claim.begin_new()?),
+            Found::Store => None,
         };
-        let store = Sqlite::open(options, Random::secret())?;
-        store.tables().and_then(|tables| Ok(tables.begin()?)).map_err(|trouble| trouble.sentence(path))?;
-        let made = match store.claim.lacked.contains(&store.claim.path) {
-            true => store.claim.lacked.clone(),
-            false => Vec::new(),
-        };
-        Ok(Self {
-            store,
+        let mut import = Self {
+            tables: None,
+            new,
+            claim,
+            batch: 0,
+            entry: 0,
+            indexed: 0,
             begun: HashMap::new(),
             of_this: Vec::new(),
             since_first: None,
@@ -591,8 +602,46 @@ impl Import {
             with_holes,
             left_out: 0,
             content_bytes,
-            made,
-        })
+        };
+        import.connect().map_err(|trouble| trouble.sentence(&import.claim.path))?;
+        Ok(import)
+    }
+
+    /// Opens the file, and begins the one transaction.
+    fn connect(&mut self) -> Result<()> {
+        let path = &self.claim.path;
+        let tables = match &self.new {
+            Some(new) => {
+                let tables = Tables::open(&new.path, false)?;
+                tables.forgo_journal()?;
+                tables.make(Epoch(Random::secret().draw()))?;
+                tables
+            }
+            None => {
+                self.claim.allow_beside().map_err(Trouble::Said)?;
+                self.claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(path, &error)))?;
+                let tables = Tables::open(path, false)?;
+                if file::bytes(path) <= CHECKED_BYTES
+                    && let Some(fault) = tables.fault()?
+                {
+                    return Err(Trouble::Said(file::damaged(path, &fault)));
+                }
+                match tables.version()? {
+                    schema::VERSION => {}
+                    version => return Err(Trouble::Said(file::older(path, version))),
+                }
+                if !tables.begin_log()? {
+                    let why = "its file system knows no memory that processes share";
+                    return Err(Trouble::Said(file::cannot_open(path, &why)));
+                }
+                tables
+            }
+        };
+        let last = tables.last()?;
+        (self.batch, self.entry, self.indexed) = (last.batch, last.entry, last.indexed);
+        tables.begin()?;
+        self.tables = Some(tables);
+        Ok(())
     }
 
     /// Takes a record.
@@ -630,7 +679,7 @@ impl Import {
         };
         taken.map_err(|trouble| match trouble {
             Trouble::Said(sentence) => sentence,
-            trouble => trouble.sentence(&self.store.claim.path),
+            trouble => trouble.sentence(&self.claim.path),
         })
     }
 
@@ -646,15 +695,28 @@ impl Import {
             return Err(format!("expected a line of the kind `end` at the end, found none: it was cut; {HOW_TO}"));
         }
         self.see_whole().map_err(|error| format!("{error}; nothing is imported"))?;
-        let sentence = |trouble: Trouble| trouble.sentence(&self.store.claim.path);
+        let sentence = |trouble: Trouble| trouble.sentence(&self.claim.path);
         // A chat would leave out the others, and those would be let in.
         if self.tables(|tables| tables.bans_after("", MAX_BANS + 1)).map_err(sentence)?.len() > MAX_BANS {
             return Err(format!(
                 "expected at most {MAX_BANS} bans with those in the file, found more; nothing is imported"
             ));
         }
-        self.keep().map_err(|trouble| trouble.sentence(&self.store.claim.path))?;
-        self.made.clear();
+        self.keep().map_err(|trouble| trouble.sentence(&self.claim.path))?;
+        // It is whole, whatever becomes of its log.
+        let tables = self.tables.take();
+        match self.new.take() {
+            Some(new) => {
+                drop(tables);
+                self.claim.bring(new).inspect_err(|_| drop(self.claim.remove_unfinished()))?;
+            }
+            None => {
+                let moved = tables.map_or(Ok(true), |tables| tables.checkpoint());
+                if let Err(error) = moved {
+                    log::warn!("{}: its log is not moved into it yet: {error}", self.claim.path.display());
+                }
+            }
+        }
         Ok(Imported { left_out: self.left_out, is_unstated: self.is_unstated })
     }
 
@@ -732,7 +794,7 @@ impl Import {
             let sql = "UPDATE conversation SET first = ?2, last = ?3, said = ?4 WHERE id = ?1";
             self.tables(|tables| tables.execute(sql, params![id, signed(first), last, signed(said)]).map(drop))?;
         }
-        let (batch, entry, indexed) = (self.store.batches + 1, self.store.entry, self.store.indexed);
+        let (batch, entry, indexed) = (self.batch + 1, self.entry, self.indexed);
         self.tables(|tables| {
             tables.number_batch(batch, entry, indexed)?;
             // As of a copy: a server that has gone on where this comes from has given out further numbers.
@@ -742,7 +804,8 @@ impl Import {
     }
 
     fn tables<T>(&self, act: impl FnOnce(&Tables) -> rusqlite::Result<T>) -> Result<T> {
-        Ok(act(self.store.tables()?)?)
+        let closed = || Trouble::Said("the file is closed".into());
+        Ok(act(self.tables.as_ref().ok_or_else(closed)?)?)
     }
 
     fn begin(&mut self, name: Name, head: Head, about: &About) -> Result<()> {
@@ -800,8 +863,8 @@ impl Import {
             begun.first = seq;
         }
         begun.next = Some(seq + 1);
-        self.store.entry += 1;
-        let id = self.store.entry;
+        self.entry += 1;
+        let id = self.entry;
         let before = Some(begun.message).filter(|&message| message > 0).map(signed);
         let (kind, content, about, latest, reacted) = match body {
             Body::Message { content: Some(content), reply_to, .. } => {

@@ -7,7 +7,6 @@
 //! lock stays open, and what is to be known of the file while it is used is read by it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +21,8 @@ pub struct Claim {
     pub path: PathBuf,
     /// Those of its files that were not there when it was claimed.
     pub lacked: Vec<PathBuf>,
+    /// The number of the last batch that is known to have been in the file that was used here last.
+    pub noted: Option<i64>,
     lock: File,
     /// The file, locked itself; behind those whose place it has taken, which SQLite may have open still.
     held: Vec<File>,
@@ -51,7 +52,7 @@ impl Claim {
     pub(super) fn try_take(path: &Path, opened: impl FnOnce()) -> Result<Option<Self>, String> {
         look(path)?;
         let path = resolve(path)?;
-        let cannot = |error: std::io::Error| cannot_open(&path, &error);
+        let cannot = |error: std::io::Error| cannot(&path, &error);
         let held = match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(cannot)?),
@@ -98,9 +99,9 @@ impl Claim {
         // From here on nobody else makes one of them.
         let lacked =
             files_of(&path).into_iter().filter(|file| if *file == lock_path { made_lock } else { !file.exists() });
-        let claim = Self { lacked: lacked.collect(), lock, held: Vec::from_iter(held), path };
-        let noted = claim.lock.set_len(0).and_then(|()| write!(&claim.lock, "{}", std::process::id()));
-        noted.map_err(|error| cannot_open(&claim.path, &error))?;
+        let noted = fs::read_to_string(&lock_path).ok().and_then(|text| text.lines().nth(1)?.parse().ok());
+        let claim = Self { lacked: lacked.collect(), noted, lock, held: Vec::from_iter(held), path };
+        claim.write_lock().map_err(|error| self::cannot(&claim.path, &error))?;
         Ok(Some(claim))
     }
 
@@ -118,33 +119,71 @@ impl Claim {
     /// # Errors
     /// That it cannot be done.
     pub fn begin<E: From<String>>(&mut self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
-        let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
+        let new = self.begin_new().map_err(E::from)?;
+        let made = make(&new.path).and_then(|()| Ok(self.bring(new)?));
+        if made.is_err() {
+            // The disk may be full, and this is of no use to anybody.
+            let _ = self.remove_unfinished();
+        }
+        made
+    }
+
+    /// Makes an empty file beside the place, to be filled and then [brought](Self::bring) there. One that is not goes
+    /// with the next claim that looks for [what is unfinished](Self::remove_unfinished).
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn begin_new(&self) -> Result<New, String> {
+        let cannot = |error: std::io::Error| cannot(&self.path, &error);
         if fs::metadata(beside(&self.path, "-wal")).is_ok_and(|found| found.len() > 0) {
             return Err(match look(&self.path)? {
                 Found::Nothing => without_file(&self.path),
                 // Messages are in it that the file has not, and one that takes its place would not have either.
                 Found::Store => being_read(&self.path),
-            }
-            .into());
+            });
         }
         self.remove_unfinished().map_err(cannot)?;
         remove(&beside(&self.path, "-journal")).map_err(cannot)?;
-        let new = beside(&self.path, "-new");
-        let file = private().create_new(true).read(true).open(&new).map_err(cannot)?;
+        let path = beside(&self.path, "-new");
+        let file = private().create_new(true).read(true).open(&path).map_err(cannot)?;
         is_locked_by_us(&file);
-        let made = hand_over(&file, &self.path).map_err(E::from).and_then(|()| make(&new)).and_then(|()| {
-            file.sync_all().map_err(cannot)?;
-            Ok(fs::rename(&new, &self.path).map_err(cannot)?)
-        });
-        if made.is_err() {
-            // The disk may be full, and this is of no use to anybody.
-            let _ = self.remove_unfinished();
+        match hand_over(&file, &self.path) {
+            Ok(()) => Ok(New { path, file }),
+            Err(error) => {
+                let _ = self.remove_unfinished();
+                Err(error)
+            }
         }
-        made?;
-        self.held.push(file);
-        let cannot = |error: std::io::Error| cannot_open(&self.path, &error);
+    }
+
+    /// Brings such a file to its place, with nothing open that was opened by its first name.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn bring(&mut self, new: New) -> Result<(), String> {
+        let path = self.path.clone();
+        let cannot = |error: std::io::Error| cannot(&path, &error);
+        new.file.sync_all().and_then(|()| fs::rename(&new.path, &path)).map_err(cannot)?;
+        self.held.push(new.file);
         // Folders that this or an earlier start has made, which may have ended amid it.
-        self.path.ancestors().skip(1).try_for_each(sync_folder).map_err(|error| cannot(error).into())
+        path.ancestors().skip(1).try_for_each(sync_folder).map_err(cannot)
+    }
+
+    /// Notes beside the file that this batch is in it, and on the disk. A file that has fewer has been copied here from
+    /// an earlier time, whatever inode it has.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_batch(&mut self, batch: i64) -> std::io::Result<()> {
+        self.noted = Some(batch);
+        self.write_lock()
+    }
+
+    /// Writes the number of this process into the lock, and behind it what is noted.
+    fn write_lock(&self) -> std::io::Result<()> {
+        let noted = self.noted.map_or(String::new(), |batch| format!("\n{batch}\n"));
+        let text = format!("{}{noted}", std::process::id());
+        self.lock.set_len(0).and_then(|()| self.lock.write_all_at(text.as_bytes(), 0))
     }
 
     /// Removes what is left of a file that was being made by a process that was killed: all that was said may be in
@@ -214,6 +253,14 @@ impl Claim {
     pub fn inode(&self) -> std::io::Result<u64> {
         inode(&self.path)
     }
+}
+
+/// A file that is being made beside the place of a store, and locked.
+#[derive(Debug)]
+pub struct New {
+    /// Where it is until it is brought to its place.
+    pub path: PathBuf,
+    file: File,
 }
 
 impl Drop for Claim {
@@ -569,6 +616,29 @@ pub fn being_read(path: &Path) -> String {
     )
 }
 
+/// The sentence for a file on a disk without room.
+pub fn disk_full(path: &Path) -> String {
+    format!(
+        "--store {}: the disk is full, and to begin takes some room (some 100 KiB); make room there, or choose another \
+         path",
+        path.display()
+    )
+}
+
+/// Whether there is next to no room where a file lies: then an error of its disk is that.
+pub fn has_no_room(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_ROOM)
+}
+
+/// The sentence for an error of the system.
+fn cannot(path: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => disk_full(path),
+        _ => cannot_open(path, error),
+    }
+}
+
 /// The sentence for a file that cannot be used now.
 pub fn cannot_open(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!(
@@ -602,7 +672,7 @@ pub fn bytes(path: &Path) -> u64 {
 }
 
 fn in_use(path: &Path, lock: &Path) -> String {
-    let process = fs::read_to_string(lock).ok().filter(|text| !text.is_empty());
+    let process = fs::read_to_string(lock).ok().and_then(|text| text.lines().next().map(str::to_owned));
     let process = process.map_or("another process".into(), |number| format!("another Salon, process {number}"));
     format!("--store {}: it is in use by {process}; stop that one, or choose another path", path.display())
 }
@@ -620,6 +690,9 @@ pub fn resolve(path: &Path) -> Result<PathBuf, String> {
     };
     fs::canonicalize(folder).map(|folder| folder.join(name)).map_err(cannot)
 }
+
+/// What a start may need beside the file, in bytes: its log, and what readers share.
+const LITTLE_ROOM: u64 = 128 << 10;
 
 /// What SQLite writes at once, at most: a page, or a piece of what readers share.
 const LARGEST_WRITE: u64 = 64 << 10;
@@ -644,15 +717,6 @@ pub fn beside(path: &Path, end: &str) -> PathBuf {
 /// The files of a store: its own, and those that lie beside it while it is in use.
 pub fn files_of(path: &Path) -> [PathBuf; 4] {
     [path.to_owned(), beside(path, "-wal"), beside(path, "-shm"), lock_of(path)]
-}
-
-/// Removes files that are not to be kept.
-pub fn remove_all(files: &[PathBuf]) {
-    for file in files {
-        if let Err(error) = remove(file) {
-            log::warn!("{}: it stays, though nothing is in it that is to be kept: {error}", file.display());
-        }
-    }
 }
 
 /// Only its owner may read and write what is made.

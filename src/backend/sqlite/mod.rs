@@ -385,7 +385,9 @@ impl Sqlite {
             let why = "its file system knows no memory that processes share";
             return Err(Trouble::Said(file::cannot_open(&claim.path, &why)));
         }
-        let original = new || last.inode == inode;
+        // One that was copied into its place has its inode, and has not what is known to have been in it.
+        let is_older = claim.noted.is_some_and(|noted| last.batch < noted);
+        let original = new || last.inode == inode && !is_older;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
         let whole = original
@@ -401,7 +403,10 @@ impl Sqlite {
             last.nothing = Epoch(random.draw());
             tables.renew_epochs(last.nothing)?;
         }
-        tables.note_use(options.boot.as_deref(), inode, options.durability.word())?;
+        // Each use has a number of its own, by which a copy of what the file was before that is known. A process that
+        // goes on is in the same one: whether a batch of it is in the file is told by the next number.
+        last.batch += i64::from(!matches!(since, Since::Batch(_)));
+        tables.note_use(options.boot.as_deref(), inode, options.durability.word(), last.batch)?;
         tables.commit()?;
         let is_noted = tables.checkpoint()?;
         // Somebody reads the file. Were its log lost now, it would be taken for one whose last use was another one;
@@ -415,11 +420,17 @@ impl Sqlite {
             tables.renew_epochs(last.nothing)?;
             tables.commit()?;
         }
+        if let Err(error) = claim.note_batch(last.batch) {
+            log::debug!("{}: it is not noted beside it how much is in it: {error}", claim.path.display());
+        }
         tables.synchronize(options.durability == Durability::Power)?;
         let renewed = !whole || may_be_mistaken;
         if renewed {
             let why = match (original, since) {
                 _ if whole => "somebody reads it, so that it does not say yet that it is used",
+                (false, _) if is_older => {
+                    "what was used here last had more in it, so that it is a copy from before that"
+                }
                 (false, _) => "it is a copy",
                 (true, Since::Whole) => "the machine has stopped since it was used",
                 (true, Since::Batch(_) | Since::Lost | Since::Damaged(_)) => {

@@ -162,6 +162,13 @@ impl Tables {
         self.connection.execute_batch("COMMIT")
     }
 
+    /// Nothing is taken back or outlives the end of the process until all of it is on the disk: for a file that is of
+    /// no use before.
+    pub fn forgo_journal(&self) -> Result<()> {
+        self.connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+        self.connection.pragma_update(None, "synchronous", "OFF")
+    }
+
     /// Brings tables of an earlier version to this one: all of it, or nothing.
     pub fn migrate(&self, version: u32) -> Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -253,9 +260,9 @@ impl Tables {
         })
     }
 
-    pub fn note_use(&self, boot: Option<&str>, inode: u64, durability: &str) -> Result<()> {
-        let sql = "UPDATE store SET boot = ?1, inode = ?2, clean = 0, durability = ?3";
-        self.connection.execute(sql, params![boot, inode.cast_signed(), durability]).map(drop)
+    pub fn note_use(&self, boot: Option<&str>, inode: u64, durability: &str, batch: i64) -> Result<()> {
+        let sql = "UPDATE store SET boot = ?1, inode = ?2, clean = 0, durability = ?3, batch = ?4";
+        self.connection.execute(sql, params![boot, inode.cast_signed(), durability, batch]).map(drop)
     }
 
     pub fn note_clean_end(&self) -> Result<()> {

@@ -117,9 +117,11 @@ impl Trouble {
             Self::Said(sentence) => sentence.clone(),
             Self::Away => file::cannot_open(path, self),
             Self::Sql(error) => match self.code() {
+                Some(ErrorCode::DiskFull) => file::disk_full(path),
+                // What readers share cannot be made larger then, which is no more than an error to SQLite.
+                Some(ErrorCode::SystemIoFailure) if file::has_no_room(path) => file::disk_full(path),
                 Some(
-                    ErrorCode::DiskFull
-                    | ErrorCode::ReadOnly
+                    ErrorCode::ReadOnly
                     | ErrorCode::CannotOpen
                     | ErrorCode::PermissionDenied
                     | ErrorCode::DatabaseBusy

@@ -256,6 +256,40 @@ fn an_export_has_no_mark_without_its_conversation() {
     assert_eq!(import(&Folder::new().options().path, &records), 0);
 }
 
+/// An import that is refused changes nothing of what is there, also where the last use of it was not ended in order.
+#[test]
+fn a_refused_import_changes_nothing() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(Conversation::Room("lab"), "one", 1));
+    let before = page(&mut store, Conversation::Room("lab"));
+    store.dies();
+    for taken in [0, 1] {
+        let mut import = Import::open(&options.path, 20_000, false).unwrap();
+        (0..taken).for_each(|_| import.take(room(1, 1)).unwrap());
+        assert!(import.take(entry(7)).is_err());
+    }
+    let mut store = folder.open(options);
+    assert_eq!(page(&mut store, Conversation::Room("lab")), before);
+    assert_eq!(page(&mut store, ROOM).1, [""; 0]);
+}
+
+/// A new store is at its place when all of it has come, and not before.
+#[test]
+fn a_new_store_is_there_when_all_has_come() {
+    let folder = Folder::new();
+    let path = folder.options().path;
+    let mut import = Import::open(&path, 20_000, false).unwrap();
+    [begin(), room(1, 1), entry(1)].into_iter().for_each(|record| import.take(record).unwrap());
+    assert!(!path.exists());
+    import.take(end(2)).unwrap();
+    import.finish().unwrap();
+    assert!(path.exists());
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "the file, and its lock");
+    assert_eq!(page(&mut folder.open(folder.options()), ROOM).1.len(), 1);
+}
+
 /// An export that goes on while entries are dropped states what it lacks, and what is behind is imported.
 #[test]
 fn an_export_states_what_went_meanwhile() {

@@ -74,6 +74,40 @@ fn what_was_not_finished_goes() {
     left.iter().for_each(|path| assert!(!path.exists(), "{path:?}"));
 }
 
+/// A copy that is written into the file that it was made of has its inode: it is known by what has been in that since,
+/// however the last use of it has ended. Where nobody has used it since, it is the file.
+#[test]
+fn a_copy_that_is_written_into_its_original() {
+    for ends_well in [true, false] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        ask(&mut store, append(ROOM, "one", 1));
+        let epoch = page(&mut store, ROOM).0.epoch;
+        drop(store);
+        let (copy, inode) = (fs::read(&options.path).unwrap(), file::inode(&options.path).unwrap());
+        let restore = || {
+            fs::write(&options.path, &copy).unwrap();
+            ["-wal", "-shm"].iter().for_each(|end| drop(fs::remove_file(file::beside(&options.path, end))));
+            assert_eq!(file::inode(&options.path).unwrap(), inode);
+            folder.open(options.clone())
+        };
+        let mut store = restore();
+        assert_eq!(page(&mut store, ROOM).0.epoch, epoch);
+        ask(&mut store, append(ROOM, "two", 2));
+        match ends_well {
+            true => drop(store),
+            false => drop(store.dies()),
+        }
+        let mut store = restore();
+        let (head, texts) = page(&mut store, ROOM);
+        assert!(head.epoch != epoch && texts == ["one"]);
+        // From here on it is the original.
+        drop(store);
+        assert_eq!(page(&mut folder.open(options.clone()), ROOM).0.epoch, head.epoch);
+    }
+}
+
 /// A file that cannot be used is refused in one sentence, and is left as it is.
 #[test]
 fn files_that_are_refused() {
