@@ -252,6 +252,7 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
         world.net.full_at = now;
     }
     world.net.note_taken_in(engine.counters().messages_in);
+    world.net.note_owed(|index| engine.is_owed_much(index));
     let trace = &mut world.net.trace;
     let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
     if panics > 0 {

@@ -126,6 +126,8 @@ pub struct Link {
     queued: bool,
     /// The server has found no room.
     starved: bool,
+    /// The server owes it answers, and reads no more of it until its store has given some.
+    pub owed_much: bool,
     /// It has found no room once: what is said in a room may come by a replay from then on.
     pub choked: bool,
     /// The client does not read until then.
@@ -328,6 +330,7 @@ impl Network {
             writable: false,
             queued: false,
             starved: false,
+            owed_much: false,
             choked: false,
             stalled: 0,
             unread_since: None,
@@ -604,6 +607,21 @@ impl Network {
         (it.accepted, it.accepted_at, it.life) = (true, self.now, self.life);
         (it.unread_since, it.last_up) = (None, self.now);
         Ok((link, self.links[link].address))
+    }
+
+    /// Notes of each link whether its peer is owed so much that it is not read. What it has said since, and its end,
+    /// count from when that is over: the server waits for its store.
+    pub fn note_owed(&mut self, is_owed_much: impl Fn(u32) -> bool) {
+        for &link in &self.live {
+            let it = &mut self.links[link];
+            let owed_much = matches!(it.watched, Some(Watched::Peer(index)) if is_owed_much(index));
+            if owed_much || it.owed_much {
+                it.unread_since = it.unread_since.map(|_| self.turns);
+                it.ended = it.ended.map(|_| self.now);
+                it.last_up = self.now;
+            }
+            it.owed_much = owed_much;
+        }
     }
 
     /// Reports a link from now on, and at once what there is.

@@ -426,6 +426,9 @@ impl World {
         let others = micros(engine.idle_within.max(engine.head_within)) + close + SLACK;
         let late = net.live.iter().find_map(|&link| {
             let it = &net.links[link];
+            if it.owed_much {
+                return None;
+            }
             let silent = net.now - it.last_up.max(self.thawed);
             // One that takes nothing cannot be asked, and has a deadline of its own.
             let most = match (it.upgraded, net.takes_all(link)) {

@@ -719,6 +719,11 @@ impl<S: Stream> Engine<S> {
         Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress), ends })
     }
 
+    /// Whether the peer in that slot is not read now because of the answers that it is [owed](Self::owe).
+    pub fn is_owed_much(&self, index: u32) -> bool {
+        self.peers.get(index as usize).is_some_and(|peer| peer.is_owed_much(self.settings.owed_above()))
+    }
+
     /// How many connections there are, upgraded or not.
     pub fn len(&self) -> usize {
         self.peers.len()
