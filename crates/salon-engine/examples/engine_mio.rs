@@ -4,7 +4,9 @@
 //! cargo run -p salon-engine --example engine_mio 127.0.0.1:9001
 //! ```
 //!
-//! Another poller is driven likewise; what each must watch is said at [`Stream`].
+//! Under another poller the engine says what is to be watched: `engine_polling`.
+
+mod echo;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -12,11 +14,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use salon_engine::proto::handshake::{Refusal, RequestError};
-use salon_engine::proto::{Agreed, ClientContext, Kind};
-use salon_engine::{
-    ConnId, DeflateSettings, Engine, Event, Got, Settings, Stream, Tick, Wrote, receive_short, send_short,
-};
+use salon_engine::{ConnId, DeflateSettings, Engine, Got, Settings, Stream, Tick, Wrote, receive_short, send_short};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -54,15 +52,7 @@ fn main() -> io::Result<()> {
             }
         }
         engine.begin_turn(now());
-        let mut told = None;
-        while engine.next_event(|id, _, event| told = Some((id, answer(event, &mut reply)))) {
-            match told.take() {
-                Some((id, Then::Send(kind))) => engine.send(id, kind, &reply),
-                Some((id, Then::Upgrade(agreed))) => engine.upgrade(id, &reply, &agreed),
-                Some((id, Then::Refuse)) => engine.respond(id, &reply, false),
-                Some((_, Then::Nothing)) | None => {}
-            }
-        }
+        echo::hear(&mut engine, &mut reply);
         engine.flush();
         engine.reap(|mut socket| drop(poll.registry().deregister(&mut socket.0)));
     }
@@ -87,38 +77,6 @@ fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Re
                 return Ok(());
             }
         }
-    }
-}
-
-/// What is to be done behind an event, with what is in the reply.
-enum Then {
-    Send(Kind),
-    Upgrade(Agreed<'static>),
-    Refuse,
-    Nothing,
-}
-
-fn answer(event: Event<'_>, reply: &mut Vec<u8>) -> Then {
-    reply.clear();
-    let refuse = |error: RequestError, reply: &mut Vec<u8>| {
-        Refusal::from(error).encode(reply);
-        Then::Refuse
-    };
-    match event {
-        Event::Text(text) => {
-            reply.extend_from_slice(text.as_bytes());
-            Then::Send(Kind::Text)
-        }
-        Event::Binary(data) => {
-            reply.extend_from_slice(data);
-            Then::Send(Kind::Binary)
-        }
-        Event::Request(request) => match request.upgrade() {
-            Ok(upgrade) => Then::Upgrade(upgrade.deflate(ClientContext::Reset).encode(reply).extensions()),
-            Err(error) => refuse(error, reply),
-        },
-        Event::BadRequest(error) => refuse(error, reply),
-        Event::Body { .. } | Event::Control | Event::Drained | Event::Closed => Then::Nothing,
     }
 }
 

@@ -110,7 +110,10 @@ impl<S: Stream> Engine<S> {
         self.set_aside.keep(index, self.receive.unparsed(), behind);
         self.receive.discard();
         match peer.is_sated(owed_above) || peer.phase == Phase::Answering {
-            true => peer.paused = true,
+            true => {
+                peer.paused = true;
+                self.touch(index);
+            }
             false => self.read_again(index),
         }
         self.note_partial_message(index);
@@ -140,8 +143,12 @@ impl<S: Stream> Engine<S> {
     }
 
     fn read(&mut self, index: u32) {
+        if !self.peers.contains(index as usize) {
+            return;
+        }
+        self.touch(index);
         let owed_above = self.settings.owed_above();
-        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        let peer = &mut self.peers[index as usize];
         peer.readable = false;
         if peer.phase == Phase::Gone || peer.ended {
             return;
@@ -235,6 +242,7 @@ impl<S: Stream> Engine<S> {
 
     /// The peer has ended its stream. Queued output is still sent: the peer may have shut down one side only.
     pub(super) fn ended(&mut self, index: u32) {
+        self.touch(index);
         let peer = &mut self.peers[index as usize];
         peer.ended = true;
         match peer.phase {

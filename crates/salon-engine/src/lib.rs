@@ -8,11 +8,12 @@
 //!   begin_turn(now)                   timers: pings, deadlines
 //!   next_event(handler) ...           reads, decodes, hands on events; between events: send, publish, close
 //!   flush()                           every dirty topic and peer once
+//!   next_interest() ...               what the poller is to watch, unless it is edge-triggered
 //!   reap(...)                         slots are freed here and nowhere else
 //! ```
 //!
-//! Streams never wait. An edge-triggered, level-triggered or one-shot poller may report readiness: [`Stream`] says what
-//! each must watch, and what a stream promises with a count of bytes. A loop may sleep while there is no
+//! Streams never wait; [`Stream`] says what one promises with a count of bytes. An edge-triggered, level-triggered or
+//! one-shot [`Poller`] may report readiness. A loop may sleep while there is no
 //! [work](Engine::has_work), until the next [deadline](Engine::next_deadline).
 //!
 //! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
@@ -27,6 +28,7 @@
 mod deadlines;
 mod id;
 mod input;
+mod interest;
 mod ledger;
 pub mod memory;
 mod outbox;
@@ -60,11 +62,13 @@ use crate::proto::{Agreed, CloseCode, Limits};
 
 pub use deadlines::STALL;
 pub use id::{ConnId, TopicId};
+pub use interest::{Interest, Poller};
 pub use salon_proto as proto;
 pub use stream::{Got, Stream, Wrote, receive_short, send_short};
 pub use time::Tick;
 
 use input::{DRAINED_PER_TURN, MAX_ROOM, Parting};
+use interest::Interests;
 use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
 use receive_buffer::{Behind, ReceiveBuffer};
@@ -73,7 +77,7 @@ use steps::{Budget, CLOSES_PER_TURN, FRESH_STEPS, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topics};
 
-/// Bounds and deadlines. Every one of them is per peer.
+/// Bounds and deadlines, nearly all of them of each peer.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The largest message, and the most fragments of one.
@@ -114,6 +118,8 @@ pub struct Settings {
     /// From how many members on a topic is large. Members that share compressed messages are counted apart from the
     /// others.
     pub flush_delay_members: usize,
+    /// When the poller reports a stream.
+    pub poller: Poller,
     /// How messages are compressed for connections that agreed to permessage-deflate; `None`: none may.
     pub deflate: Option<DeflateSettings>,
 }
@@ -154,6 +160,7 @@ impl Default for Settings {
             sends_per_flush: 128,
             flush_delay: Duration::ZERO,
             flush_delay_members: 1000,
+            poller: Poller::Edge,
             deflate: None,
         }
     }
@@ -352,6 +359,7 @@ pub struct Engine<S> {
     /// One for all connections: the state of each is in its `Connection`.
     inflater: Inflater,
     deflater: Option<Deflater>,
+    interests: Interests,
     counters: Counters,
 }
 
@@ -400,6 +408,7 @@ impl<S: Stream> Engine<S> {
             membership_bytes: 0,
             look_next: 0,
             shrink_next: 0,
+            interests: Interests::default(),
             counters: Counters::default(),
         }
     }
@@ -437,6 +446,7 @@ impl<S: Stream> Engine<S> {
         }
         self.counters.accepted += 1;
         self.schedule(index);
+        self.begin_watch(index);
         ConnId { index, generation }
     }
 
@@ -446,6 +456,8 @@ impl<S: Stream> Engine<S> {
     pub fn readable(&mut self, index: u32, to_end: bool) {
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         peer.read_to_end |= to_end;
+        self.note_report(index);
+        let peer = &mut self.peers[index as usize];
         // Bytes in the receive buffer are parsed before the stream is read again.
         if let Some((reading, behind)) = &mut self.reading
             && *reading == index
@@ -465,7 +477,11 @@ impl<S: Stream> Engine<S> {
 
     /// The poller says that there may be room to write.
     pub fn writable(&mut self, index: u32) {
-        let Some(peer) = self.peers.get_mut(index as usize) else { return };
+        if !self.peers.contains(index as usize) {
+            return;
+        }
+        self.note_report(index);
+        let peer = &mut self.peers[index as usize];
         if let Some(outbox) = &mut peer.outbox {
             outbox.writable = true;
             self.mark_dirty(index);

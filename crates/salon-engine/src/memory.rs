@@ -47,7 +47,7 @@ impl<S: Stream> Engine<S> {
             topics: self.topics.held_bytes() + self.topic_bytes,
             compression: self.inflater.held_bytes()
                 + self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes()),
-            buffers: self.receive.len() + self.spares.held_bytes() + indices,
+            buffers: self.receive.len() + self.spares.held_bytes() + self.interests.held_bytes() + indices,
         }
     }
 

@@ -272,6 +272,7 @@ impl<S: Stream> Engine<S> {
                     return self.block_member(id, member, len);
                 }
                 topic.members[member].sent = topic.end();
+                self.touch(index);
             }
             Err(_) => self.abort_peer(index),
         }
@@ -322,7 +323,8 @@ impl<S: Stream> Engine<S> {
             return;
         }
         let was_owed_much = peer.is_owed_much(self.settings.owed_above());
-        let result = match peer.outbox.is_some() {
+        self.touch(index);
+        let result = match self.peers[index as usize].outbox.is_some() {
             true => self.flush_blocked(index),
             false => self.flush_free(index),
         };
@@ -464,6 +466,7 @@ impl<S: Stream> Engine<S> {
         for (chunk, sent) in chunks {
             outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }
+        self.touch(index);
         self.limit_outbox(index);
         self.schedule(index);
     }

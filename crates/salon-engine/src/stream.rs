@@ -13,12 +13,13 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 /// What a connection is to the engine: bytes both ways, without waiting.
 ///
-/// Between calls the poller may be edge-triggered, level-triggered or one-shot:
+/// Between calls the poller may be edge-triggered, level-triggered or one-shot, as
+/// [`Settings::poller`](crate::Settings::poller) says:
 ///
 /// | poller | what is to be watched |
 /// |---|---|
 /// | edge-triggered | both directions, always |
-/// | level-triggered, one-shot | reading always; writing while [`Engine::blocked_of`](crate::Engine::blocked_of) lists the connection, and while its own [`Write::flush`] returns `WouldBlock` |
+/// | level-triggered, one-shot | what [`Engine::next_interest`](crate::Engine::next_interest) says |
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -82,6 +83,12 @@ pub trait Stream: Read + Write {
     /// Those of the stream except `WouldBlock` and `Interrupted`; the engine then ends the connection.
     fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
         write_until_full(self, slices, false)
+    }
+
+    /// Whether the stream has taken bytes that it could not write yet, because it has a buffer of its own, as TLS has:
+    /// then the poller is to report room, and [`Write::flush`] writes them. Not asked under an edge-triggered poller.
+    fn holds_output(&self) -> bool {
+        false
     }
 
     /// Ends our side: the peer will read the end of the stream after what was written (`shutdown(SHUT_WR)`).

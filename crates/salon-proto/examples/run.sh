@@ -39,4 +39,6 @@ start 9003 "$at/hyper" 127.0.0.1:9003
 "$at/round_trip" 127.0.0.1:9003 /ws
 start 9004 "$at/engine_mio" 127.0.0.1:9004
 "$at/round_trip" 127.0.0.1:9004
+start 9005 "$at/engine_polling" 127.0.0.1:9005
+"$at/round_trip" 127.0.0.1:9005
 echo "all examples have done what they say"

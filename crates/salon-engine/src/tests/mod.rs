@@ -9,6 +9,7 @@ mod deflate;
 mod drained;
 mod endings;
 mod fan_out;
+mod interest;
 mod left_behind;
 mod long_messages;
 mod memory;

@@ -1,0 +1,51 @@
+//! What both examples say: every message back, and to a request that wants no WebSocket why not.
+
+use salon_engine::proto::handshake::{Refusal, RequestError};
+use salon_engine::proto::{Agreed, ClientContext, Kind};
+use salon_engine::{Engine, Event, Stream};
+
+/// Hears everything that has come, and queues the answers. The `reply` is room that is used again.
+pub fn hear(engine: &mut Engine<impl Stream>, reply: &mut Vec<u8>) {
+    let mut told = None;
+    // The event is lent, and the engine behind it: so there are two halves, what is to be done, and doing it.
+    while engine.next_event(|id, _, event| told = Some((id, answer(event, reply)))) {
+        match told.take() {
+            Some((id, Then::Send(kind))) => engine.send(id, kind, reply),
+            Some((id, Then::Upgrade(agreed))) => engine.upgrade(id, reply, &agreed),
+            Some((id, Then::Refuse)) => engine.respond(id, reply, false),
+            Some((_, Then::Nothing)) | None => {}
+        }
+    }
+}
+
+/// What is to be done behind an event, with what is in the reply.
+enum Then {
+    Send(Kind),
+    Upgrade(Agreed<'static>),
+    Refuse,
+    Nothing,
+}
+
+fn answer(event: Event<'_>, reply: &mut Vec<u8>) -> Then {
+    reply.clear();
+    let refuse = |error: RequestError, reply: &mut Vec<u8>| {
+        Refusal::from(error).encode(reply);
+        Then::Refuse
+    };
+    match event {
+        Event::Text(text) => {
+            reply.extend_from_slice(text.as_bytes());
+            Then::Send(Kind::Text)
+        }
+        Event::Binary(data) => {
+            reply.extend_from_slice(data);
+            Then::Send(Kind::Binary)
+        }
+        Event::Request(request) => match request.upgrade() {
+            Ok(upgrade) => Then::Upgrade(upgrade.deflate(ClientContext::Reset).encode(reply).extensions()),
+            Err(error) => refuse(error, reply),
+        },
+        Event::BadRequest(error) => refuse(error, reply),
+        Event::Body { .. } | Event::Control | Event::Drained | Event::Closed => Then::Nothing,
+    }
+}
