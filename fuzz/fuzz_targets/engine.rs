@@ -555,6 +555,7 @@ impl House {
                 Event::Control => ("control".into(), None),
                 Event::Drained => ("drained".into(), None),
                 Event::Closed => ("closed".into(), None),
+                event => panic!("no other kind is known: {event:?}"),
             };
             assert!(happened.replace((id, told, text, answer)).is_none(), "one event at a time");
         });
@@ -610,7 +611,7 @@ impl House {
     }
 
     fn note_left_behind(&mut self) {
-        while let Some(LeftBehind { id, topic, heard }) = self.engine.left_behind() {
+        while let Some(LeftBehind { id, topic, heard, .. }) = self.engine.left_behind() {
             let peer = self.peers.iter_mut().find(|peer| peer.id == id).expect("only who was let in leaves");
             let topic = topic.number() as usize;
             assert!(std::mem::take(&mut peer.member[topic]), "only members leave, and once");

@@ -241,6 +241,8 @@ impl<S: System> Service<S> for ChatService {
                 let asked = Asked { operator: port == Port::Admin, ..Asked::UNREAD };
                 return Then::Answer(asked, Box::new(Answer::Refuse(EntryError::Request(error))), line);
             }
+            // There is no other kind in this version of the engine.
+            _ => {}
         }
         Then::Nothing
     }
@@ -292,7 +294,8 @@ impl<S: System> Service<S> for ChatService {
         // Before anything else happens in the chat, which must not take them for members of the topic.
         while let Some(first) = turn.engine.left_behind() {
             let others = std::iter::from_fn(|| turn.engine.left_behind());
-            let behind = std::iter::once(first).chain(others).map(|LeftBehind { id, topic, heard }| (id, topic, heard));
+            let behind =
+                std::iter::once(first).chain(others).map(|LeftBehind { id, topic, heard, .. }| (id, topic, heard));
             self.chat.handle_left_behind(behind, turn.now, &mut self.deliveries);
             turn.deliver(&mut self.deliveries, &mut self.calls);
         }

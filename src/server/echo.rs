@@ -71,8 +71,8 @@ impl<S: System> Service<S> for Echo {
                 http::encode_request_error(error, seen.now, &mut self.reply);
                 Then::Respond
             }
-            // The echo server never asks for it.
-            Event::Body { .. } | Event::Drained | Event::Control | Event::Closed => Then::Nothing,
+            // A body and the drained are told to those who ask for them.
+            _ => Then::Nothing,
         }
     }
 

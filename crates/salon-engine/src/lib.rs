@@ -16,11 +16,84 @@
 //! one-shot [`Poller`] may report readiness. A loop may sleep while there is no
 //! [work](Engine::has_work), until the next [deadline](Engine::next_deadline).
 //!
-//! It has no chat, no sockets and no clock. It answers pings; it does not answer requests: the handler of
-//! [`Event::Request`] calls [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
+//! It has no sockets and no clock, and is no client. It answers pings and Close frames, pings peers that are silent,
+//! and ends connections whose time is over; it does not answer requests: the owner of an [`Event::Request`] calls
+//! [`Engine::upgrade`] or [`Engine::respond`], or [`Engine::receive_body`] first.
 //!
-//! Its parts: [`timer_wheel`], and inside `stream` (what a connection is), `input` (reading and decoding), `output`
-//! (queues and flush), `deadlines` (what each timer means), [`memory`] (how much is held, and how it shrinks).
+//! One turn, with a stream in memory that has brought a request and a text:
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::io::{self, Read, Write};
+//!
+//! use salon_engine::proto::Kind;
+//! use salon_engine::{Engine, Event, Settings, Stream, Tick};
+//!
+//! /// What the peer has said, and what it has been told. Yours is a socket that does not wait.
+//! struct Memory(VecDeque<u8>, Vec<u8>);
+//!
+//! impl Read for Memory {
+//!     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+//!         match self.0.read(into)? {
+//!             0 => Err(io::ErrorKind::WouldBlock.into()),
+//!             len => Ok(len),
+//!         }
+//!     }
+//! }
+//!
+//! impl Write for Memory {
+//!     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+//!         self.1.write(bytes)
+//!     }
+//!     fn flush(&mut self) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Stream for Memory {
+//!     fn shut_down(&mut self) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut said = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+//!     .to_vec();
+//! said.extend(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"); // Hello, masked
+//! let mut engine = Engine::new(Settings::default(), Tick(0));
+//! let id = engine.insert(Memory(said.into(), Vec::new()), 0);
+//!
+//! engine.readable(id.index, false); // what the poller has reported
+//! engine.begin_turn(Tick(1)); // and what time it is
+//! let mut answers = Vec::new();
+//! // Events are lent to the closure; what is to be done about one is done behind it.
+//! while engine.next_event(|id, _, event| match event {
+//!     Event::Request(request) => {
+//!         let (upgrade, mut response) = (request.upgrade().expect("a good request"), Vec::new());
+//!         let agreed = upgrade.encode(&mut response).extensions();
+//!         answers.push((id, response, Some(agreed)));
+//!     }
+//!     Event::Text(text) => answers.push((id, text.as_bytes().to_vec(), None)),
+//!     _ => {}
+//! }) {
+//!     for (id, bytes, agreed) in answers.drain(..) {
+//!         match agreed {
+//!             Some(agreed) => engine.upgrade(id, &bytes, &agreed),
+//!             None => engine.send(id, Kind::Text, &bytes),
+//!         }
+//!     }
+//! }
+//! engine.flush(); // one write for each peer, of all that was queued
+//! engine.reap(drop); // of streams that are over: none
+//! assert!(engine.stream(id).expect("it is open").1.ends_with(b"\r\n\r\n\x81\x05Hello"));
+//! ```
+//!
+//! An id may be kept for as long as one likes. A call for a connection that has ended meanwhile does nothing, because
+//! an owner cannot know yet: [`Event::Closed`] says so in its turn, and [`Engine::is_open`] at any time.
+//!
+//! Its parts: `stream` (what a connection is), `input` (reading and decoding), `output` (queues and flush), `topic`
+//! (fan-out), `deadlines` and `timer_wheel` (what is due when), `interest` (what a poller is to watch), `steps` (how
+//! much of a turn each peer may have), [`memory`] (how much is held, and how it shrinks).
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -179,8 +252,9 @@ impl Settings {
     }
 }
 
-/// What happened to a connection.
+/// What happened to a connection. There may be more kinds in a later version.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A request head is complete. The owner must answer it, or [ask for its body](Engine::receive_body). The answer
     /// may come later than the next event, within [`Settings::head_within`]; what the peer sends behind it is read when
@@ -209,6 +283,7 @@ pub enum Event<'a> {
 
 /// A member that took a topic's messages more slowly than they came, and is a member no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeftBehind {
     /// Which one.
     pub id: ConnId,
@@ -220,6 +295,7 @@ pub struct LeftBehind {
 
 /// A connection whose socket is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Blocked {
     /// Which one.
     pub id: ConnId,
@@ -233,6 +309,7 @@ pub struct Blocked {
 
 /// Counters since the start. They only grow.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Counters {
     /// Connections taken in.
     pub accepted: u64,
@@ -413,7 +490,8 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// Takes in a connection that will send a request head. `tag` comes back with each of its events.
+    /// Takes in a connection that will send a request head. `tag` comes back with each of its events: what the owner
+    /// knows it by, such as which listener it came from.
     pub fn insert(&mut self, stream: S, tag: u8) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
@@ -712,7 +790,7 @@ impl<S: Stream> Engine<S> {
         }
     }
 
-    /// All connections, in no order.
+    /// All connections, upgraded or not, in no order.
     pub fn ids(&self) -> Vec<ConnId> {
         self.peers.iter().map(|(index, peer)| ConnId { index: index as u32, generation: peer.generation }).collect()
     }
@@ -738,6 +816,11 @@ impl<S: Stream> Engine<S> {
     /// Whether the peer in that slot is not read now because of the answers that it is [owed](Self::owe).
     pub fn is_owed_much(&self, index: u32) -> bool {
         self.peers.get(index as usize).is_some_and(|peer| peer.is_owed_much(self.settings.owed_above()))
+    }
+
+    /// Whether the connection is upgraded, and has not ended: it is sent messages, and [`Event::Closed`] will come.
+    pub fn is_open(&self, id: ConnId) -> bool {
+        self.find(id).is_some_and(|index| self.peers[index as usize].is_opened())
     }
 
     /// How many connections there are, upgraded or not.

@@ -28,7 +28,10 @@ use crate::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
 use crate::{Engine, LeftBehind, Stream, steps};
 
 impl<S: Stream> Engine<S> {
-    /// Queues a message for one connection, behind everything published to its topics so far.
+    /// Queues a message for one connection, behind everything published to its topics so far. Nothing for one that is
+    /// not [open](Self::is_open).
+    ///
+    /// `payload` of a [`Kind::Text`] must be UTF-8; it is not looked at.
     pub fn send(&mut self, id: ConnId, kind: Kind, payload: &[u8]) {
         let Some(index) = self.find(id) else { return };
         let peer = &self.peers[index as usize];

@@ -46,6 +46,7 @@ fn answer(event: Event<'_>, reply: &mut Vec<u8>) -> Then {
             Err(error) => refuse(error, reply),
         },
         Event::BadRequest(error) => refuse(error, reply),
-        Event::Body { .. } | Event::Control | Event::Drained | Event::Closed => Then::Nothing,
+        // Pings have been answered; a body and the drained are told to those who ask for them.
+        _ => Then::Nothing,
     }
 }
