@@ -13,7 +13,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use salon::engine::{DeflateSettings, Engine, Event, Settings};
 use salon::id::{ConnId, TopicId};
-use salon::proto::{Agreed, ClientContext, Kind};
+use salon::proto::{ClientContext, Kind};
 use salon::time::Tick;
 
 use null::Null;
@@ -33,15 +33,12 @@ fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnI
     let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake }, 0)).collect();
     ids.iter().for_each(|id| engine.readable(id.index, false));
     engine.begin_turn(Tick(1));
-    let mut answer: Option<(ConnId, Agreed<'static>, Vec<u8>)> = None;
-    while engine.next_event(|id, _, event| {
-        if let Event::Request(request) = event {
-            let mut out = Vec::new();
-            let agreed = request.upgrade().unwrap().deflate(ClientContext::Reset).encode(&mut out);
-            answer = Some((id, agreed.extensions(), out));
-        }
+    while let Some((id, agreed, response)) = engine.next_event(|id, _, event| {
+        let Event::Request(request) = event else { panic!("only requests have come: {event:?}") };
+        let mut out = Vec::new();
+        let agreed = request.upgrade().unwrap().deflate(ClientContext::Reset).encode(&mut out);
+        (id, agreed.extensions(), out)
     }) {
-        let (id, agreed, response) = answer.take().unwrap();
         engine.upgrade(id, &response, &agreed);
         engine.subscribe(id, ROOM);
     }

@@ -31,15 +31,12 @@ fn room_of(members: usize) -> Engine<Null> {
     let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake: HANDSHAKE }, 0)).collect();
     ids.iter().for_each(|id| engine.readable(id.index, false));
     engine.begin_turn(Tick(1));
-    let mut answer = None;
-    while engine.next_event(|id, _, event| {
-        if let Event::Request(request) = event {
-            let mut out = Vec::new();
-            let agreed = request.upgrade().unwrap().encode(&mut out).extensions();
-            answer = Some((id, out, agreed));
-        }
+    while let Some((id, response, agreed)) = engine.next_event(|id, _, event| {
+        let Event::Request(request) = event else { panic!("only requests have come: {event:?}") };
+        let mut out = Vec::new();
+        let agreed = request.upgrade().unwrap().encode(&mut out).extensions();
+        (id, out, agreed)
     }) {
-        let (id, response, agreed) = answer.take().unwrap();
         engine.upgrade(id, &response, &agreed);
         engine.subscribe(id, ROOM);
     }

@@ -312,12 +312,16 @@ impl House {
     fn turn(&mut self) {
         self.engine.begin_turn(Tick(0));
         let (mut asked, mut wrong, mut texts) = (None, None, 0);
-        while self.engine.next_event(|id, _, event| match event {
-            Event::Request(_) => asked = Some(id),
-            Event::BadRequest(_) => wrong = Some(id),
-            Event::Text(_) => texts += 1,
-            _ => {}
-        }) {
+        while self
+            .engine
+            .next_event(|id, _, event| match event {
+                Event::Request(_) => asked = Some(id),
+                Event::BadRequest(_) => wrong = Some(id),
+                Event::Text(_) => texts += 1,
+                _ => {}
+            })
+            .is_some()
+        {
             if let Some(id) = asked.take() {
                 self.engine.upgrade(id, &self.response, &Agreed::NOTHING);
             }

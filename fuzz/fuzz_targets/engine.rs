@@ -559,7 +559,7 @@ impl House {
             };
             assert!(happened.replace((id, told, text, answer)).is_none(), "one event at a time");
         });
-        assert_eq!(more, happened.is_some());
+        assert_eq!(more.is_some(), happened.is_some());
         let Some((id, told, text, answer)) = happened else { return false };
         let place = self.peers.iter().position(|peer| peer.id == id).expect("only who was let in is told of");
         let peer = &mut self.peers[place];

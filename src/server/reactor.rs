@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::engine::{Engine, STALL, Settings};
+use crate::engine::{Engine, Event, STALL, Settings};
 use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
 
@@ -341,7 +341,7 @@ impl<S: System> Reactor<S> {
             let end = self.system.elapsed() + BREAK_OFF_WITHIN;
             loop {
                 self.engine.begin_turn(self.moment(self.system.elapsed()).tick);
-                while self.engine.next_event(|_, _, _| {}) {}
+                while self.engine.next_event(|_, _, _| ()).is_some() {}
                 self.engine.flush();
                 self.engine.reap(drop);
                 let left = end.saturating_sub(self.system.elapsed());
@@ -573,13 +573,8 @@ impl<S: System> Reactor<S> {
                 memory: &self.memory,
                 process: S::process,
             };
-            let mut then = None;
-            if !self.engine.next_event(|id, tag, event| {
-                then = Some((id, service.handle(id, Port::of_tag(tag), event, &seen)));
-            }) {
-                break;
-            }
-            let Some((id, then)) = then else { continue };
+            let handle = |id, tag, event: Event<'_>| (id, service.handle(id, Port::of_tag(tag), event, &seen));
+            let Some((id, then)) = self.engine.next_event(handle) else { break };
             service.carry_out(id, then, &mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         }
     }

@@ -26,9 +26,22 @@ enum Step {
 }
 
 impl<S: Stream> Engine<S> {
-    /// Hands the next event, with the connection's tag, to `handle`, if there is one in this turn. The event is lent to
-    /// `handle`, which cannot reach the engine; the owner acts between the calls.
-    pub fn next_event(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
+    /// Hands the next event, with the connection's tag, to `handle`, and returns what that makes of it; `None`: there
+    /// is no further event in this turn. The event is lent to `handle`, which cannot reach the engine; the owner acts
+    /// between the calls.
+    pub fn next_event<T>(&mut self, handle: impl FnOnce(ConnId, u8, Event<'_>) -> T) -> Option<T> {
+        let (mut handle, mut made) = (Some(handle), None);
+        let told = self.tell_next(|id, tag, event| {
+            if let Some(handle) = handle.take() {
+                made = Some(handle(id, tag, event));
+            }
+        });
+        debug_assert_eq!(told, made.is_some(), "an event is handed on once");
+        made
+    }
+
+    /// Calls `handle` once and returns true, if there is an event in this turn.
+    fn tell_next(&mut self, mut handle: impl FnMut(ConnId, u8, Event<'_>)) -> bool {
         loop {
             // Ends are reported first: a slot is freed only after that, so the next user of a slot is never heard
             // before its previous user's end.

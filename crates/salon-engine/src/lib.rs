@@ -26,7 +26,7 @@
 //! use std::collections::VecDeque;
 //! use std::io::{self, Read, Write};
 //!
-//! use salon_engine::proto::Kind;
+//! use salon_engine::proto::{Agreed, Kind};
 //! use salon_engine::{Engine, Event, Settings, Stream, Tick};
 //!
 //! /// What the peer has said, and what it has been told. Yours is a socket that does not wait.
@@ -65,22 +65,28 @@
 //!
 //! engine.readable(id.index, false); // what the poller has reported
 //! engine.begin_turn(Tick(1)); // and what time it is
-//! let mut answers = Vec::new();
-//! // Events are lent to the closure; what is to be done about one is done behind it.
-//! while engine.next_event(|id, _, event| match event {
-//!     Event::Request(request) => {
-//!         let (upgrade, mut response) = (request.upgrade().expect("a good request"), Vec::new());
-//!         let agreed = upgrade.encode(&mut response).extensions();
-//!         answers.push((id, response, Some(agreed)));
-//!     }
-//!     Event::Text(text) => answers.push((id, text.as_bytes().to_vec(), None)),
-//!     _ => {}
-//! }) {
-//!     for (id, bytes, agreed) in answers.drain(..) {
-//!         match agreed {
-//!             Some(agreed) => engine.upgrade(id, &bytes, &agreed),
-//!             None => engine.send(id, Kind::Text, &bytes),
+//! // An event is lent to the closure; what is to be done about it is done behind that.
+//! enum Then { Upgrade(Agreed<'static>), Send, Nothing }
+//! let mut answer = Vec::new();
+//! while let Some((id, then)) = engine.next_event(|id, _, event| {
+//!     answer.clear();
+//!     let then = match event {
+//!         Event::Request(request) => {
+//!             let upgrade = request.upgrade().expect("a good request");
+//!             Then::Upgrade(upgrade.encode(&mut answer).extensions())
 //!         }
+//!         Event::Text(text) => {
+//!             answer.extend(text.as_bytes());
+//!             Then::Send
+//!         }
+//!         _ => Then::Nothing,
+//!     };
+//!     (id, then)
+//! }) {
+//!     match then {
+//!         Then::Upgrade(agreed) => engine.upgrade(id, &answer, &agreed),
+//!         Then::Send => engine.send(id, Kind::Text, &answer),
+//!         Then::Nothing => {}
 //!     }
 //! }
 //! engine.flush(); // one write for each peer, of all that was queued

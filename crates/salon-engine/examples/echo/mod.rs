@@ -6,14 +6,13 @@ use salon_engine::{Engine, Event, Stream};
 
 /// Hears everything that has come, and queues the answers. The `reply` is room that is used again.
 pub fn hear(engine: &mut Engine<impl Stream>, reply: &mut Vec<u8>) {
-    let mut told = None;
     // The event is lent, and the engine behind it: so there are two halves, what is to be done, and doing it.
-    while engine.next_event(|id, _, event| told = Some((id, answer(event, reply)))) {
-        match told.take() {
-            Some((id, Then::Send(kind))) => engine.send(id, kind, reply),
-            Some((id, Then::Upgrade(agreed))) => engine.upgrade(id, reply, &agreed),
-            Some((id, Then::Refuse)) => engine.respond(id, reply, false),
-            Some((_, Then::Nothing)) | None => {}
+    while let Some((id, then)) = engine.next_event(|id, _, event| (id, answer(event, reply))) {
+        match then {
+            Then::Send(kind) => engine.send(id, kind, reply),
+            Then::Upgrade(agreed) => engine.upgrade(id, reply, &agreed),
+            Then::Refuse => engine.respond(id, reply, false),
+            Then::Nothing => {}
         }
     }
 }

@@ -255,12 +255,7 @@ impl House {
     /// Everything up to the flush.
     fn begin(&mut self) {
         self.engine.begin_turn(self.now);
-        loop {
-            let mut happened = None;
-            if !self.engine.next_event(|id, _, event| happened = Some((id, Happened::of(event)))) {
-                break;
-            }
-            let Some((id, happened)) = happened else { continue };
+        while let Some((id, happened)) = self.engine.next_event(|id, _, event| (id, Happened::of(event))) {
             match happened {
                 // The test answers.
                 Happened::Request(path, _) if path == "/late" => self.told.push((id, format!("request {path}"))),
