@@ -19,8 +19,8 @@ use sha1::{Digest as _, Sha1};
 
 const WEB: &str = "src/server/web";
 
-/// The words of other languages, each a module of its own.
-const LANGUAGES: [&str; 3] = ["de.js", "es.js", "fr.js"];
+/// The words of other languages, those at the door and the rest, each a module of its own.
+const LANGUAGES: [&str; 6] = ["de_door.js", "de.js", "es_door.js", "es.js", "fr_door.js", "fr.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -47,12 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What is behind the door is named by its script, and so are the languages.
     let mut door = replaced(&door, "\"./app.js\"", &format!("\"./{app_script}\""))?;
     door = replaced(&door, "\"app.css\"", &format!("\"{app_sheet}\""))?;
-    let mut old = read("old.js")?;
     for name in LANGUAGES {
         let words = pack::alone(&modules[name]).map_err(|problem| format!("{name}: {problem}"))?;
-        let hashed = named(name, &words)?;
-        door = replaced(&door, &format!("\"./{name}\""), &format!("\"./{hashed}\""))?;
-        old = replaced(&old, &format!("\"{name}\""), &format!("\"{hashed}\""))?;
+        door = replaced(&door, &format!("\"./{name}\""), &format!("\"./{}\"", named(name, &words)?))?;
         write(&out, name, &words)?;
     }
 
@@ -60,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (link, name, body) in [
         ("src=\"door.js\"", "door.js", &door),
         ("href=\"door.css\"", "door.css", &pack::style(&read("door.css")?)),
-        ("src=\"old.js\"", "old.js", &pack::lines(&old)),
+        ("src=\"old.js\"", "old.js", &pack::lines(&read("old.js")?)),
     ] {
         page = replaced(&page, link, &link.replace(name, &named(name, body)?))?;
         write(&out, name, body)?;

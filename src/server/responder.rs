@@ -166,7 +166,11 @@ impl Responder {
                 (asked, Answer::Respond(asked.word(response, seen.now)))
             }
             (Entry::Asset(asset), _) => {
-                let served = asset.serve(request.header("if-none-match"), request.header("accept-encoding"));
+                let served = asset.serve(
+                    request.header("if-none-match"),
+                    request.header("accept-encoding"),
+                    request.header("accept-language"),
+                );
                 let response = Response {
                     headers: &served.headers,
                     ..Response::new(served.status, asset.content_type, served.body)

@@ -62,8 +62,9 @@ impl Asset {
         Self { path, content_type, plain, packed, lasts, tag: OnceLock::new(), tags }
     }
 
-    /// What a client is sent that has the validators `known`, and takes the codings `accepted`.
-    pub fn serve(&'static self, known: Option<&str>, accepted: Option<&str>) -> Served {
+    /// What a client is sent that has the validators `known`, takes the codings `accepted`, and whose reader reads the
+    /// languages `read`.
+    pub fn serve(&'static self, known: Option<&str>, accepted: Option<&str>, read: Option<&str>) -> Served {
         let coding = CODINGS.iter().position(|coding| self.packed.is_some() && takes(accepted, coding));
         let (body, tag) = match self.packed.zip(coding) {
             Some((packed, coding)) => (packed[coding], self.tags[coding].get_or_init(|| tag_of(packed[coding]))),
@@ -80,7 +81,12 @@ impl Asset {
             ("Cross-Origin-Opener-Policy", "same-origin"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
         ];
-        if self.packed.is_some() {
+        if self.path == "/" {
+            headers.push(("Vary", "Accept-Encoding, Accept-Language"));
+            if let Some(words) = words_for(read) {
+                headers.push(("Link", words));
+            }
+        } else if self.packed.is_some() {
             headers.push(("Vary", "Accept-Encoding"));
         }
         if let Some(coding) = coding {
@@ -111,6 +117,40 @@ fn takes(accepted: Option<&str>, wanted: &str) -> bool {
     said(wanted).or_else(|| said("*")).unwrap_or(false)
 }
 
+/// The words of the door in a language, which the browser asks for with the page, and not when it runs the script that
+/// wants them: `None` for English, which is in that script.
+macro_rules! words {
+    ($code:literal, $file:literal) => {
+        ($code, Some(concat!("<.", env!($file), ">; rel=modulepreload")))
+    };
+}
+
+/// The languages of the page.
+const LANGUAGES: [(&str, Option<&str>); 4] = [
+    words!("de", "PAGE_DE_DOOR_JS"),
+    ("en", None),
+    words!("es", "PAGE_ES_DOOR_JS"),
+    words!("fr", "PAGE_FR_DOOR_JS"),
+];
+
+/// RFC 9110 section 12.5.4: the words for the language that is liked best of those of the page. A browser whose reader
+/// has chosen another one here asks for a file in vain.
+fn words_for(read: Option<&str>) -> Option<&'static str> {
+    let mut best: Option<(f32, Option<&str>)> = None;
+    for range in read.unwrap_or_default().split(',') {
+        let (tag, weight) = range.split_once(';').unwrap_or((range, ""));
+        let code = tag.split('-').next().unwrap_or_default().trim();
+        let weight = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let Some((_, words)) = LANGUAGES.iter().find(|(language, _)| code.eq_ignore_ascii_case(language)) else {
+            continue;
+        };
+        if weight > best.map_or(0.0, |(liked, _)| liked) {
+            best = Some((weight, *words));
+        }
+    }
+    best.and_then(|(_, words)| words)
+}
+
 /// The file at a path.
 pub fn find(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)
@@ -138,15 +178,18 @@ macro_rules! made {
     };
 }
 
-static ASSETS: [Asset; 13] = [
+static ASSETS: [Asset; 16] = [
     made!("/", "text/html", Once, "index.html"),
     made!(env!("PAGE_DOOR_JS"), "text/javascript", Ever, "door.js"),
     made!(env!("PAGE_DOOR_CSS"), "text/css", Ever, "door.css"),
     made!(env!("PAGE_APP_JS"), "text/javascript", Ever, "app.js"),
     made!(env!("PAGE_APP_CSS"), "text/css", Ever, "app.css"),
     made!(env!("PAGE_OLD_JS"), "text/javascript", Ever, "old.js"),
+    made!(env!("PAGE_DE_DOOR_JS"), "text/javascript", Ever, "de_door.js"),
     made!(env!("PAGE_DE_JS"), "text/javascript", Ever, "de.js"),
+    made!(env!("PAGE_ES_DOOR_JS"), "text/javascript", Ever, "es_door.js"),
     made!(env!("PAGE_ES_JS"), "text/javascript", Ever, "es.js"),
+    made!(env!("PAGE_FR_DOOR_JS"), "text/javascript", Ever, "fr_door.js"),
     made!(env!("PAGE_FR_JS"), "text/javascript", Ever, "fr.js"),
     Asset::new("/icon.svg", "image/svg+xml", Lasts::Once, include_bytes!("web/icon.svg"), None),
     Asset::new(
@@ -185,13 +228,13 @@ mod tests {
         let mut linked = named_in(text("/"));
         assert_eq!(linked.len(), 3, "{linked:?}");
         let door = named_in(text(env!("PAGE_DOOR_JS")));
-        assert_eq!(door.len(), 5, "{door:?}"); // a script, a style, and three languages
+        assert_eq!(door.len(), 8, "{door:?}"); // a script, a style, and three languages, in two parts each
         linked.extend(door);
         for link in linked {
             assert!(find(&format!("/{link}")).is_some_and(|asset| asset.lasts == Lasts::Ever), "{link}");
         }
         // A path that was the name of a source is none.
-        for path in ["/app.js", "/app.css", "/door.js", "/old.js", "/de.js", "/en.js"] {
+        for path in ["/app.js", "/app.css", "/door.js", "/old.js", "/de.js", "/de_door.js", "/en.js"] {
             assert!(find(path).is_none(), "{path}");
         }
     }
@@ -246,10 +289,34 @@ mod tests {
             (Some("*;q=0"), None),
             (Some("gzipped, brr"), None),
         ] {
-            let served = find("/").expect("the page").serve(None, accepted);
+            let served = find("/").expect("the page").serve(None, accepted, None);
             let sent = served.headers.iter().find(|(name, _)| *name == "Content-Encoding").map(|(_, value)| *value);
             assert_eq!(sent, coding, "{accepted:?}");
         }
+    }
+
+    #[test]
+    fn the_words_of_the_door_are_told_of_with_the_page() {
+        for (read, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("en-GB,en;q=0.9,de;q=0.8"), None),
+            (Some("de"), Some("de")),
+            (Some("DE-at, en;q=0.5"), Some("de")),
+            (Some("ja,fr-CA;q=0.9, es;q=0.8"), Some("fr")),
+            (Some("en;q=0.2, es;q=0.7, fr;q=0.7"), Some("es")),
+            (Some("de;q=0, de;q=nonsense, *"), None),
+            (Some("den, d, -de"), None),
+        ] {
+            let served = find("/").expect("the page").serve(None, None, read);
+            let link = served.headers.iter().find(|(name, _)| *name == "Link").map(|(_, link)| *link);
+            assert_eq!(link.map(|link| &link[3..5]), expected, "{read:?}");
+            let Some(link) = link else { continue };
+            let (file, how) = link.split_once(">; ").expect("a link");
+            assert!(find(file.trim_start_matches("<.")).is_some() && how == "rel=modulepreload", "{link}");
+        }
+        let script = find(env!("PAGE_DOOR_JS")).expect("a script").serve(None, None, Some("de"));
+        assert!(script.headers.iter().all(|(name, _)| *name != "Link"), "{script:?}");
     }
 
     #[test]
@@ -259,12 +326,12 @@ mod tests {
             served.headers.iter().find(|(name, _)| *name == "ETag").map(|(_, tag)| *tag).expect("a tag")
         };
         let codings = [None, Some("gzip"), Some("br")];
-        let served = codings.map(|coding| page.serve(None, coding));
-        assert!(served[0].headers.contains(&("Vary", "Accept-Encoding")));
+        let served = codings.map(|coding| page.serve(None, coding, None));
+        assert!(served[0].headers.contains(&("Vary", "Accept-Encoding, Accept-Language")));
         for (n, known) in served.iter().enumerate() {
             for (m, coding) in codings.into_iter().enumerate() {
                 let expected = if n == m { 304 } else { 200 };
-                assert_eq!(page.serve(Some(tag(known)), coding).status, expected, "{n} {coding:?}");
+                assert_eq!(page.serve(Some(tag(known)), coding, None).status, expected, "{n} {coding:?}");
             }
         }
     }

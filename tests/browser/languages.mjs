@@ -21,7 +21,7 @@ async function enter(page, name, room) {
 }
 
 /** The languages whose words have been loaded. */
-const loaded = (page) => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => /\/(de|es|fr|en)(?:-[0-9a-f]+)?\.js$/u.exec(name)?.[1]).filter((code) => code && code !== "en"));
+const loaded = (page) => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => /\/(de|es|fr|en)(?:_door)?(?:-[0-9a-f]+)?\.js$/u.exec(name)?.[1]).filter((code) => code && code !== "en").filter((code, n, all) => all.indexOf(code) === n));
 
 /** What a reader sees cut off: a text that is wider or higher than its place, where words may not be left out. */
 const cutOff = (page) => page.evaluate(() => {
@@ -182,8 +182,8 @@ await run(async () => {
 
   await check("a language that is written from right to left mirrors the page", async () => {
     const page = await newPage("de");
-    const words = await readFile(new URL("../../src/server/web/de.js", import.meta.url), "utf8");
-    await page.route(/\/de(?:-[0-9a-f]+)?\.js$/u, (route) => route.fulfill({ contentType: "text/javascript", body: words.replace("direction: \"ltr\"", "direction: \"rtl\"") }));
+    const words = await readFile(new URL("../../src/server/web/de_door.js", import.meta.url), "utf8");
+    await page.route(/\/de_door(?:-[0-9a-f]+)?\.js$/u, (route) => route.fulfill({ contentType: "text/javascript", body: words.replace("direction: \"ltr\"", "direction: \"rtl\"") }));
     await enter(page, "Rana", "salon-rtl");
     const [places, log] = await page.evaluate(() => ["places", "log"].map((id) => document.getElementById(id).getBoundingClientRect().left));
     equal([await page.evaluate(() => getComputedStyle(document.documentElement).direction), places > log], ["rtl", true], "the direction, and the rooms at the right");
@@ -192,10 +192,26 @@ await run(async () => {
 
   await check("a page whose words do not come is English, and says so", async () => {
     const page = await newPage("de", { expected: (text) => /ERR_FAILED|Failed to load/u.test(text) });
-    await page.route(/\/de(?:-[0-9a-f]+)?\.js$/u, (route) => route.abort());
+    await page.route(/\/de_door(?:-[0-9a-f]+)?\.js$/u, (route) => route.abort());
     await page.goto(`${origin}/`);
     await page.locator("#door-form:not([hidden])").waitFor();
     equal([await page.locator("#door-form .primary").textContent(), await page.evaluate(() => document.documentElement.lang)], ["Enter", "en"], "the door, and the language");
+    await page.context().close();
+  });
+
+  await check("where only the words behind the door do not come, the door says so, and they are asked for again", async () => {
+    const page = await newPage("de", { expected: (text) => /ERR_FAILED|Failed to load/u.test(text) });
+    let gone = true;
+    await page.route(/\/de(?:-[0-9a-f]+)?\.js$/u, (route) => (gone ? route.abort() : route.fallback()));
+    await page.goto(`${origin}/`);
+    await page.locator("#door-name").fill("Wim");
+    await page.locator("#door-room").fill("#werkstatt");
+    await page.locator("#door-form .primary").click();
+    await page.locator("#door-status", { hasText: "Ein Teil dieser Seite konnte nicht geladen werden." }).waitFor();
+    gone = false;
+    await page.locator("#door-status button").click();
+    await connected(page);
+    equal([await page.locator("#rooms-title").textContent(), await page.locator("#title bdi").first().textContent()], ["Räume", "werkstatt"], "the page behind the door, and the room");
     await page.context().close();
   });
 });

@@ -4,7 +4,7 @@
  */
 import { SalonClient, normalName } from "./client.js";
 import { byId, element, named } from "./dom.js";
-import { choose, fillIn, offerLanguages, phrase, speak, t } from "./language.js";
+import { choose, fillIn, offerLanguages, phrase, speak, speakOn, t } from "./language.js";
 import { DEFAULT_ROOM, OPERATOR } from "./names.js";
 import { keptPlaces, sessionToken, store, storedInTab, stored } from "./storage.js";
 import { UNAUTHORIZED, nameProblem, whyClosed } from "./words.js";
@@ -13,16 +13,19 @@ document.documentElement.setAttribute("data-started", ""); // `old.js` looks
 
 let rest = null;
 
-/** The words of the language are on their way, or here: what is behind the door begins to run with them. */
+/** What the language says at the door is on its way, or here. */
 let spoken = null;
 
-/** What is behind the door: it is fetched once, and there when both the script and the style are. */
+/**
+ * What is behind the door: it is fetched once, and there when the script, the style and the rest of the words are. With
+ * another language it lacks the words of that alone.
+ */
 function app() {
   rest ??= Promise.all([spoken.then(() => import("./app.js")), styled()]).then(([script]) => script, (error) => {
     rest = null; // it is fetched again for whoever comes in then
     throw error;
   });
-  return rest;
+  return Promise.all([rest, spoken.then(speakOn)]).then(([script]) => script);
 }
 
 function styled() {
@@ -63,9 +66,19 @@ async function goIn(how) {
   doorSays(`${t("notLoaded")} `);
   const again = element("button", "secondary", t("tryAgain"));
   again.type = "button";
-  again.addEventListener("click", () => goIn(how));
+  again.addEventListener("click", loadAgain);
   byId("door-status").append(again);
   return again.focus();
+}
+
+/**
+ * A browser that could not load a script does not ask for it a second time in the same page. The name is kept, and so
+ * is a token; a room that was written comes into the address.
+ */
+function loadAgain() {
+  const room = normalName(bare("#", byId("door-room").value.trim()));
+  if (!addressed().room && room && room !== DEFAULT_ROOM && !nameProblem(room)) history.replaceState(null, "", `#${new URLSearchParams({ room })}`);
+  location.reload();
 }
 
 /** What the address of the page says, but for a token, which is none of what stays there. */

@@ -1,8 +1,10 @@
 /**
  * The service worker of the page, where browsers have them: over TLS, and on this machine. See `worker.js`.
  */
+import { speakOn } from "./language.js";
+
 const WORKER = "worker.js";
-const LANGUAGE = /\/[a-z]{2}-[0-9a-f]{12}\.js$/u;
+const LANGUAGE = /\/[a-z]{2}(?:_door)?-[0-9a-f]{12}\.js$/u;
 
 async function install() {
   // The one address that may be made into a script here is this constant.
@@ -12,11 +14,12 @@ async function install() {
 
 /** On a first visit the words of the language come before the worker is there. It is asked for them, and keeps them. */
 async function keepLanguage() {
-  const words = performance.getEntriesByType("resource").find(({ name }) => LANGUAGE.test(name));
-  if (!words) return;
+  await speakOn(); // they may be on their way
+  const words = performance.getEntriesByType("resource").filter(({ name }) => LANGUAGE.test(name));
+  if (!words.length) return;
   const { serviceWorker } = navigator;
   if (!serviceWorker.controller) await new Promise((resolve) => serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
-  await fetch(words.name);
+  for (const { name } of words) await fetch(name);
 }
 
 // It is a convenience: where it fails, nothing is said.

@@ -1,12 +1,13 @@
 /**
  * The words of the page in the language of its reader. All of them are in one table: `en_door.js` and `en.js` in
- * English, and `de.js`, `es.js` and `fr.js` with the same keys, each of which is loaded where it is spoken. A text has
+ * English, and two with the same keys for each other language, which are loaded where it is spoken: what is said at the
+ * door comes before all else (the server tells the browser of it together with the page), the rest behind it. A text has
  * its placeholders by name, `{room}`; one about a number has a form for each kind of number that its language knows,
  * by `count`. `index.html` names its texts by `data-t`, and the other files theirs by `t`, `phrase` and `known`.
  * `direction` is that of the language: with `rtl` the page is mirrored.
  *
- * A further language is a file with all the keys, a line in `LANGUAGES` and `OTHERS` here, one in `build.rs` and one in
- * `site.rs`, two sentences in `old.js`, and one in `index.html` for browsers without JavaScript.
+ * A further language is two files with all the keys, a line in `LANGUAGES` and `OTHERS` here, one in `build.rs` and
+ * three in `site.rs`, two sentences in `old.js`, and one in `index.html` for browsers without JavaScript.
  *
  * This draws nothing anew: behind the door the page is loaded again with another language.
  */
@@ -17,7 +18,11 @@ const KEY = "salon.language";
 
 /** The languages, by their own names. */
 export const LANGUAGES = [["de", "Deutsch"], ["en", "English"], ["es", "Español"], ["fr", "Français"]];
-const OTHERS = new Map([["de", () => import("./de.js")], ["es", () => import("./es.js")], ["fr", () => import("./fr.js")]]);
+const OTHERS = new Map([
+  ["de", [() => import("./de_door.js"), () => import("./de.js")]],
+  ["es", [() => import("./es_door.js"), () => import("./es.js")]],
+  ["fr", [() => import("./fr_door.js"), () => import("./fr.js")]],
+]);
 
 const english = { ...DOOR, __proto__: null };
 let words = english;
@@ -37,11 +42,11 @@ function wanted() {
   return [chosen, ...navigator.languages.map(baseOf)].find((one) => LANGUAGES.some(([code]) => code === one)) ?? "en";
 }
 
-/** Begins to speak the language that is wanted; English, if its words are not to be had. */
+/** Begins to speak the language that is wanted, with what is said at the door; English, if its words are not to be had. */
 export async function speak() {
   const code = wanted();
-  const load = OTHERS.get(code);
-  [words, spoken.language] = load ? await load().then(({ WORDS }) => [WORDS, code], () => [english, "en"]) : [english, "en"];
+  const [door] = OTHERS.get(code) ?? [];
+  [words, spoken.language] = door ? await door().then(({ WORDS }) => [{ __proto__: null, ...WORDS }, code], () => [english, "en"]) : [english, "en"];
   const { language } = spoken;
   const tag = navigator.languages.find((one) => baseOf(one) === language) ?? language;
   try { [spoken.locale] = Intl.getCanonicalLocales(tag); } catch { spoken.locale = language; }
@@ -49,6 +54,13 @@ export async function speak() {
   plurals = new Intl.PluralRules(spoken.locale);
   document.documentElement.lang = language;
   document.documentElement.dir = t("direction");
+}
+
+/** Takes the words of the language that are not needed at the door. Fails where they are not to be had. */
+export async function speakOn() {
+  const table = words; // that of another language, if one is chosen meanwhile, has its own
+  const [, rest] = OTHERS.get(spoken.language) ?? [];
+  if (rest) Object.assign(table, (await rest()).WORDS);
 }
 
 /** The English words that are not needed at the door. */

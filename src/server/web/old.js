@@ -1,6 +1,5 @@
-// What comes before the script of the page. Browsers that cannot run it say so, where else there would be nothing: this
-// file alone is written for all of them, and has its words in it. In others the words of a language that is not English
-// are asked for, while the script that speaks it is still on its way.
+// Browsers that cannot run the page say so, where else there would be nothing: this file alone is written for all of
+// them, and has its words in it.
 (function () {
   "use strict";
   var WORDS = {
@@ -14,22 +13,12 @@
     fr: ["Ce navigateur est trop ancien pour Salon. Veuillez en utiliser un plus récent\u00A0: Chrome ou Edge 97, Firefox 104, Safari 15.4 ou ultérieur.",
       "Une partie de cette page n’a pas pu être chargée, ou ce navigateur est trop ancien pour elle. Veuillez recharger la page."]
   };
-  var FILES = { __proto__: null, de: "de.js", es: "es.js", fr: "fr.js" };
-  var language = String(navigator.language).slice(0, 2).toLowerCase();
-  function ask() {
-    var link = document.createElement("link");
-    var chosen = null;
-    try { chosen = localStorage.getItem("salon.language"); } catch (error) { /* nothing is kept */ }
-    if (chosen || !FILES[language]) return; // what was chosen here has been loaded before
-    link.rel = "modulepreload";
-    link.href = FILES[language];
-    document.head.appendChild(link);
-  }
   function isTooOld() {
     return !("noModule" in document.createElement("script")) || !Array.prototype.findLast || !Array.prototype.at || !Object.hasOwn ||
       !Element.prototype.replaceChildren || typeof HTMLDialogElement !== "function" || typeof HTMLDialogElement.prototype.showModal !== "function";
   }
   function say(which) {
+    var language = String(navigator.language).slice(0, 2).toLowerCase();
     if (!WORDS[language]) language = "en";
     var parts = ["door", "app"];
     for (var i = 0; i < parts.length; i += 1) document.getElementById(parts[i]).setAttribute("hidden", "");
@@ -42,7 +31,6 @@
     if (isTooOld()) say(0);
     else if (!document.documentElement.hasAttribute("data-started")) say(1);
   }
-  ask();
   if (document.readyState === "complete") look();
   else window.addEventListener("load", look);
 }());
