@@ -332,6 +332,16 @@ export interface Room {
   created?: boolean;
 }
 
+export interface Topic {
+  type: "topic";
+  /** Of an answer. */
+  id?: string;
+  room_id: string;
+  /** Empty: about nothing. */
+  topic: string;
+  sender?: string;
+}
+
 export interface Rooms {
   type: "rooms";
   id: string;
@@ -423,6 +433,8 @@ export interface EventMap {
   presence: { type: "presence"; user_id: string; status: Status; note?: string };
   presence_state: PresenceState;
   /** Without `room_id`, to us alone. Let it end by itself 7 s after the last `true`. */
+  /** What a room is about: `sender` has just said so. Without `sender`, it may have been changed while we did not hear. */
+  topic: Topic;
   typing: { type: "typing"; room_id?: string; user_id: string; typing: boolean };
   /** How we are, as the server holds it: set on another device, or before this client came. */
   status: { status: Status; note: string };
@@ -554,6 +566,8 @@ export class SalonClient {
   online(page?: Page): Promise<Online>;
   /** Makes a room, without joining it. `name` is a title; both have at most 256 bytes. */
   createRoom(room_id: string, fields?: { name?: string; topic?: string }): Promise<Room>;
+  /** Has a room that we are in be about something (256 bytes); about nothing, if empty. `Ack`: it was already. */
+  topic(room_id: string, topic: string): Promise<Topic | Ack>;
 
   /**
    * How users are. `subscribe: true` watches `user_ids` (the event `presence`, until the connection ends), `false` ends

@@ -63,6 +63,11 @@ enum Asked {
         seq: u64,
         ticket: Ticket,
     },
+    Topic {
+        card: Card,
+        by: Span,
+        ticket: Ticket,
+    },
     Readings {
         user: Span,
         rooms: Span,
@@ -132,6 +137,7 @@ enum Said {
     Repeated { ticket: Ticket, seq: u64, ts: u64 },
     Page { ticket: Ticket, head: Head, lines: Range, reading: Option<Reading> },
     Marked { ticket: Option<Ticket>, user: Span, place: Place, seq: u64 },
+    Topic { ticket: Option<Ticket>, room: Span, topic: Option<Span>, by: Span, changes: u64 },
     Readings { ticket: Ticket, readings: Range },
     Conversations { ticket: Ticket, talks: Range, next: Option<Span> },
     Found { ticket: Ticket, hits: Range, next: Option<Span> },
@@ -142,7 +148,7 @@ enum Said {
     Missed { room: Span, epoch: Epoch, from: u64, to: u64 },
     Emptied(Span),
     Ended(Span),
-    Room { card: Card, keeps: bool },
+    Room { card: Card, keeps: bool, changes: u64 },
     User(Span),
     Banned(BanCard),
     Unbanned(Span),
@@ -250,6 +256,7 @@ impl Requests {
             Request::Mark { user, conversation, seq, ticket } => {
                 Asked::Mark { user: texts.put(user), place: texts.place(conversation), seq, ticket }
             }
+            Request::Topic { about, by, ticket } => Asked::Topic { card: texts.card(about), by: texts.put(by), ticket },
             Request::Readings { user, rooms, now, ticket } => {
                 Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), now, ticket }
             }
@@ -291,6 +298,9 @@ impl Requests {
             },
             Asked::Mark { user, place, seq, ticket } => {
                 Request::Mark { user: texts.get(user), conversation: texts.conversation(place), seq, ticket }
+            }
+            Asked::Topic { card, by, ticket } => {
+                Request::Topic { about: texts.description(card), by: texts.get(by), ticket }
             }
             Asked::Readings { user, rooms, now, ticket } => {
                 Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), now, ticket }
@@ -352,6 +362,13 @@ impl Reports {
                 let (user, place) = (self.texts.put(user), self.texts.place(*conversation));
                 Said::Marked { ticket: *ticket, user, place, seq: *seq }
             }
+            News::Topic { ticket, room, topic, by, changes } => Said::Topic {
+                ticket: *ticket,
+                room: self.texts.put(room),
+                topic: self.texts.put_maybe(*topic),
+                by: self.texts.put(by),
+                changes: *changes,
+            },
             News::Readings { ticket, readings } => {
                 let from = self.readings.len();
                 self.readings.extend(readings);
@@ -380,7 +397,9 @@ impl Reports {
             }
             News::Emptied { room } => Said::Emptied(self.texts.put(room)),
             News::Ended { room } => Said::Ended(self.texts.put(room)),
-            News::Room { description, keeps } => Said::Room { card: self.texts.card(*description), keeps: *keeps },
+            News::Room { description, keeps, changes } => {
+                Said::Room { card: self.texts.card(*description), keeps: *keeps, changes: *changes }
+            }
             News::User { name } => Said::User(self.texts.put(name)),
             News::Banned(ban) => Said::Banned(self.texts.put_ban(*ban)),
             News::Unbanned { user } => Said::Unbanned(self.texts.put(user)),
@@ -407,6 +426,10 @@ impl Reports {
             Said::Marked { ticket, user, place, seq } => {
                 News::Marked { ticket, user: texts.get(user), conversation: texts.conversation(place), seq }
             }
+            Said::Topic { ticket, room, topic, by, changes } => {
+                let (room, topic, by) = (texts.get(room), texts.maybe_text(topic), texts.get(by));
+                News::Topic { ticket, room, topic, by, changes }
+            }
             Said::Readings { ticket, readings } => {
                 News::Readings { ticket, readings: readings.of(&self.readings).to_vec() }
             }
@@ -425,7 +448,7 @@ impl Reports {
             Said::Missed { room, epoch, from, to } => News::Missed { room: texts.get(room), epoch, from, to },
             Said::Emptied(room) => News::Emptied { room: texts.get(room) },
             Said::Ended(room) => News::Ended { room: texts.get(room) },
-            Said::Room { card, keeps } => News::Room { description: texts.description(card), keeps },
+            Said::Room { card, keeps, changes } => News::Room { description: texts.description(card), keeps, changes },
             Said::User(name) => News::User { name: texts.get(name) },
             Said::Banned(ban) => News::Banned(texts.ban(ban)),
             Said::Unbanned(user) => News::Unbanned { user: texts.get(user) },
@@ -721,6 +744,7 @@ mod tests {
             Request::Read { conversation: room, query, reader, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
             Request::Recall { conversation: pair, retry: RetryKey([8; 16]), ticket: Ticket(6) },
             Request::Mark { user, conversation: room, seq: 5, ticket: Ticket(6) },
+            Request::Topic { about: CARDS[0], by: user, ticket: Ticket(6) },
             Request::Readings { user, rooms, now: at, ticket: Ticket(6) },
             Request::Conversations { user, cursor: Some("7"), limit: 8, now: at, ticket: Ticket(6) },
             Request::Conversations { user, cursor: None, limit: 8, now: at, ticket: Ticket(6) },
@@ -781,6 +805,8 @@ mod tests {
             page(vec![message(3)], None),
             News::Repeated { ticket: Ticket(4), seq: 5, ts: 6 },
             News::Marked { ticket: Some(Ticket(4)), user: "ann", conversation: pair, seq: 5 },
+            News::Topic { ticket: Some(Ticket(4)), room: "den", topic: Some("t"), by: "ann", changes: 0 },
+            News::Topic { ticket: None, room: "den", topic: None, by: "ann", changes: 2 },
             News::Readings { ticket: Ticket(4), readings: vec![reading, Reading::default()] },
             News::Conversations { ticket: Ticket(4), items: vec![talk("ann"), talk("bob")], next: Some("n".into()) },
             News::Conversations { ticket: Ticket(4), items: vec![], next: None },
@@ -793,8 +819,8 @@ mod tests {
             News::Missed { room: "den", epoch: Epoch(3), from: 4, to: 5 },
             News::Emptied { room: "den" },
             News::Ended { room: "bar" },
-            News::Room { description: CARDS[0], keeps: true },
-            News::Room { description: CARDS[1], keeps: false },
+            News::Room { description: CARDS[0], keeps: true, changes: 0 },
+            News::Room { description: CARDS[1], keeps: false, changes: 3 },
             News::User { name: "bob" },
             News::Banned(Ban { user: "eve", until: Some(1), note: Some("why") }),
             News::Unbanned { user: "eve" },

@@ -167,8 +167,8 @@ impl Head {
     }
 }
 
-/// The description of a room. The first one stands while the room lives; a caller that brings another one gets the
-/// first by [`News::Room`].
+/// The description of a room. The first one stands while the room lives, but for its topic, which
+/// [`Request::Topic`] changes; a caller that brings another one gets the one that stands by [`News::Room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
     /// Its name.

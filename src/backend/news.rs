@@ -47,6 +47,20 @@ pub enum News<'a> {
         /// The last entry that the user has read.
         seq: u64,
     },
+    /// A room is about something else.
+    Topic {
+        /// The request whose outcome it is; `None`: it was on another node.
+        ticket: Option<Ticket>,
+        /// The room.
+        room: &'a str,
+        /// What it is about.
+        topic: Option<&'a str>,
+        /// The user who says so.
+        by: &'a str,
+        /// Which of all changes of rooms it is: the later of two has the higher number. A store that tells its news in
+        /// order says 0.
+        changes: u64,
+    },
     /// What a user has read of several rooms.
     Readings {
         /// Which request.
@@ -119,6 +133,8 @@ pub enum News<'a> {
         description: Description<'a>,
         /// Whether entries of it are kept.
         keeps: bool,
+        /// Which of all changes of rooms the last one of its topic was, as in [`Topic`](Self::Topic).
+        changes: u64,
     },
     /// A user exists: known before, or elsewhere.
     User {
@@ -155,7 +171,7 @@ impl News<'_> {
     /// The request whose outcome it is, if it is one.
     pub fn ticket(&self) -> Option<Ticket> {
         match *self {
-            Self::Published { ticket, .. } | Self::Marked { ticket, .. } => ticket,
+            Self::Published { ticket, .. } | Self::Marked { ticket, .. } | Self::Topic { ticket, .. } => ticket,
             Self::Repeated { ticket, .. }
             | Self::Page { ticket, .. }
             | Self::Readings { ticket, .. }

@@ -21,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use super::carried::{Reports, Requests};
-use super::{Backend, Conversation, Health, News, Overloaded, Request, Scope, Ticket, Why};
+use super::{Backend, Conversation, Description, Health, News, Overloaded, Request, Scope, Ticket, Why};
 use crate::time::Moment;
 
 /// A store that writes, and one that reads beside it.
@@ -89,9 +89,10 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             Request::Append { conversation, .. }
             | Request::Recall { conversation, .. }
             | Request::Mark { conversation, .. } => (Some(self.lane_of(conversation)), false),
-            Request::Release { room } | Request::Erase { room } | Request::Unfollow { room } => {
-                (Some(self.lane_of(Conversation::Room(room))), false)
-            }
+            Request::Topic { about: Description { room, .. }, .. }
+            | Request::Release { room }
+            | Request::Erase { room }
+            | Request::Unfollow { room } => (Some(self.lane_of(Conversation::Room(room))), false),
             Request::Search { search, .. } => match search.scope {
                 Scope::One(conversation) => (Some(self.lane_of(conversation)), true),
                 Scope::All { .. } => (None, true),

@@ -59,6 +59,16 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
+    /// A room is about something else from now on. The outcome is [`Topic`](super::News::Topic), or
+    /// [`Noted`](super::News::Noted) if nothing changes.
+    Topic {
+        /// What the room is, with the new topic: the rest of it stands only where nothing was known of the room.
+        about: Description<'a>,
+        /// The user who says so.
+        by: &'a str,
+        /// What its outcome has.
+        ticket: Ticket,
+    },
     /// What a user has read of several rooms. The outcome is [`Readings`](super::News::Readings).
     Readings {
         /// Who.
@@ -156,6 +166,7 @@ impl Request<'_> {
             | Self::Recall { ticket, .. }
             | Self::Read { ticket, .. }
             | Self::Mark { ticket, .. }
+            | Self::Topic { ticket, .. }
             | Self::Readings { ticket, .. }
             | Self::Conversations { ticket, .. }
             | Self::Search { ticket, .. }
@@ -180,7 +191,10 @@ impl<'a> Request<'a> {
             | Self::Read { conversation, .. }
             | Self::Mark { conversation, .. } => Some(conversation),
             Self::Search { search: Search { scope: Scope::One(conversation), .. }, .. } => Some(conversation),
-            Self::Release { room } | Self::Erase { room } | Self::Unfollow { room } => Some(Conversation::Room(room)),
+            Self::Topic { about: Description { room, .. }, .. }
+            | Self::Release { room }
+            | Self::Erase { room }
+            | Self::Unfollow { room } => Some(Conversation::Room(room)),
             Self::Search { .. }
             | Self::Readings { .. }
             | Self::Conversations { .. }

@@ -263,6 +263,56 @@ fn releasing_deletes_nothing() {
     });
 }
 
+/// What a room is about changes alone, and each change is told; a room that nobody has described begins with it.
+#[test]
+fn topics() {
+    each(5, |store| {
+        let den = Description { room: "den", title: Some("Den"), topic: Some("talk"), created_at: 7, created: true };
+        let new = Description { room: "new", title: None, topic: None, created_at: 8, created: false };
+        let (query, about) = (Query::Head, Some(den));
+        store
+            .ask(Request::Read { conversation: ROOM, query, reader: None, now: moment(0), about, ticket: Ticket(1) })
+            .unwrap();
+        while store.poll().is_some() {}
+        let mut changes = |about: Description<'_>, topic| {
+            store.ask(Request::Topic { about: Description { topic, ..about }, by: "ann", ticket: Ticket(2) }).unwrap();
+            let told = match store.poll() {
+                Some(News::Noted { ticket: Ticket(2) }) => None,
+                Some(News::Topic { ticket: Some(Ticket(2)), room, topic, by: "ann", .. }) => {
+                    Some((room.to_owned(), topic.map(str::to_owned)))
+                }
+                other => panic!("{other:?}"),
+            };
+            assert!(store.poll().is_none());
+            told
+        };
+        let told = |room: &str, topic: Option<&str>| Some((room.to_owned(), topic.map(str::to_owned)));
+        // What it is called otherwise does not count.
+        let pub_ = Description { title: Some("Pub"), created_at: 9, ..den };
+        for (about, topic, expected) in [
+            (den, Some("talk"), None),
+            (pub_, Some("tea"), told("den", Some("tea"))),
+            (den, Some("tea"), None),
+            (den, None, told("den", None)),
+            (den, None, None),
+            (den, Some("cake"), told("den", Some("cake"))),
+            (new, Some("first"), told("new", Some("first"))),
+            (new, Some("first"), None),
+        ] {
+            assert_eq!(changes(about, topic), expected);
+        }
+        store.tell_catalogue();
+        let mut rooms = Vec::new();
+        while let Some(news) = store.poll() {
+            if let News::Room { description, .. } = news {
+                rooms.push(format!("{description:?}"));
+            }
+        }
+        let stands = [Description { topic: Some("cake"), ..den }, Description { topic: Some("first"), ..new }];
+        assert_eq!(rooms, stands.map(|description| format!("{description:?}")));
+    });
+}
+
 /// A chat that begins with it gets the rooms that it keeps, as they were described first, and the users of its pairs.
 #[test]
 fn the_catalogue() {
@@ -290,7 +340,7 @@ fn the_catalogue() {
         let (mut rooms, mut users) = (Vec::new(), Vec::new());
         while let Some(news) = store.poll() {
             match news {
-                News::Room { description, keeps } => rooms.push((format!("{description:?}"), keeps)),
+                News::Room { description, keeps, .. } => rooms.push((format!("{description:?}"), keeps)),
                 News::User { name } => users.push(name.to_owned()),
                 other => panic!("{other:?}"),
             }

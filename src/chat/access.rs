@@ -10,7 +10,7 @@ use super::delivery::TurnedAway;
 use super::farewell::Farewell;
 use super::hall::Hall;
 use super::name::UserName;
-use super::settings::Settings;
+use super::settings::{Settings, Who};
 use super::timers::Timer;
 use super::turn::Turn;
 use super::wire::{Code, Refusal};
@@ -63,6 +63,18 @@ impl Hall {
     /// Whether the session may delete messages of others.
     pub(super) fn may_moderate(&self, conn: ConnId) -> bool {
         self.operators.has(conn) || self.rights.grant(conn).is_some_and(Grant::may_moderate)
+    }
+
+    /// Whether the session may change the topics of the rooms that it is in. A guest may not: nobody would know whom to
+    /// ask about it.
+    pub(super) fn may_change_topics(&self, conn: ConnId, settings: &Settings) -> bool {
+        let is_guest = || self.user_of(conn).is_none_or(|user| self.roster.user(user).guest);
+        match settings.topics {
+            _ if self.operators.has(conn) => true,
+            Who::Members => !is_guest(),
+            Who::Moderators => self.may_moderate(conn),
+            Who::Operator => false,
+        }
     }
 
     pub(super) fn may_create(&self, conn: ConnId, settings: &Settings) -> bool {

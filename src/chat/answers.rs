@@ -111,7 +111,7 @@ impl Hall {
                 self.forget_said(said);
                 turn.out.answer(asker.ask(), &Ack::Done {});
             }
-            What::Mark => turn.out.answer(asker.ask(), &Ack::Done {}),
+            What::Mark | What::Topic { .. } => turn.out.answer(asker.ask(), &Ack::Done {}),
             What::Ban(ban) => {
                 let NewBan { user, until, note, closed } = &*ban;
                 let ban = answer::ListedBan { user_id: user.as_str(), until: *until, note: note.as_deref() };

@@ -13,9 +13,17 @@ use crate::backend::{Description, Request};
 
 impl Hall {
     /// The backend has a room, or its description has changed.
-    pub(super) fn told_of_room(&mut self, description: Description<'_>, keeps: bool, turn: &mut Turn<'_>) {
+    pub(super) fn told_of_room(
+        &mut self,
+        description: Description<'_>,
+        keeps: bool,
+        changes: u64,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(key) = self.list_room(description.room, description.created_at, turn) else { return };
-        self.roster.learn_room(key, &description, keeps);
+        if self.roster.learn_room(key, &description, keeps, changes) {
+            self.topic_stands(key, turn);
+        }
         self.sweep_later(turn);
     }
 

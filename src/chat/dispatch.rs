@@ -8,6 +8,7 @@ use super::hall::Hall;
 use super::rate_limit::SWEEP_EVERY;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
+use super::topics::Changed;
 use super::turn::{Ctx, Turn};
 use super::waiting::{Found, Waiting, What};
 use super::wire::Refusal;
@@ -81,6 +82,7 @@ impl Hall {
             Request::CreateRoom { room, name, topic } => {
                 self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
             }
+            Request::Topic { room, topic } => self.change_topic(ask, &room, &topic, ctx),
             Request::Room { room } => self.room_info(ask, &room, ctx),
             Request::Rooms { page, read } => self.list_rooms(ask, &page, read, ctx),
             Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
@@ -134,6 +136,10 @@ impl Hall {
                 let asker = ticket.and_then(|ticket| self.answered(ticket)).map(|waiting| waiting.asker);
                 self.marked(user, conversation, seq, asker, turn);
             }
+            News::Topic { ticket, room, topic, by, changes } => {
+                let asker = ticket.and_then(|ticket| self.answered(ticket)).map(|waiting| waiting.asker);
+                self.topic_changed(Changed { room, topic, by, changes }, asker, turn);
+            }
             News::Readings { ticket, readings } => {
                 if let Some(Waiting { asker, what: What::Rooms(asked), .. }) = self.answered(ticket) {
                     self.answer_rooms(asker.ask(), &asked, &readings, turn);
@@ -166,7 +172,7 @@ impl Hall {
                     self.roster.note_ended(key);
                 }
             }
-            News::Room { description, keeps } => self.told_of_room(description, keeps, turn),
+            News::Room { description, keeps, changes } => self.told_of_room(description, keeps, changes, turn),
             News::User { name } => self.told_of_user(name, turn),
             News::Banned(ban) => self.told_of_ban(ban, turn),
             News::Unbanned { user } => self.told_of_unban(user),

@@ -49,6 +49,7 @@ impl Hall {
                         Request::Broadcast { .. }
                         | Request::Direct { .. }
                         | Request::Multicast { .. }
+                        | Request::Topic { .. }
                         | Request::Change { place: Place::Room(_), .. },
                         _,
                     ) => {

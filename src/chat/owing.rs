@@ -36,6 +36,8 @@ pub(super) fn most_of(request: &Request<'_>) -> u32 {
             Query::Resume { bounds, .. } => NAMES + bounds.bytes,
             Query::Newest(bounds) | Query::Before(_, bounds) | Query::After(_, bounds) => page_bytes(*bounds),
         },
+        // It has no characters that take more.
+        Request::Topic { about, .. } => 2 * about.topic.map_or(0, str::len),
         Request::Readings { .. } => MAX_PAGE * LISTED,
         Request::Conversations { limit, .. } => limit * LISTED,
         Request::Search { search, .. } => ESCAPED * FOUND_BYTES + search.limit * LISTED,

@@ -303,7 +303,7 @@ impl Hall {
 }
 
 /// The longest name or topic of a room, in bytes. (Its `room_id` has limits of its own.)
-const MAX_TITLE_BYTES: usize = 256;
+pub(super) const MAX_TITLE_BYTES: usize = 256;
 
 /// Senders and contents in one page of history. Escaped, a byte can become six, and still fits into an outbox.
 const MAX_PAGE_BYTES: usize = 128 << 10;

@@ -144,6 +144,7 @@ impl Hall {
         let (users, count) = self.who_is_in(room, turn.settings);
         let before = turn.out.text_bytes();
         turn.out.say(conn, &OnlineUsers { room_id: name, users: &users, count });
+        self.tell_topic(conn, room, turn);
         let written = turn.out.text_bytes() - before;
         if self.readers.find_mut(conn).is_some_and(|reader| reader.note_names_sent(written)) {
             turn.out.tell_when_drained(conn);

@@ -41,6 +41,8 @@ pub struct Settings {
     pub anybody_may_announce: bool,
     /// Whether anybody may make rooms, by joining or by `create_room`.
     pub anybody_may_create: bool,
+    /// The sessions that may change the topic of a room.
+    pub topics: Who,
     /// How old a message may be that its sender edits or deletes; `None`: as old as it is.
     pub edit_within: Option<Duration>,
     /// With tokens: how long a session without one may take to show it.
@@ -49,6 +51,17 @@ pub struct Settings {
     pub token_grace: Duration,
     /// Over how long clients are asked to spread their return when the server stops.
     pub return_within: Duration,
+}
+
+/// Those who may do what everybody in a room sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// All who are in the room, but for guests.
+    Members,
+    /// Those in the room whose token has the role `moderate` or `admin`.
+    Moderators,
+    /// The operator alone.
+    Operator,
 }
 
 /// Values of connections. The chat only sends them to its clients.
@@ -95,6 +108,7 @@ impl Default for Settings {
             create_on_join: true,
             anybody_may_announce: true,
             anybody_may_create: true,
+            topics: Who::Members,
             edit_within: None,
             auth_within: Duration::from_secs(10),
             token_grace: Duration::from_secs(30),

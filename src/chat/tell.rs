@@ -89,6 +89,24 @@ impl Hall {
         }
     }
 
+    /// The topic stands as the store has told of the whole room: those inside hear it, if they know of another one.
+    pub(super) fn topic_stands(&self, room: u32, turn: &mut Turn<'_>) {
+        let place = self.roster.room(room);
+        if place.json > 0 {
+            let (room_id, about) = (place.name.as_str(), place.topic.as_deref().unwrap_or_default());
+            turn.out.say_in(topic(room, Dialect::Json), &[], &answer::Topic { room_id, topic: about, sender: None });
+        }
+    }
+
+    /// The session hears the room from here on: it may have missed a change.
+    pub(super) fn tell_topic(&self, conn: ConnId, room: u32, turn: &mut Turn<'_>) {
+        let place = self.roster.room(room);
+        if place.retold {
+            let (room_id, about) = (place.name.as_str(), place.topic.as_deref().unwrap_or_default());
+            turn.out.say(conn, &answer::Topic { room_id, topic: about, sender: None });
+        }
+    }
+
     /// Sends a user's presence to its watchers, if it has changed. `before`: the presence for the user's own devices.
     fn tell_watchers(&self, user: u32, before: View, turn: &mut Turn<'_>) {
         let (key, user) = (user, self.roster.user(user));

@@ -113,6 +113,10 @@ pub(super) enum What {
     RoomInfo(Info),
     History(Excerpt),
     Mark,
+    /// A room is about something else, and what was paid for saying so.
+    Topic {
+        paid: Paid,
+    },
     /// A page of rooms, of which the session is in some.
     Rooms(Box<RoomsAsked>),
     /// A page of direct conversations, and what was paid for it.
@@ -168,7 +172,7 @@ impl What {
     pub fn paid(&self) -> Paid {
         match self {
             Self::Rooms(asked) => asked.paid,
-            Self::Conversations { paid } | Self::Search { paid } => *paid,
+            Self::Topic { paid } | Self::Conversations { paid } | Self::Search { paid } => *paid,
             // What was paid for a list is with the list.
             Self::Enter { .. } | Self::Copy { .. } => Paid::default(),
             Self::Slice { .. }

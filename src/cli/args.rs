@@ -16,7 +16,7 @@ use super::store;
 use super::top::{KEYS, TopArgs};
 use super::values::{
     Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, OperatorArg, ProxyProtocolArg,
-    RateArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
+    RateArg, WhoArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
     parse_outbox, parse_per_address, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
@@ -172,6 +172,11 @@ pub struct ServeArgs {
     #[arg(long, default_value = "everybody", value_name = "everybody|role")]
     #[arg(env = "SALON_CREATE_ROOMS", group = AT_ONCE)]
     pub create_rooms: CreateRooms,
+    /// Who may change the topic of a room: its `members` (but for guests), with tokens those in it with the `role`
+    /// moderate or admin, or the `operator` alone
+    #[arg(long, default_value = "members", value_name = "members|role|operator")]
+    #[arg(env = "SALON_TOPICS", group = AT_ONCE)]
+    pub topics: WhoArg,
     /// Connections in all; fewer if the descriptor limit is lower
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = parse_connections)]
     #[arg(env = "SALON_MAX_CONNECTIONS", group = AT_ONCE)]

@@ -111,6 +111,9 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
     }
+    if keys.is_none() && args.topics.0 == chat::Who::Moderators {
+        return Err("--topics role: nobody has a role without --auth jwt".into());
+    }
     let chat = chat::Settings {
         content_bytes: fine.content_bytes,
         rooms_per_session: fine.rooms_per_session,
@@ -131,6 +134,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         max_users: fine.max_users,
         anybody_may_announce: keys.is_none(),
         anybody_may_create: args.create_rooms == CreateRooms::Everybody,
+        topics: args.topics.0,
         token_grace: args.auth_grace,
         ..chat::Settings::default()
     };

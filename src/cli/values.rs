@@ -11,6 +11,7 @@ use log::LevelFilter;
 
 #[cfg(feature = "redis")]
 use crate::backend::redis;
+use crate::chat;
 use crate::server::forwarded::Header;
 use crate::server::jwt::Algorithm;
 use crate::server::logging;
@@ -81,6 +82,23 @@ impl FromStr for Auth {
             "open" => Ok(Self::Open),
             "jwt" | "token" => Ok(Self::Jwt),
             _ => Err("expected open or jwt".into()),
+        }
+    }
+}
+
+/// Who may do what everybody in a room sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WhoArg(pub chat::Who);
+
+impl FromStr for WhoArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "members" => Ok(Self(chat::Who::Members)),
+            "role" => Ok(Self(chat::Who::Moderators)),
+            "operator" => Ok(Self(chat::Who::Operator)),
+            _ => Err("expected members, role or operator".into()),
         }
     }
 }

@@ -126,12 +126,8 @@ macro_rules! words {
 }
 
 /// The languages of the page.
-const LANGUAGES: [(&str, Option<&str>); 4] = [
-    words!("de", "PAGE_DE_DOOR_JS"),
-    ("en", None),
-    words!("es", "PAGE_ES_DOOR_JS"),
-    words!("fr", "PAGE_FR_DOOR_JS"),
-];
+const LANGUAGES: [(&str, Option<&str>); 4] =
+    [words!("de", "PAGE_DE_DOOR_JS"), ("en", None), words!("es", "PAGE_ES_DOOR_JS"), words!("fr", "PAGE_FR_DOOR_JS")];
 
 /// RFC 9110 section 12.5.4: the words for the language that is liked best of those of the page. A browser whose reader
 /// has chosen another one here asks for a file in vain.

@@ -416,6 +416,41 @@ await run(async () => {
     await alice.context().close();
   });
 
+  await check("a topic is changed in the head and by /topic, by those inside, and all of them see it", async () => {
+    const [one, other] = [await newPage(), await newPage()];
+    await enter(one, "Teodora", "orchard");
+    await enter(other, "Ulrich", "orchard");
+    const topic = (page) => page.locator("#topic").textContent();
+    const lines = (page) => page.locator("#messages > .notice").allTextContents();
+    await say(one, "/topic   Apples  and pears ");
+    for (const page of [one, other]) await until("the topic is there", async () => (await topic(page)) === "Apples and pears");
+    for (const page of [one, other]) await until("it is said who did it", async () => (await lines(page)).some((line) => line.includes("Teodora set the topic: Apples and pears")));
+    await other.locator("#edit-topic").click();
+    equal(await other.locator("#topic-input").inputValue(), "Apples and pears", "what is to be changed");
+    await audit(other, "the field for the topic");
+    await other.locator("#topic-input").fill(`a${"ä".repeat(200)}`);
+    await other.keyboard.press("Enter");
+    await until("it is too long", async () => (await other.locator("#topic-problem").textContent()) === "That topic is too long, by about 73 characters.");
+    await other.locator("#topic-input").fill("Quinces <b>");
+    await other.keyboard.press("Enter");
+    for (const page of [one, other]) await until("another one is there", async () => (await topic(page)) === "Quinces <b>");
+    await one.reload();
+    await connected(one);
+    await until("it is there after a reload", async () => (await topic(one)) === "Quinces <b>");
+    await say(one, "/topic");
+    await one.locator("#topic-dialog[open]").waitFor();
+    await one.locator("#topic-input").fill("");
+    await one.keyboard.press("Enter");
+    for (const page of [one, other]) await until("it is gone", async () => (await topic(page)) === "");
+    await until("it is said that it is", async () => (await lines(other)).some((line) => line.includes("Teodora removed the topic")));
+    await say(one, "/msg Ulrich Hello");
+    await titled(one, "Ulrich");
+    equal(await one.locator("#edit-topic").isVisible(), false, "a topic of a conversation");
+    await say(one, "/topic x");
+    await until("only rooms have one", async () => (await one.locator("#composer-problem").textContent()) === "Only rooms have a topic.");
+    for (const page of [one, other]) await page.context().close();
+  });
+
   await check("a room is called by its title, with the id beside it", async () => {
     await ada.evaluate(async (url) => {
       const { SalonClient } = await import("/client.js");

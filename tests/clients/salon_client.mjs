@@ -328,6 +328,9 @@ const checks = {
     equal((await ada.salon.request("ping")).type, "pong", "any request");
     for (const { salon } of [ada, ada2, bob]) await answered("join", salon.join("den", { history: 10 }));
     await answered("join", ada.salon.join("den"));
+    await answered("topic", bob.salon.topic("den", "two foxes"));
+    await answered("topic", bob.salon.topic("den", "two foxes"));
+    await until("the topic is heard", () => ada.of("topic").some(({ topic, sender }) => topic === "two foxes" && sender === "bob"));
     bob.salon.typing(room, true);
     bob.salon.typing({ user_id: "ada" }, true);
     await until("typing is heard", () => ada.of("typing").length === 2);

@@ -566,6 +566,9 @@ async def each_request_is_answered_as_its_type_says_and_each_event_is_heard():
             for person in (ada, phone, bob):
                 joined = await person.chat.join("den", history=10)
                 equal([joined.room_id, joined.first], ["den", True], "the answer to join")
+            like(await bob.chat.topic("den", "two foxes"), answers.Topic)
+            like(await bob.chat.topic("den", "two foxes"), answers.Ack)
+            await until("the topic is heard", lambda: salon.Topic("den", "two foxes", "bob") in ada.of(salon.Topic))
             bob.chat.typing(True, room_id="den")
             bob.chat.typing(True, user_id="ada")
             await until("typing is heard", lambda: len(ada.of(salon.Typing)) == 2)

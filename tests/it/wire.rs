@@ -229,6 +229,11 @@ fn in_open_mode(ears: &mut Ears) {
     ears.say(&mut alice, r#"{"type":"online","limit":1,"id":1}"#);
     ears.say(&mut alice, r#"{"type":"rooms","limit":1,"id":1}"#);
     ears.say(&mut alice, r#"{"type":"create_room","id":1,"room_id":"new","name":"New","topic":"news"}"#);
+    ears.say(&mut alice, r#"{"type":"join","room_id":"new"}"#);
+    ears.say(&mut alice, r#"{"type":"topic","id":1,"room_id":"new","topic":"old"}"#);
+    ears.say(&mut phone, r#"{"type":"join","room_id":"new"}"#);
+    ears.say(&mut alice, r#"{"type":"leave","room_id":"new"}"#);
+    ears.say(&mut phone, r#"{"type":"leave","room_id":"new"}"#);
     // To a user who is known and not here, as soon as the server has noticed.
     drop(server.connect("/ws?user=erin"));
     loop {

@@ -126,6 +126,17 @@ class Room(_Room, total=False):
     created: bool
 
 
+class _Topic(TypedDict):
+    room_id: str
+    topic: str
+
+
+class Topic(_Topic, total=False):
+    """What a room is about."""
+
+    sender: str
+
+
 class _ListedRoom(TypedDict):
     room_id: str
     name: str

@@ -246,6 +246,11 @@ class Client(Session):
         answer: answers.Room = await self.request("create_room", room_id=room_id, name=name, topic=topic)
         return answer
 
+    async def topic(self, room_id: str, topic: str) -> answers.Topic | answers.Ack:
+        """Has a room that we are in be about something; about nothing, if the text is empty. `Ack`: it was already."""
+        answer: answers.Topic | answers.Ack = await self.request("topic", room_id=room_id, topic=topic)
+        return answer
+
     async def online(self, *, limit: int | None = None, cursor: str | None = None) -> answers.Online:
         """A page of users who are here."""
         page: answers.Online = await self.request("online", limit=limit, cursor=cursor)

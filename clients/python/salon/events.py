@@ -214,6 +214,16 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Topic:
+    """What a room is about; the empty string: nothing. `sender` has just said so; without one, it may have been changed
+    while we did not hear."""
+
+    room_id: str
+    topic: str
+    sender: str | None = None
+
+
+@dataclass(frozen=True)
 class Announcement:
     """Said to everybody, in no room; it has no number and is not kept."""
 
@@ -328,6 +338,7 @@ Event = (
     | Deleted
     | Reaction
     | Read
+    | Topic
     | Announcement
     | Sent
     | Refused

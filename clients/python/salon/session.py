@@ -30,6 +30,7 @@ from .events import (
     SalonError,
     Sent,
     Status,
+    Topic,
     Typing,
     UserJoined,
     UserLeft,
@@ -346,7 +347,8 @@ ENTRIES: dict[str, type[Entry]] = {
     "deleted": Deleted,
     "reaction": Reaction,
 }
-NOTICES: dict[str, type[Typing] | type[UserJoined] | type[UserLeft]] = {
+NOTICES: dict[str, type[Topic] | type[Typing] | type[UserJoined] | type[UserLeft]] = {
+    "topic": Topic,
     "typing": Typing,
     "user_joined": UserJoined,
     "user_left": UserLeft,

@@ -145,7 +145,30 @@ impl Kept {
             created_at: made.map_or_else(|| self.ring.front().map_or(0, |oldest| oldest.ts), |made| made.at),
             created: made.is_some_and(|made| made.created),
         };
-        News::Room { description, keeps: !self.is_empty() }
+        News::Room { description, keeps: !self.is_empty(), changes: 0 }
+    }
+
+    /// Has the room be about the same as another description; what else is in that stands only where there was none.
+    /// Returns whether it was about something else.
+    pub fn change_topic(&mut self, mut about: Made) -> bool {
+        let Some(made) = &mut self.made else {
+            let changes = about.topic().is_some();
+            self.made = Some(about);
+            return changes;
+        };
+        if made.topic() == about.topic() {
+            return false;
+        }
+        let topic = about.words.as_mut().and_then(|words| words.topic.take());
+        let title = made.words.take().and_then(|words| words.title);
+        let described = title.is_some() || topic.is_some();
+        made.words = described.then(|| Box::new(Words { title, topic }));
+        true
+    }
+
+    /// What the room is about.
+    pub fn topic(&self) -> Option<&str> {
+        self.made.as_ref().and_then(Made::topic)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -510,6 +533,10 @@ impl Kept {
 }
 
 impl Made {
+    fn topic(&self) -> Option<&str> {
+        self.words.as_ref().and_then(|words| words.topic.as_deref())
+    }
+
     pub fn new(Description { title, topic, created_at, created, .. }: Description<'_>) -> Self {
         let described = title.is_some() || topic.is_some();
         let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });

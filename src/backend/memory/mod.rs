@@ -89,6 +89,8 @@ pub struct Memory {
     sweep_from: usize,
     key: String,
     unkept: Option<Stored>,
+    /// The user who has changed the topic that is being told.
+    by: Box<str>,
 }
 
 /// Rooms are announced from this place on, users from the last.
@@ -105,6 +107,7 @@ enum Waiting {
     Read { conversation: usize, query: Query, reader: Option<Box<Asking>>, now: Tick, ticket: Ticket },
     Nothing { reading: bool, ticket: Ticket },
     Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
+    Topic { conversation: usize, about: Box<Made>, by: Box<str>, ticket: Ticket },
     Readings { user: Box<str>, rooms: Box<str>, now: Tick, ticket: Ticket },
     Conversations { user: Box<str>, before: u64, limit: usize, now: Tick, ticket: Ticket },
     Search { sought: Box<Sought>, ticket: Ticket },
@@ -131,9 +134,10 @@ impl Waiting {
     /// The place of the conversation that it is about.
     fn place(&self) -> Option<usize> {
         match self {
-            Self::Append { conversation, .. } | Self::Read { conversation, .. } | Self::Mark { conversation, .. } => {
-                Some(*conversation)
-            }
+            Self::Append { conversation, .. }
+            | Self::Read { conversation, .. }
+            | Self::Mark { conversation, .. }
+            | Self::Topic { conversation, .. } => Some(*conversation),
             Self::Nothing { .. } | Self::Readings { .. } | Self::Conversations { .. } | Self::Search { .. } => None,
             Self::Noted { .. } | Self::Refused { .. } => None,
         }
@@ -163,6 +167,7 @@ impl Memory {
             sweep_from: 0,
             key: String::new(),
             unkept: None,
+            by: "".into(),
         }
     }
 
@@ -423,6 +428,11 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
+            Request::Topic { about, by, ticket } => {
+                let conversation = self.find_or_begin(Conversation::Room(about.room));
+                let about = Box::new(Made::new(about));
+                self.waiting.push_back(Waiting::Topic { conversation, about, by: by.into(), ticket });
+            }
             Request::Readings { user, rooms, now, ticket } => {
                 let (user, rooms, now) = (user.into(), rooms.as_str().into(), now.tick);
                 self.waiting.push_back(Waiting::Readings { user, rooms, now, ticket });
@@ -512,6 +522,17 @@ impl Backend for Memory {
                 Some(News::Page { ticket, head, entries: Vec::new(), reading })
             }
             Waiting::Mark { user, conversation, seq, ticket } => Some(self.mark(&user, conversation, seq, ticket)),
+            Waiting::Topic { conversation, about, by, ticket } => {
+                let changes = self.conversations[conversation].change_topic(*about);
+                self.note(conversation);
+                if !changes {
+                    return Some(News::Noted { ticket });
+                }
+                self.by = by;
+                let (kept, by) = (&self.conversations[conversation], &*self.by);
+                let (room, topic) = (&*kept.name, kept.topic());
+                Some(News::Topic { ticket: Some(ticket), room, topic, by, changes: 0 })
+            }
             Waiting::Readings { user, rooms, now, ticket } => {
                 let of = Names::from_text(&rooms).iter().filter_map(|room| self.index.get(room).copied());
                 let places: Vec<usize> = of.collect();

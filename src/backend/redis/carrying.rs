@@ -111,6 +111,13 @@ impl Redis {
                 command.arg(&key).arg(user).arg(seq.min(MOST)).arg(MAX_MARKS);
                 command
             }
+            Request::Topic { about, by, .. } => {
+                let (new, (epoch, head)) = (self.draw(), self.known(&key));
+                let mut command = self.script("topic");
+                command.arg(&key).arg(new.to_string()).arg(epoch).arg(head.unwrap_or(0)).arg(by);
+                describe(&mut command, Some(about));
+                command
+            }
             Request::Ban { ban: Ban { user, until, note }, .. } => {
                 let until = until.map_or(String::new(), |until| until.to_string());
                 let mut command = self.script("ban");
@@ -292,6 +299,10 @@ impl Redis {
                 Some(seq) => self.said.push(&News::Marked { ticket: Some(ticket), user, conversation, seq }),
                 _ => self.said.push(&News::Noted { ticket }),
             },
+            Request::Topic { about: Description { room, topic, .. }, by, ticket } => match number(&value) {
+                Some(changes) => self.said.push(&News::Topic { ticket: Some(ticket), room, topic, by, changes }),
+                _ => self.said.push(&News::Noted { ticket }),
+            },
             Request::Ban { ban: Ban { user, until, note }, ticket } => {
                 let until = until.map_or(String::new(), |until| until.to_string());
                 self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
@@ -351,7 +362,7 @@ impl Redis {
         let Some(keeps) = other.next().as_ref().and_then(number) else { return };
         let mut texts = other.map(|value| text(&value).unwrap_or_default().to_owned());
         let mut next = || texts.next().unwrap_or_default();
-        let (created_at, created, title, topic) = (next(), next(), next(), next());
+        let (created_at, created, title, topic, changes) = (next(), next(), next(), next(), next());
         let description = Description {
             room: key.get(2..).unwrap_or_default(),
             title: title.strip_prefix('+'),
@@ -359,7 +370,7 @@ impl Redis {
             created_at: created_at.parse().unwrap_or(0),
             created: created == "1",
         };
-        self.said.push(&News::Room { description, keeps: keeps > 0 });
+        self.said.push(&News::Room { description, keeps: keeps > 0, changes: changes.parse().unwrap_or(0) });
     }
 
     /// Makes the page of a conversation that is here, or of one that is not there at all, which has this epoch.

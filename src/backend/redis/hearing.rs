@@ -46,9 +46,16 @@ impl Redis {
             b"R" => {
                 let (room, keeps, created_at, created) = (next(), next(), next(), next());
                 let (title, topic) = (next().strip_prefix('+'), next().strip_prefix('+'));
-                let created_at = created_at.parse().unwrap_or(0);
+                // Nodes of before say nothing of changes.
+                let (created_at, changes) = (created_at.parse().unwrap_or(0), next().parse().unwrap_or(0));
                 let description = Description { room, title, topic, created_at, created: created == "1" };
-                self.said.push(&News::Room { description, keeps: keeps == "1" });
+                self.said.push(&News::Room { description, keeps: keeps == "1", changes });
+            }
+            b"O" => {
+                let (room, changes, by, topic) = (next(), next(), next(), next().strip_prefix('+'));
+                if let Ok(changes) = changes.parse() {
+                    self.said.push(&News::Topic { ticket: None, room, topic, by, changes });
+                }
             }
             b"U" => self.said.push(&News::User { name: next() }),
             b"B" => {

@@ -109,6 +109,8 @@ pub struct Redis {
     said: Reports,
     told: usize,
     catalogue: Option<Catalogue>,
+    /// The chat has asked for the catalogue, and is told it again when words of others may be missing.
+    has_catalogue: bool,
     key: String,
     health: Health,
 }
@@ -148,6 +150,7 @@ impl Redis {
             said: Reports::default(),
             told: 0,
             catalogue: None,
+            has_catalogue: false,
             key: String::new(),
             health: Health { shared: true, ..Health::default() },
         };
@@ -273,9 +276,11 @@ impl Redis {
         {
             self.hear(&message);
         }
-        // Behind what was heard before the cut, so that nothing old comes later.
+        // Behind what was heard before the cut, so that nothing old comes later: bans, and then what rooms are about,
+        // and who and what came to be meanwhile.
         if self.bans_are_stale && self.catalogue.is_none() && self.link.is_some() && self.said.len() < TOLD_AT_ONCE {
             self.look_at_bans();
+            self.catalogue = Some(Catalogue::Rooms("0".into())).filter(|_| self.has_catalogue && !self.bans_are_stale);
         }
     }
 
@@ -304,7 +309,7 @@ impl Backend for Redis {
     }
 
     fn tell_catalogue(&mut self) {
-        self.catalogue = Some(Catalogue::Bans);
+        (self.catalogue, self.has_catalogue) = (Some(Catalogue::Bans), true);
     }
 
     fn poll(&mut self) -> Option<News<'_>> {

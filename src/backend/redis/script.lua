@@ -2,7 +2,8 @@
 -- done; so it numbers, remembers, keeps and publishes in one round trip.
 --
 -- Keys, behind the prefix: m: a conversation (hash: e epoch, n last number, r the run of Redis that began the epoch,
--- a the last entry that is no message, s when something was last said, d c b t o the description of a room), l: its
+-- a the last entry that is no message, s when something was last said, d c b t o the description of a room, v the
+-- number of its last change among all changes of rooms), l: its
 -- entries (list, without holes, the last is number n), k: marks (hash), u: nodes that use a room (set), i: what was
 -- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives, w: its board (hash:
 -- who is there, and # its version). Of all: rooms, users, pairs, kept (sorted sets; the last one has rooms by their last
@@ -123,13 +124,14 @@ local function describe(conv, about)
   local keeps = call('EXISTS', key('l', conv))
   local mine = {ARGV[about + 1], ARGV[about + 2], ARGV[about + 3], ARGV[about + 4]}
   if call('HSETNX', meta, 'd', 1) == 1 then
-    call('HSET', meta, 'c', mine[1], 'b', mine[2], 't', mine[3], 'o', mine[4])
-    tell('R', NODE, room(conv), keeps, mine[1], mine[2], mine[3], mine[4])
+    local change = call('INCR', P .. ':changes')
+    call('HSET', meta, 'c', mine[1], 'b', mine[2], 't', mine[3], 'o', mine[4], 'v', change)
+    tell('R', NODE, room(conv), keeps, mine[1], mine[2], mine[3], mine[4], change)
     return false
   end
-  local found = call('HMGET', meta, 'c', 'b', 't', 'o')
+  local found = call('HMGET', meta, 'c', 'b', 't', 'o', 'v')
   if found[1] == mine[1] and found[2] == mine[2] and found[3] == mine[3] and found[4] == mine[4] then return false end
-  return {keeps, found[1], found[2], found[3], found[4]}
+  return {keeps, found[1], found[2], found[3], found[4], found[5] or '0'}
 end
 
 -- Entries from a number on, up to `most` and 512 KiB, and how many numbers are left behind them.
@@ -202,9 +204,9 @@ function OPS.append()
     if room(conv) then
       call('ZADD', P .. ':kept', 'GT', ts, conv)
       if len == 0 then
-        local card = call('HMGET', meta, 'c', 'b', 't', 'o')
+        local card = call('HMGET', meta, 'c', 'b', 't', 'o', 'v')
         local word = table.concat({'R', NODE, room(conv), 1, card[1] or ts, card[2] or '0', card[3] or '',
-          card[4] or ''}, '\n')
+          card[4] or '', card[5] or '0'}, '\n')
         for _, node in ipairs(call('SMEMBERS', P .. ':nodes')) do
           if call('SISMEMBER', key('u', conv), node) == 0 then tell_node(node, word) end
         end
@@ -272,6 +274,21 @@ function OPS.mark()
   end
   tell_users(user, user, table.concat({'K', NODE, conv, user, number(seq)}, '\n'))
   return seq
+end
+
+-- conv, new epoch, known epoch, head that is known, who; description, whose topic is the new one. Returns the number of
+-- the change; -1: nothing changes.
+function OPS.topic()
+  local conv, meta, topic = ARGV[5], key('m', ARGV[5]), ARGV[14]
+  if not look(conv, ARGV[6], ARGV[7], tonumber(ARGV[8])) then begin(conv, ARGV[6], 0, 0) end
+  use(conv)
+  ARGV[14] = ''
+  describe(conv, 10)
+  if call('HGET', meta, 'o') == topic then return -1 end
+  local change = call('INCR', P .. ':changes')
+  call('HSET', meta, 'o', topic, 'v', change)
+  tell('O', NODE, room(conv), change, ARGV[9], topic)
+  return change
 end
 
 -- user, from when on, how many
@@ -362,11 +379,11 @@ function OPS.rooms()
   local all = {}
   for at = 1, #found, 2 do
     local conv = 'r:' .. found[at]
-    local about = call('HMGET', key('m', conv), 'c', 'b', 't', 'o')
+    local about = call('HMGET', key('m', conv), 'c', 'b', 't', 'o', 'v')
     local front = call('LINDEX', key('l', conv), 0)
     local ts = front and string.match(front, '^.(%d+)') or '0'
     all[#all + 1] = {found[at + 1], found[at], front and 1 or 0, about[1] or ts, about[2] or '0', about[3] or '',
-      about[4] or ''}
+      about[4] or '', about[5] or '0'}
   end
   return all
 end

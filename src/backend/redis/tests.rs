@@ -355,17 +355,23 @@ fn others_hear_of_what_is_no_entry() {
     let ban = Ban { user: "eve", until: None, note: Some("why") };
     one.ask(Request::Ban { ban, ticket: Ticket(4) }).unwrap();
     one.ask(Request::Unban { user: "eve", ticket: Ticket(5) }).unwrap();
-    assert_eq!(hear(&mut one), ["page 0: []", "1 x!", "Marked", "Noted", "Noted"]);
-    assert_eq!(hear_of(&mut other, 5), ["Room", "1 x", "Marked", "Banned", "Unbanned"]);
+    for _ in 0..2 {
+        let about = Description { topic: Some("tea"), ..about };
+        one.ask(Request::Topic { about, by: "ann", ticket: Ticket(6) }).unwrap();
+    }
+    assert_eq!(hear(&mut one), ["page 0: []", "1 x!", "Marked", "Noted", "Noted", "Topic", "Noted"]);
+    assert_eq!(hear_of(&mut other, 6), ["Room", "1 x", "Marked", "Banned", "Unbanned", "Topic"]);
 }
 
-/// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end.
+/// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end. What
+/// rooms are about is looked for too.
 #[test]
-fn bans_are_looked_for_behind_a_cut() {
+fn bans_and_topics_are_looked_for_behind_a_cut() {
     // Of its own: all channels there are cut.
     let Some(server) = TestServer::start() else { return };
     let options = server.options();
     let (mut one, mut other) = (server.open(options.clone()), server.open(options));
+    other.tell_catalogue();
     assert_eq!((hear(&mut one), hear(&mut other)), (vec![], vec![]));
     let ban = |user, ticket| Request::Ban { ban: Ban { user, until: None, note: None }, ticket: Ticket(ticket) };
     one.ask(ban("eve", 1)).unwrap();
@@ -378,11 +384,29 @@ fn bans_are_looked_for_behind_a_cut() {
     let mut heard = hear_of(&mut other, 2);
     heard.sort();
     assert_eq!(heard, ["Banned", "Unbanned"]);
-    // What is known is not told again.
+    let den = Description { room: "den", title: None, topic: Some("tea"), created_at: 5, created: true };
+    one.ask(Request::Topic { about: den, by: "ann", ticket: Ticket(5) }).unwrap();
+    assert_eq!(hear(&mut one), ["Topic"]);
+    assert_eq!(hear_of(&mut other, 2), ["Room", "Topic"]);
+    // A ban that is known is not told again.
     one.call(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap();
     one.ask(ban("amy", 4)).unwrap();
-    assert_eq!(hear(&mut one), ["Noted"]);
-    assert_eq!(hear_of(&mut other, 1), ["Banned"]);
+    one.ask(Request::Topic { about: Description { topic: Some("cake"), ..den }, by: "ann", ticket: Ticket(6) })
+        .unwrap();
+    assert_eq!(hear(&mut one), ["Noted", "Topic"]);
+    let (mut heard, mut left) = (Vec::new(), 3000);
+    while heard.len() < 2 && left > 0 {
+        while let Some(news) = other.poll() {
+            match news {
+                News::Banned(Ban { user, .. }) => heard.push(user.to_owned()),
+                News::Room { description, changes: 1.., .. } => heard.push(description.topic.unwrap().to_owned()),
+                _ => {}
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        left -= 1;
+    }
+    assert_eq!(heard, ["amy", "cake"]);
     assert!(one.bans == other.bans && one.bans.len() == 2);
 }
 

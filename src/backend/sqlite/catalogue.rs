@@ -38,7 +38,7 @@ impl Sqlite {
             catalogue.rooms_told = cards.len() < catalogue.take_most();
             for card in &cards {
                 catalogue.room = card.id;
-                self.said.push(&News::Room { description: card.description(), keeps: card.keeps });
+                self.said.push(&News::Room { description: card.description(), keeps: card.keeps, changes: 0 });
             }
         }
         if catalogue.rooms_told {

@@ -77,6 +77,10 @@ impl Sqlite {
                 self.spare(read, ticket)?;
             }
             Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,
+            Request::Topic { about, by, ticket } => {
+                let changed = self.change_topic(&about, by, ticket);
+                self.spare(changed, ticket)?;
+            }
             Request::Readings { user, rooms, now, ticket } => {
                 let read = self.readings(user, rooms, now, ticket);
                 self.spare(read, ticket)?;
@@ -171,8 +175,30 @@ impl Sqlite {
         let card = self.tables()?.card(id)?;
         if card.description() != about {
             let keeps = self.places[at].place.kept() > 0;
-            self.batch.push(&News::Room { description: card.description(), keeps });
+            self.batch.push(&News::Room { description: card.description(), keeps, changes: 0 });
         }
+        Ok(())
+    }
+
+    /// The room is about something else. What stands is read before anything is written.
+    fn change_topic(&mut self, about: &Description<'_>, by: &str, ticket: Ticket) -> Result<()> {
+        let at = self.find_or_begin(Conversation::Room(about.room))?;
+        let Place { id, described, .. } = self.places[at].place;
+        let before = if described { self.tables()?.card(id)?.topic } else { None };
+        if before.as_deref() == about.topic {
+            self.describe(at, Some(Description { topic: about.topic, ..*about }))?;
+            self.batch.push(&News::Noted { ticket });
+            return Ok(());
+        }
+        match described {
+            true => self.tables()?.set_topic(id, about.topic)?,
+            false => {
+                self.tables()?.describe(id, about)?;
+                self.places[at].place.described = true;
+            }
+        }
+        self.wrote = true;
+        self.batch.push(&News::Topic { ticket: Some(ticket), room: about.room, topic: about.topic, by, changes: 0 });
         Ok(())
     }
 

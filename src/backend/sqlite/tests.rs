@@ -185,7 +185,7 @@ fn what_was_told_is_there_again() {
         assert_eq!(page(&mut store, Conversation::Direct("x", "y")).0, nothing);
         store.tell_catalogue();
         let told = hear(&mut store);
-        let card = format!("Room {{ description: {about:?}, keeps: true }}");
+        let card = format!("Room {{ description: {about:?}, keeps: true, changes: 0 }}");
         let users = ["ann", "bob", "cat"].map(|name| format!("User {{ name: {name:?} }}"));
         assert_eq!(told, [&[card][..], &users[..]].concat());
         assert!(store.is_idle());

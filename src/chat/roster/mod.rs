@@ -508,16 +508,32 @@ impl Roster {
         self.rooms.ended.extend(RoomName::parse(room));
     }
 
-    /// Notes a room of the backend.
-    pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool) {
+    /// Notes a room of the backend. Returns whether it was about something else here.
+    pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool, changes: u64) -> bool {
+        let retold = self.change_topic(room, description.topic, changes);
         let place = self.rooms.at_mut(room);
         place.title = description.title.map(Into::into);
-        place.topic = description.topic.map(Into::into);
         place.created_at = description.created_at;
         place.created |= description.created;
         place.holds |= keeps;
         place.described = true;
         self.unsettled.push(room);
+        retold
+    }
+
+    /// Notes the topic that the backend tells of, unless it has told of a later one. Returns whether it is another one.
+    pub fn change_topic(&mut self, room: u32, topic: Option<&str>, changes: u64) -> bool {
+        let place = self.rooms.at_mut(room);
+        if changes < place.changes {
+            return false;
+        }
+        place.changes = changes;
+        let is_new = place.topic.as_deref() != topic;
+        if is_new {
+            place.topic = topic.map(Into::into);
+            place.retold |= place.json > 0;
+        }
+        is_new
     }
 
     /// The description of a room for the backend.

@@ -19,6 +19,10 @@ pub(in crate::chat) struct Room {
     /// Its title and its topic.
     pub title: Option<Box<str>>,
     pub topic: Option<Box<str>>,
+    /// Which of all changes of rooms that topic is of, where the store says it; else 0.
+    pub changes: u64,
+    /// The topic was changed while somebody was inside, who may have missed that.
+    pub retold: bool,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
     pub members: Members,
@@ -138,6 +142,8 @@ impl Rooms {
             name: name.clone(),
             title: None,
             topic: None,
+            changes: 0,
+            retold: false,
             created_at,
             members: Members::default(),
             json: 0,

@@ -39,7 +39,7 @@ impl Backend for Spy {
     fn poll(&mut self) -> Option<News<'_>> {
         if let Some(room) = self.elsewhere.borrow_mut().pop() {
             let description = Description { room, title: None, topic: None, created_at: 1, created: true };
-            return Some(News::Room { description, keeps: true });
+            return Some(News::Room { description, keeps: true, changes: 0 });
         }
         self.memory.poll()
     }

@@ -20,6 +20,7 @@ mod presence_and_typing;
 mod reading;
 mod replay;
 mod tokens;
+mod topics;
 mod town;
 mod walk;
 

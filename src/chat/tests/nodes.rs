@@ -33,6 +33,8 @@ struct World {
     links: Vec<Link>,
     /// What stands of people on each node, users before their rooms.
     boards: Vec<BTreeMap<(Option<String>, String), String>>,
+    /// Changes of topics.
+    changes: u64,
 }
 
 /// A page has at most three entries, so that there are many.
@@ -42,6 +44,8 @@ struct Log {
     said: Simplest,
     /// Title, when made, and whether by name.
     card: Option<(Option<String>, u64, bool)>,
+    /// What it is about, and which change of all that was.
+    topic: (Option<String>, u64),
     /// Nodes that have asked for it, and not let go of it.
     used_by: BTreeSet<usize>,
 }
@@ -73,7 +77,18 @@ impl World {
         let (logs, users, marks) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let (repeated, bans) = (BTreeMap::new(), BTreeMap::new());
         let boards = vec![BTreeMap::new(); nodes + 1];
-        Rc::new(RefCell::new(Self { random: 7.into(), keeps, logs, users, marks, repeated, bans, links, boards }))
+        Rc::new(RefCell::new(Self {
+            random: 7.into(),
+            keeps,
+            logs,
+            users,
+            marks,
+            repeated,
+            bans,
+            links,
+            boards,
+            changes: 0,
+        }))
     }
 
     /// Carries out the next request of a node; `false`: there is none.
@@ -126,8 +141,9 @@ impl World {
                         if first {
                             let (title, created_at, created) = logs[room].card.clone().unwrap_or_default();
                             let title = title.as_deref();
-                            let description = Description { room, title, topic: None, created_at, created };
-                            link.said.push(&News::Room { description, keeps: true });
+                            let (topic, changes) = (logs[room].topic.0.as_deref(), logs[room].topic.1);
+                            let description = Description { room, title, topic, created_at, created };
+                            link.said.push(&News::Room { description, keeps: true, changes });
                         }
                         continue;
                     }
@@ -161,6 +177,20 @@ impl World {
                 for (at, link) in self.links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
                     link.said.push(&News::Marked { ticket, user, conversation, seq });
+                }
+            }
+            Request::Topic { about, by, ticket } => {
+                self.describe(node, Some(Description { topic: None, ..about }));
+                let log = self.log(Conversation::Room(about.room));
+                if log.topic.0.as_deref() == about.topic {
+                    return self.links[node].said.push(&News::Noted { ticket });
+                }
+                self.changes += 1;
+                let (room, topic, changes) = (about.room, about.topic, self.changes);
+                self.log(Conversation::Room(room)).topic = (topic.map(Into::into), changes);
+                for (at, link) in self.links.iter_mut().enumerate() {
+                    let ticket = (at == node).then_some(ticket);
+                    link.said.push(&News::Topic { ticket, room, topic, by, changes });
                 }
             }
             Request::Readings { user, rooms, ticket, .. } => {
@@ -262,11 +292,16 @@ impl World {
         let card = (description.title.map(Into::into), description.created_at, description.created);
         let (title, created_at, created) = log.card.get_or_insert(card).clone();
         let keeps = log.said.head().kept > 0;
-        let description = Description { title: title.as_deref(), created_at, created, ..description };
+        if first {
+            log.topic.0 = description.topic.map(Into::into);
+        }
+        let (topic, changes) = log.topic.clone();
+        let topic = topic.as_deref();
+        let description = Description { title: title.as_deref(), topic, created_at, created, ..description };
         // The others hear of the first description; a node that brings another one hears that the first stands.
         for (at, link) in self.links.iter_mut().enumerate() {
             if first != (at == node) {
-                link.said.push(&News::Room { description, keeps });
+                link.said.push(&News::Room { description, keeps, changes });
             }
         }
     }
@@ -298,7 +333,7 @@ impl World {
 
     fn log(&mut self, conversation: Conversation<'_>) -> &mut Log {
         let (epoch, keeps) = (Epoch(self.random.draw()), self.keeps);
-        let new = || Log { said: Simplest::new(epoch, keeps), card: None, used_by: BTreeSet::new() };
+        let new = || Log { said: Simplest::new(epoch, keeps), card: None, topic: (None, 0), used_by: BTreeSet::new() };
         self.logs.entry(key(conversation)).or_insert_with(new)
     }
 
@@ -363,8 +398,9 @@ impl Backend for Node {
         let World { logs, users, bans, links, boards, .. } = &mut *world;
         for (room, log) in logs.iter().filter(|(key, _)| !key.contains('\0')) {
             let (title, created_at, created) = log.card.clone().unwrap_or_default();
-            let description = Description { room, title: title.as_deref(), topic: None, created_at, created };
-            links[self.at].said.push(&News::Room { description, keeps: log.said.head().kept > 0 });
+            let (topic, changes) = (log.topic.0.as_deref(), log.topic.1);
+            let description = Description { room, title: title.as_deref(), topic, created_at, created };
+            links[self.at].said.push(&News::Room { description, keeps: log.said.head().kept > 0, changes });
         }
         for (user, (until, note)) in bans.iter() {
             links[self.at].said.push(&News::Banned(Ban { user, until: *until, note: note.as_deref() }));
@@ -591,6 +627,44 @@ fn people_of_a_node_that_is_no_more_have_left() {
     nodes.world.borrow_mut().lease(1, false);
     nodes.settles();
     nodes.heard(0, "ann", &[]);
+}
+
+/// A topic is heard on every node, and the same in the end wherever two change it in the same moment.
+#[test]
+fn a_topic_is_the_same_everywhere() {
+    let mut nodes = ann_and_bob();
+    for (node, device) in [(0, "ann"), (1, "bob")] {
+        nodes.says(node, device, r#"{"type":"join","room_id":"den"}"#);
+    }
+    nodes.stages.iter_mut().for_each(Stage::all_forget);
+    nodes.says(0, "ann", r#"{"type":"topic","room_id":"den","topic":"tea"}"#);
+    for (node, device) in [(0, "ann"), (1, "bob")] {
+        nodes.stages[node].heard(device, [r#"{"type":"topic","room_id":"den","topic":"tea","sender":"ann"}"#]);
+    }
+    for (first, second) in [(0, 1), (1, 0)] {
+        let about = |topic: usize| format!(r#"{{"type":"topic","room_id":"den","topic":"{first}{topic}"}}"#);
+        nodes.stages[first].says(["ann", "bob"][first], &about(1));
+        nodes.stages[second].says(["ann", "bob"][second], &about(2));
+        nodes.settles();
+        let mut ends = Vec::new();
+        for (node, device) in [(0, "ann"), (1, "bob")] {
+            nodes.stages[node].all_forget();
+            nodes.says(node, device, r#"{"type":"room","room_id":"den"}"#);
+            ends.push(text_of(&nodes.stages[node].takes(device)[0], "topic").unwrap());
+        }
+        assert_eq!(ends[0], ends[1]);
+    }
+    // News of before that come late change nothing.
+    let about = Description { room: "den", title: None, topic: Some("late"), created_at: 1, created: false };
+    let link = |nodes: &mut Nodes, news: &News<'_>| nodes.world.borrow_mut().links[1].said.push(news);
+    link(&mut nodes, &News::Room { description: about, keeps: true, changes: 1 });
+    link(&mut nodes, &News::Topic { ticket: None, room: "den", topic: Some("late"), by: "eve", changes: 2 });
+    nodes.settles();
+    nodes.heard(1, "bob", &[]);
+    // Those inside are told of one that a node had missed.
+    link(&mut nodes, &News::Room { description: about, keeps: true, changes: 99 });
+    nodes.settles();
+    nodes.stages[1].heard("bob", [r#"{"type":"topic","room_id":"den","topic":"late"}"#]);
 }
 
 /// A status that is set on two nodes in the same moment is the same one on both in the end.

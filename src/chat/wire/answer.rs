@@ -87,6 +87,7 @@ answers! {
     Read "read" is Read<'_>,
     Room "room" is Room<'_>,
     Rooms "rooms" is Rooms<'_>,
+    Topic "topic" is Topic<'_>,
     Typing "typing" is Typing<'_>,
     UserJoined "user_joined" is UserJoined<'_>,
     UserLeft "user_left" is UserLeft<'_>,
@@ -355,6 +356,16 @@ pub(crate) struct Room<'a> {
     /// Of `create_room`: whether there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<bool>,
+}
+
+/// What a room is about: `sender` has just said so, if it is somebody.
+#[derive(Serialize)]
+pub(crate) struct Topic<'a> {
+    pub room_id: &'a str,
+    /// Empty: about nothing.
+    pub topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -813,6 +824,9 @@ mod tests {
                     r#"{"type":"room","room_id":"den","name":"Den","topic":"t","created_at":1,"members":2,"#,
                     r#""messages":3,"seq":4,"epoch":"000000000000beef","created":false}"#,
                 ),
+            Topic { room_id: "den", topic: "", sender: None } => r#"{"type":"topic","room_id":"den","topic":""}"#,
+            Topic { room_id: "den", topic: "t\"", sender: Some("ann") } =>
+                r#"{"type":"topic","room_id":"den","topic":"t\"","sender":"ann"}"#,
             Rooms { rooms: &[], next: None } => r#"{"type":"rooms","rooms":[]}"#,
             Rooms {
                 rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true, reading: None }],

@@ -19,6 +19,8 @@ words! {
         Delete "delete",
         /// Makes a room.
         Create "create",
+        /// Has a room be about something else.
+        Topic "topic",
         /// The facts about a room.
         Room "room",
         /// Lists rooms.
@@ -142,6 +144,7 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                 Call::Delete => Order::asked_as(Kind::Delete, fields)?,
                 Call::History => Order::asked_as(Kind::History, fields)?,
                 Call::Create => Order::asked(Kind::CreateRoom, fields)?,
+                Call::Topic => Order::asked_as(Kind::Topic, fields)?,
                 Call::Room => Order::asked(Kind::Room, fields)?,
                 Call::Rooms => Order::asked(Kind::Rooms, fields)?,
                 Call::Members => Order::asked(Kind::Members, fields)?,

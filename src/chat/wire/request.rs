@@ -37,6 +37,7 @@ pub(crate) enum Request<'a> {
     PresenceOfRoom { room: Text<'a>, subscribe: Option<bool> },
     PresenceOfUsers { users: Vec<Text<'a>>, subscribe: Option<bool> },
     CreateRoom { room: Text<'a>, name: Option<Text<'a>>, topic: Option<Text<'a>> },
+    Topic { room: Text<'a>, topic: Text<'a> },
     Room { room: Text<'a> },
     Rooms { page: Page<'a>, read: bool },
     Members { room: Text<'a>, page: Page<'a> },
@@ -84,6 +85,7 @@ kinds! {
     Status "status" | "status_update",
     Presence "presence",
     CreateRoom "create_room",
+    Topic "topic",
     Room "room",
     Rooms "rooms",
     Members "members",
@@ -604,6 +606,7 @@ impl<'a> Fields<'a> {
                 name: self.maybe_text(Field::Name)?,
                 topic: self.maybe_text(Field::Topic)?,
             },
+            Kind::Topic => Request::Topic { room: self.text(Field::Room)?, topic: self.text(Field::Topic)? },
             Kind::Room => Request::Room { room: self.text(Field::Room)? },
             // With `read`, what the user has read of rooms that the session is not in is listed too.
             Kind::Rooms => {

@@ -483,6 +483,8 @@ export class SalonClient {
       throw error;
     });
   }
+  /** Has a room that we are in be about something; about nothing, if the text is empty. */
+  topic(room_id, topic) { return this.request("topic", { room_id, topic }); }
   createRoom(room_id, fields = {}) { return this.request("create_room", { room_id, ...fields }); }
 
   #emit(name, detail) { this.#events.dispatchEvent(new CustomEvent(name, { detail })); }
@@ -575,7 +577,7 @@ export class SalonClient {
         this.#goodbye = message;
         return this.#emit("goodbye", message);
       case "error": return this.#handleError(message);
-      case "presence_state": case "typing": case "user_joined": case "user_left":
+      case "presence_state": case "topic": case "typing": case "user_joined": case "user_left":
         this.#emit(message.type, message);
         break;
     }

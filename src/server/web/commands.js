@@ -6,7 +6,7 @@
  * sign, or stand in quotes. A text that begins with a slash is written with two. A text that looks like a command and
  * is none is never sent.
  */
-import { normalName, utf8Length } from "./client.js";
+import { normalName } from "./client.js";
 import { findEmoji } from "./emoji.js";
 import { everybody, setStatus } from "./people.js";
 import { active, addHelp, client, conversations, me, people, proven, rooms } from "./conversations.js";
@@ -18,7 +18,8 @@ import { STATUSES, statusOf } from "./presence.js";
 import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { openSearch } from "./search.js";
 import { contentProblem, send } from "./sending.js";
-import { isBlank } from "./text.js";
+import { charactersOver, isBlank } from "./text.js";
+import { changeTopic, openTopic } from "./topic.js";
 import { characterProblem, nameProblem } from "./words.js";
 
 const NOTE_BYTES_MAX = 256;
@@ -30,6 +31,7 @@ const COMMANDS = [
   { name: "leave", run: leaveRoom, complete: leavable },
   { name: "msg", run: message, complete: writable },
   { name: "status", run: status, complete: statuses },
+  { name: "topic", run: topic },
   { name: "me", run: (rest) => (isBlank(rest) ? t("whatDoYouDo") : send(active, `_${rest.replace(/\s+/gu, " ")}_`)) },
   { name: "nick", run: rename },
   { name: "search", run: (rest) => openSearch(rest) },
@@ -149,17 +151,20 @@ function status(words) {
   const [first, note] = takeName(words);
   const wanted = STATUS_NAMES.get(first.toLowerCase());
   if (!wanted) return t(first ? "noStatus" : "whichStatus", { word: first });
-  const bytes = utf8Length(note);
-  if (bytes > NOTE_BYTES_MAX) {
-    const over = Math.max(1, Math.ceil((bytes - NOTE_BYTES_MAX) / (bytes / [...note].length)));
-    return t("noteTooLong", { count: over });
-  }
+  const over = charactersOver(note, NOTE_BYTES_MAX);
+  if (over) return t("noteTooLong", { count: over });
   const problem = characterProblem(note);
   if (problem) return t("theNote", { problem });
   const c = active;
   setStatus(wanted, note, () => {
     if (c.draft === "") c.draft = `/status ${words}`; // to be mended
   });
+}
+
+function topic(words) {
+  if (active.kind !== "room" || active.removed) return t("topicsOfRooms");
+  if (words) return changeTopic(active, words);
+  return openTopic();
 }
 
 function rename(name) {

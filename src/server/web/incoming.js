@@ -4,7 +4,7 @@
 import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addGap, addNotice, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
+  active, addGap, addNotice, addTopic, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -297,6 +297,14 @@ export function listen(salon) {
   };
   on("presence_state", ({ users }) => { for (const [name, state] of Object.entries(users)) isHere(name, state); });
   on("presence", ({ user_id, status, note }) => isHere(user_id, { status, note }));
+
+  on("topic", ({ room_id, topic, sender }) => {
+    const c = conversations.get(`room:${room_id}`);
+    if (!c) return;
+    if (sender !== undefined && topic !== c.topic) addTopic(c, sender, topic); // else it is told as it stands
+    c.topic = topic;
+    if (c === active) redraw("head");
+  });
 
   on("typing", ({ room_id, user_id, typing }) => {
     const c = conversations.get(room_id === undefined ? `person:${user_id}` : `room:${room_id}`);

@@ -3,7 +3,7 @@
  */
 import { avatar } from "./avatar.js";
 import { active, answeredBy, client, conversations, me, removeHelp } from "./conversations.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, element, icon, named } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { emojiNamed } from "./emoji.js";
 import { phrase, spoken, t } from "./language.js";
@@ -114,6 +114,10 @@ export function refresh(item) {
   item.stale = false;
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
+  if (item.type === "notice" && item.topic !== undefined) {
+    const topic = element("q", "", item.topic);
+    return item.node.replaceChildren(element("span", "", ...phrase(item.topic ? "topicSet" : "topicGone", { name: named(item.by), topic })));
+  }
   if (item.type === "notice") {
     const came = item.joined.length ? phrase("joined", { count: item.joined.length, names: some(item.joined) }) : [];
     const went = item.left.length ? phrase("leftRoom", { count: item.left.length, names: some(item.left) }) : [];

@@ -22,6 +22,8 @@ function drawHead() {
   if (c.kind === "room") title.replaceChildren(icon("hash"), ...roomName(c.id, c.name));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? t("notesToYourself") : presence.get(c.id)?.note ?? statusInWords(statusOf(c.id));
+  const isOurs = c.kind === "room" && !c.removed;
+  for (const id of ["edit-topic", "change-topic"]) byId(id).hidden = !isOurs;
   byId("people-count").textContent = c.kind === "room" && !c.removed ? inDigits(c.count) : "";
   byId("people-words").textContent = c.kind === "room" && !c.removed ? t("peopleShowCount", { count: c.count }) : t("peopleShow");
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");

@@ -1,6 +1,7 @@
 /**
  * What is in a text: addresses that can be followed, emoji, and the people it calls.
  */
+import { utf8Length } from "./client.js";
 
 const LINKS_MAX = 40; // in one message; the rest stays text
 
@@ -24,6 +25,12 @@ const PICTURE = "(?:\\p{Emoji_Presentation}|[\\u2600-\\u27BF\\u2B00-\\u2BFF\\u{1
 const UNIT = `${PICTURE}(?:\\uFE0F|\\p{Emoji_Modifier})?(?:[\\u{E0020}-\\u{E007E}]+\\u{E007F})?`;
 const EMOJI_ONLY = new RegExp(
   `^(?:(?:\\p{Regional_Indicator}{2}|[0-9#*]\\uFE0F?\\u20E3|(?=\\p{Extended_Pictographic})${UNIT}(?:\\u200D\\p{Extended_Pictographic}(?:\\uFE0F|\\p{Emoji_Modifier})?)*)\\s*){1,3}$`, "u");
+
+/** By how many characters, about, a text is longer than so many bytes. */
+export function charactersOver(text, most) {
+  const bytes = utf8Length(text);
+  return bytes > most ? Math.max(1, Math.ceil((bytes - most) / (bytes / [...text].length))) : 0;
+}
 
 /** Whether a text is one to three emoji and nothing else. */
 export function isEmojiOnly(content) { return content.length <= 60 && EMOJI_ONLY.test(content); }
