@@ -19,8 +19,9 @@ use sha1::{Digest as _, Sha1};
 
 const WEB: &str = "src/server/web";
 
-/// The words of other languages, those at the door and the rest, each a module of its own.
-const LANGUAGES: [&str; 6] = ["de_door.js", "de.js", "es_door.js", "es.js", "fr_door.js", "fr.js"];
+/// The words of other languages, each a module of its own: those at the door, the rest, and what emoji are called.
+const LANGUAGES: [&str; 9] =
+    ["de_door.js", "de.js", "de_emoji.js", "es_door.js", "es.js", "es_emoji.js", "fr_door.js", "fr.js", "fr_emoji.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -174,7 +174,7 @@ macro_rules! made {
     };
 }
 
-static ASSETS: [Asset; 16] = [
+static ASSETS: [Asset; 19] = [
     made!("/", "text/html", Once, "index.html"),
     made!(env!("PAGE_DOOR_JS"), "text/javascript", Ever, "door.js"),
     made!(env!("PAGE_DOOR_CSS"), "text/css", Ever, "door.css"),
@@ -183,10 +183,13 @@ static ASSETS: [Asset; 16] = [
     made!(env!("PAGE_OLD_JS"), "text/javascript", Ever, "old.js"),
     made!(env!("PAGE_DE_DOOR_JS"), "text/javascript", Ever, "de_door.js"),
     made!(env!("PAGE_DE_JS"), "text/javascript", Ever, "de.js"),
+    made!(env!("PAGE_DE_EMOJI_JS"), "text/javascript", Ever, "de_emoji.js"),
     made!(env!("PAGE_ES_DOOR_JS"), "text/javascript", Ever, "es_door.js"),
     made!(env!("PAGE_ES_JS"), "text/javascript", Ever, "es.js"),
+    made!(env!("PAGE_ES_EMOJI_JS"), "text/javascript", Ever, "es_emoji.js"),
     made!(env!("PAGE_FR_DOOR_JS"), "text/javascript", Ever, "fr_door.js"),
     made!(env!("PAGE_FR_JS"), "text/javascript", Ever, "fr.js"),
+    made!(env!("PAGE_FR_EMOJI_JS"), "text/javascript", Ever, "fr_emoji.js"),
     Asset::new("/icon.svg", "image/svg+xml", Lasts::Once, include_bytes!("web/icon.svg"), None),
     Asset::new(
         "/manifest.webmanifest",
@@ -224,7 +227,7 @@ mod tests {
         let mut linked = named_in(text("/"));
         assert_eq!(linked.len(), 3, "{linked:?}");
         let door = named_in(text(env!("PAGE_DOOR_JS")));
-        assert_eq!(door.len(), 8, "{door:?}"); // a script, a style, and three languages, in two parts each
+        assert_eq!(door.len(), 11, "{door:?}"); // a script, a style, and three languages, in three parts each
         linked.extend(door);
         for link in linked {
             assert!(find(&format!("/{link}")).is_some_and(|asset| asset.lasts == Lasts::Ever), "{link}");

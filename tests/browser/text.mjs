@@ -20,7 +20,7 @@ await writeFile(path.join(folder, "package.json"), "{\"type\":\"module\"}");
 const load = (name) => import(pathToFileURL(path.join(folder, name)));
 const { callsIn, isEmojiOnly, links, mentions, isBlank } = await load("text.js");
 const { parse: pieces, rawOf } = await load("markup.js");
-const { emojiNamed, findEmoji } = await load("emoji.js");
+const { EMOJI, callEmoji, emojiNamed, findEmoji } = await load("emoji.js");
 const { difference, see, skeleton } = await load("lookalikes.js");
 const { qrOf } = await load("qr.js");
 (await load("language.js")).learn((await load("en.js")).WORDS);
@@ -124,6 +124,24 @@ await check("who is here is gone through once for a text, however often it calls
   const others = { *[Symbol.iterator]() { gone += 1; yield* ["太郎丸", "花子"]; } };
   equal([mentions("@太郎丸 ".repeat(1_600), "太郎", others), gone], [false, 1], "a longer name, 1,600 times");
   equal(mentions("@太郎丸 ".repeat(1_600) + "@太郎さん", "太郎", others), true, "and the name itself behind it");
+});
+
+await check("emoji are found by what they are called in the language of the reader, and keep their names", async () => {
+  const found = (text) => findEmoji(text, 3).map(({ picture }) => picture);
+  for (const [code, rows] of [
+    ["de", [["herz", "❤️"], ["Rakete", "🚀"], ["geburtstag", "🎂"], ["DAUMEN", "👍"], ["rocket", "🚀"]]],
+    ["es", [["corazon", "❤️"], ["cohete", "🚀"], ["cumpleaños", "🎂"], ["rocket", "🚀"]]],
+    ["fr", [["fusée", "🚀"], ["fusee", "🚀"], ["anniversaire", "🎂"], ["rocket", "🚀"]]],
+  ]) {
+    const { NAMES } = await load(`${code}_emoji.js`);
+    const names = NAMES.split("|");
+    equal([names.length, names.every((name) => /^[\p{Ll}\p{N}][\p{Ll}\p{N} ’'-]*$/u.test(name) && name === name.trim())], [EMOJI.length, true], `names in ${code}`);
+    callEmoji(NAMES);
+    for (const [text, picture] of rows) equal(found(text)[0], picture, `${text} in ${code}`);
+  }
+  equal(emojiNamed("herz"), undefined, "a name between colons");
+  callEmoji(EMOJI.map(() => "").join("|"));
+  equal(found("rakete"), [], "in English");
 });
 
 await check("one to three emoji are large, whatever they are made of; what is text is not", () => {

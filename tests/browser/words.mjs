@@ -31,7 +31,7 @@ for (const code of CODES.filter((code) => code !== "en")) {
 
 // Not read for keys: the tables, the client (which others take without the page), what speaks where nothing else does,
 // and what says nothing.
-const APART = [...CODES.flatMap((code) => [`${code}_door.js`, `${code}.js`]), "client.js", "old.js", "worker.js"];
+const APART = [...CODES.flatMap((code) => [`${code}_door.js`, `${code}.js`, `${code}_emoji.js`]), "client.js", "old.js", "worker.js"];
 const read = (name) => readFile(path.join(web, name), "utf8");
 const html = await read("index.html");
 const modules = new Map();

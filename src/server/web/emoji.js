@@ -29,16 +29,29 @@ const TABLE =
 /** @type {{picture: string, names: string[]}[]} */
 export const EMOJI = TABLE.split("|").map((row) => {
   const [picture, ...names] = row.split(" ");
-  return { picture, names };
+  return { picture, names, called: "" };
 });
+
+const bare = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+
+/** Takes what they are called in the language of the reader, in the order of the table. They keep their names. */
+export function callEmoji(words) {
+  for (const [at, called] of words.split("|").entries()) if (EMOJI[at]) EMOJI[at].called = called;
+}
 
 /** Those that a reaction is mostly made of. */
 export const QUICK = EMOJI.slice(0, 6).map(({ picture }) => picture);
 
-/** The emoji whose names have a text in them; those that begin with it first. */
+/** The emoji that have a text in their names, or in what they are called; those that begin with it first. */
 export function findEmoji(text, most) {
   const wanted = text.toLowerCase();
-  const rank = ({ names }) => (names.some((name) => name === wanted) ? 0 : names.some((name) => name.startsWith(wanted)) ? 1 : names.some((name) => name.includes(wanted)) ? 2 : 3);
+  const spoken = bare(text);
+  const rank = ({ names, called }) => {
+    if (names.includes(wanted)) return 0;
+    const words = bare(called);
+    if (names.some((name) => name.startsWith(wanted)) || words.startsWith(spoken) || words.includes(` ${spoken}`)) return 1;
+    return names.some((name) => name.includes(wanted)) || words.includes(spoken) ? 2 : 3;
+  };
   return EMOJI.map((one, at) => ({ one, at, rank: rank(one) })).filter((found) => found.rank < 3)
     .sort((a, b) => a.rank - b.rank || a.at - b.at).slice(0, most).map(({ one }) => one);
 }

@@ -1,13 +1,14 @@
 /**
  * The words of the page in the language of its reader. All of them are in one table: `en_door.js` and `en.js` in
  * English, and two with the same keys for each other language, which are loaded where it is spoken: what is said at the
- * door comes before all else (the server tells the browser of it together with the page), the rest behind it. A text has
- * its placeholders by name, `{room}`; one about a number has a form for each kind of number that its language knows,
- * by `count`. `index.html` names its texts by `data-t`, and the other files theirs by `t`, `phrase` and `known`.
+ * door comes before all else (the server tells the browser of it together with the page), and the rest behind it. A
+ * text has its placeholders by name, `{room}`; one about a number has a form for each kind of number that its language
+ * knows, by `count`. `index.html` names its texts by `data-t`, and the other files theirs by `t`, `phrase` and `known`.
  * `direction` is that of the language: with `rtl` the page is mirrored.
  *
- * A further language is two files with all the keys, a line in `LANGUAGES` and `OTHERS` here, one in `build.rs` and
- * three in `site.rs`, two sentences in `old.js`, and one in `index.html` for browsers without JavaScript.
+ * A further language is two files with all the keys and one with what emoji are called, a line in `LANGUAGES` and
+ * `OTHERS` here, one in `build.rs` and four in `site.rs`, two sentences in `old.js`, and one in `index.html` for
+ * browsers without JavaScript.
  *
  * This draws nothing anew: behind the door the page is loaded again with another language.
  */
@@ -19,9 +20,9 @@ const KEY = "salon.language";
 /** The languages, by their own names. */
 export const LANGUAGES = [["de", "Deutsch"], ["en", "English"], ["es", "Español"], ["fr", "Français"]];
 const OTHERS = new Map([
-  ["de", [() => import("./de_door.js"), () => import("./de.js")]],
-  ["es", [() => import("./es_door.js"), () => import("./es.js")]],
-  ["fr", [() => import("./fr_door.js"), () => import("./fr.js")]],
+  ["de", [() => import("./de_door.js"), () => import("./de.js"), () => import("./de_emoji.js")]],
+  ["es", [() => import("./es_door.js"), () => import("./es.js"), () => import("./es_emoji.js")]],
+  ["fr", [() => import("./fr_door.js"), () => import("./fr.js"), () => import("./fr_emoji.js")]],
 ]);
 
 const english = { ...DOOR, __proto__: null };
@@ -42,7 +43,7 @@ function wanted() {
   return [chosen, ...navigator.languages.map(baseOf)].find((one) => LANGUAGES.some(([code]) => code === one)) ?? "en";
 }
 
-/** Begins to speak the language that is wanted, with what is said at the door; English, if its words are not to be had. */
+/** Begins to speak the language that is wanted, with what is said at the door; or English, if that is not to be had. */
 export async function speak() {
   const code = wanted();
   const [door] = OTHERS.get(code) ?? [];
@@ -61,6 +62,12 @@ export async function speakOn() {
   const table = words; // that of another language, if one is chosen meanwhile, has its own
   const [, rest] = OTHERS.get(spoken.language) ?? [];
   if (rest) Object.assign(table, (await rest()).WORDS);
+}
+
+/** What emoji are called in the language; the empty string in English, in which they have their names. */
+export async function emojiWords() {
+  const [, , names] = OTHERS.get(spoken.language) ?? [];
+  return names ? (await names()).NAMES : "";
 }
 
 /** The English words that are not needed at the door. */

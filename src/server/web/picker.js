@@ -2,8 +2,8 @@
  * The dialog that an emoji is picked in.
  */
 import { byId, element } from "./dom.js";
-import { EMOJI, findEmoji } from "./emoji.js";
-import { spoken } from "./language.js";
+import { EMOJI, callEmoji, findEmoji } from "./emoji.js";
+import { emojiWords, spoken } from "./language.js";
 
 let pick = () => {};
 
@@ -14,17 +14,23 @@ export function openPicker(picked) {
   draw();
   byId("picker").showModal();
   byId("picker-input").focus();
+  // What they are called here comes when somebody looks for one; until then, and where it does not, by their names.
+  emojiWords().then((words) => {
+    if (!words || EMOJI[0].called) return;
+    callEmoji(words);
+    draw();
+  }, () => {});
 }
 
 function draw() {
   const wanted = byId("picker-input").value.trim().replace(/^:|:$/gu, "");
   const found = wanted ? findEmoji(wanted, 60) : EMOJI;
-  byId("picker-grid").replaceChildren(...found.map(({ picture, names }) => {
+  byId("picker-grid").replaceChildren(...found.map(({ picture, names, called }) => {
     const button = element("button", "picker-emoji", picture);
     button.type = "button";
-    button.title = `:${names[0]}:`;
-    // The names are English. In other languages a screen reader has its own.
-    if (spoken.language === "en") button.setAttribute("aria-label", names[0].replace(/_/gu, " "));
+    button.title = called ? `${called} :${names[0]}:` : `:${names[0]}:`;
+    // The names are English. In other languages a screen reader has its own, until there are those of the page.
+    if (called || spoken.language === "en") button.setAttribute("aria-label", called || names[0].replace(/_/gu, " "));
     return button;
   }));
   byId("picker-none").hidden = found.length > 0;

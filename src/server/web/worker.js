@@ -4,8 +4,8 @@
  */
 const CACHE = "salon-page";
 const KEPT = /\/(?:(?:door|app|old)-[0-9a-f]{12}\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/u;
-const PACKED = /(?:door|app|old|[a-z]{2}(?:_door)?)-[0-9a-f]{12}\.(?:js|css)/gu;
-const LANGUAGE = /(?:^|\/)([a-z]{2}(?:_door)?-)[0-9a-f]{12}\.js$/u; // kept once it was asked for
+const PACKED = /(?:door|app|old|[a-z]{2}(?:_door|_emoji)?)-[0-9a-f]{12}\.(?:js|css)/gu;
+const LANGUAGE = /(?:^|\/)([a-z]{2}(?:_door|_emoji)?-)[0-9a-f]{12}\.js$/u; // kept once it was asked for
 
 const shell = () => new URL("./", self.registration.scope).href;
 
