@@ -135,7 +135,7 @@ fn what_changes_is_told_once() {
         house.turn();
         assert_eq!(told(&mut house), reading, "nothing waits");
         script.wire().end = true;
-        house.engine.owe(id, true);
+        house.engine.owe(id, 1);
         house.hear(id);
         let nothing = told(&mut house);
         assert_eq!(nothing, Some((true, Interest::default())), "it has ended, and is owed an answer");

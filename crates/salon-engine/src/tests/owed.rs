@@ -59,11 +59,12 @@ fn requests_of_one_write_are_answered_one_by_one() {
         let mut asked = Vec::new();
         loop {
             let before = asked.len();
-            if !house.engine.next_event(|_, _, event| {
+            let told = house.engine.next_event(|_, _, event| {
                 if let Event::Text(text) = event {
                     asked.push(text.to_owned());
                 }
-            }) {
+            });
+            if told.is_none() {
                 break;
             }
             if asked.len() > before {
