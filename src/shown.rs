@@ -134,6 +134,11 @@ impl Shown {
         (&self.sender, self.ts) == (&other.sender, other.ts) && texts(self) == texts(other) && emoji.iter().all(same)
     }
 
+    /// Whether somebody is known to have reacted with an emoji.
+    pub fn has(&self, emoji: &str, user: &str) -> bool {
+        matches!(self.reactions.get(emoji), Some(Reacted::Users(users)) if users.contains(user))
+    }
+
     fn delete(&mut self) {
         let Self { sender, ts, reply_to, .. } = std::mem::take(self);
         *self = Self { sender, ts, reply_to, ..Self::default() };

@@ -20,7 +20,7 @@ use super::inflate::stored;
 use super::judge::Judge;
 use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
 use super::plan::{Fault, Manner};
-use crate::shown::Folded;
+use crate::shown::{Folded, Shown};
 use tokens::Showing;
 
 /// A client.
@@ -451,17 +451,30 @@ impl Client {
         }
     }
 
-    /// Does something to a message.
+    /// Does something to a message: mostly to one of the last that it shows, and that it may.
     fn change(&mut self, net: &mut Network, room: &str) {
-        let seq = self.rooms[room].seq;
-        if seq == 0 {
+        let Room { seq, folded, .. } = &self.rooms[room];
+        if *seq == 0 {
             return;
         }
-        let of = seq - net.chance.below(seq.min(10));
-        let fields = match net.chance.below(4) {
+        let kind = net.chance.below(5);
+        let may = |shown: &Shown| shown.content.is_some() && (kind > 1 || shown.sender == self.user);
+        let last: Vec<u64> =
+            folded.0.iter().rev().filter(|(_, shown)| may(shown)).map(|(seq, _)| *seq).take(4).collect();
+        let of = match last.is_empty() || net.chance.one_in(8) {
+            true => seq - net.chance.below(*seq.min(&10)),
+            false => *net.chance.pick(&last),
+        };
+        let emoji = *net.chance.pick(&[":x:", ":x:", ":y:"]);
+        let stands = folded.0.get(&of).is_some_and(|shown| shown.has(emoji, &self.user));
+        let fields = match kind {
             0 => format!(r#""type":"edit","room_id":"{room}","of":{of},"content":"edited {}""#, self.drawn),
-            1 => format!(r#""type":"delete","room_id":"{room}","of":{of}"#),
-            _ => format!(r#""type":"react","room_id":"{room}","of":{of},"emoji":":x:","on":{}"#, net.chance.one_in(2)),
+            1 if net.chance.one_in(2) => format!(r#""type":"delete","room_id":"{room}","of":{of}"#),
+            1 => format!(r#""type":"edit","room_id":"{room}","of":{of},"content":"edited""#),
+            _ => {
+                let on = stands == net.chance.one_in(6);
+                format!(r#""type":"react","room_id":"{room}","of":{of},"emoji":"{emoji}","on":{on}"#)
+            }
         };
         self.ask(net, &fields, &["edited", "deleted", "reaction", "ack"], Some(room.to_owned()));
     }
