@@ -345,7 +345,7 @@ fn common(mut places: Vec<u16>, other: &[u16]) -> Vec<u16> {
 const LINE: &str = "SELECT entry.id, conversation, seq, ts, sender, kind, content, latest";
 
 /// Entries that are read for one page, bytes of the texts that are found, beside one that crosses these, and messages.
-const MAX_LOOKS: usize = 2048;
+const MAX_LOOKS: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
 
 /// What it may cost to read the texts of those, beside one that crosses this, as [`cost`] counts.
