@@ -199,7 +199,7 @@ class Session(Connection):
                 self._put(self._goodbye)
             case "read":  # it says something of us, and not of the room
                 self._put(read(Read, message))
-            case "typing" | "user_joined" | "user_left":
+            case "topic" | "typing" | "user_joined" | "user_left":
                 if not foreign:
                     self._put(read(NOTICES[kind], message))
         if request := self._requests.get(id):
