@@ -249,6 +249,7 @@ impl<S: Stream> Engine<S> {
         }
         let peer = &mut self.peers[index as usize];
         if !peer.is_sated(owed_above) && std::mem::take(&mut peer.paused) {
+            self.touch(index);
             self.read_again(index);
         }
     }

@@ -169,6 +169,28 @@ fn a_request_that_waits_for_an_answer_is_not_read_on() {
     }
 }
 
+/// A peer that is owed much is not read, and wakes nobody, until its owner owes less.
+#[test]
+fn a_peer_that_is_owed_much_is_not_watched() {
+    for kind in STATES {
+        let (mut house, mut watch) = under(kind);
+        let (id, script) = house.open();
+        watch.add((id, script.clone()));
+        watch.change(&mut house);
+        house.engine.owe(id, 1 << 20);
+        script.say(&text("one"));
+        script.wire().room = 0;
+        watch.run(&mut house);
+        script.say(&text("two"));
+        watch.run(&mut house);
+        assert_eq!(house.told(), []);
+        house.engine.owe(id, 0);
+        watch.change(&mut house);
+        watch.run(&mut house);
+        assert_eq!(house.told(), [(id, "one".into()), (id, "two".into())], "{kind:?}");
+    }
+}
+
 /// An edge-triggered poller is told nothing, and costs no memory for it.
 #[test]
 fn edges_need_no_words() {
