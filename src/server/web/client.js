@@ -36,6 +36,7 @@
  * | `left` | we have been put out of a room, which is not joined again before `join`; what was on the outbox for it is `refused` |
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
+ * | `topic` | what a room is about: {room_id, topic, sender?} |
  * | `typing` | somebody types, or does no longer |
  * | `status` | how we are, as the server holds it: set on another device, or before this client came |
  * | `outbox` | what is on the outbox is another than before: for those who keep it |
