@@ -331,7 +331,7 @@ impl Client {
             return Err((13, format!("the error {code}")));
         }
         self.token_is_refused(net, message, code)?;
-        self.hurries_back |= code == "rate_limited" && self.manner.hasty && net.chance.one_in(8);
+        self.hurries_back |= code == "rate_limited" && self.manner.hasty && !self.rests && net.chance.one_in(8);
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
         match (room, &id) {
             (Some(room), id) => drop(self.take_wanted(room, id.as_deref())),
@@ -412,4 +412,28 @@ pub(super) fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, 
 
 fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
     message.get(name).and_then(Value::as_u64).ok_or_else(|| (13, format!("a message without the number {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::plan::{Manner, NEAR};
+    use super::*;
+
+    /// In seed 431702 a hasty client was refused, came back and asked too fast until the end, and was in no room then.
+    #[test]
+    fn a_client_that_rests_does_not_hurry() {
+        let (mut net, _) = Network::standing(1);
+        let manner = Manner { quiet: false, deflate: None, hasty: true };
+        let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
+        let error = json!({"type":"error","code":"rate_limited","message":"","retry":true,"retry_after_ms":1});
+        for rests in [false, true] {
+            (client.rests, client.hurries_back) = (rests, false);
+            for _ in 0..200 {
+                client.error(&mut net, &error).expect("it is one of docs/wire.md");
+            }
+            assert_eq!(client.hurries_back, !rests);
+        }
+    }
 }
