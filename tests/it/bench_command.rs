@@ -275,15 +275,7 @@ fn a_neighbour_is_heard_beside_each_flood() {
 /// The server ends at any time, or refuses messages: a report with the ended connections, or a sentence; never a panic.
 #[test]
 fn a_server_that_ends_is_told() {
-    for (arguments, dies) in [
-        (&["fan-out", "-c", "20", "--seconds", "2"][..], true),
-        (&["slow", "-c", "20", "--pace", "100", "--seconds", "1"], true),
-        (&["echo", "-c", "20", "--seconds", "2"], true),
-        (&["idle", "-c", "20"], true),
-        (&["neighbour", "-c", "12", "--seconds", "1"], true),
-        (&["fan-out", "-c", "20", "--seconds", "1", "--size", "66000"], false),
-        (&["slow", "-c", "20", "--pace", "100", "--seconds", "1", "--size", "66000"], false),
-    ] {
+    let told = |arguments: &[&str], dies: bool| {
         let server = Server::serve(&[]);
         let url = format!("ws://{}/ws", server.public);
         let (admin, pid) = (server.admin.unwrap(), server.pid().to_string());
@@ -300,7 +292,21 @@ fn a_server_that_ends_is_told() {
         });
         assert!(status == 1 || status == 2, "{arguments:?}: {status} {stdout} {stderr}");
         assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
-    }
+    };
+    // Each waits most of its time, so they do that at once.
+    std::thread::scope(|rows| {
+        for (arguments, dies) in [
+            (&["fan-out", "-c", "20", "--seconds", "2"][..], true),
+            (&["slow", "-c", "20", "--pace", "100", "--seconds", "1"], true),
+            (&["echo", "-c", "20", "--seconds", "2"], true),
+            (&["idle", "-c", "20"], true),
+            (&["neighbour", "-c", "12", "--seconds", "1"], true),
+            (&["fan-out", "-c", "20", "--seconds", "1", "--size", "66000"], false),
+            (&["slow", "-c", "20", "--pace", "100", "--seconds", "1", "--size", "66000"], false),
+        ] {
+            rows.spawn(move || told(arguments, dies));
+        }
+    });
 }
 
 /// The number of connections is bounded: a limit that nothing can raise is reported before anything is opened.
