@@ -517,7 +517,8 @@ impl Client {
     }
 
     fn ask(&mut self, net: &mut Network, fields: &str, by: &'static [&'static str], room: Option<String>) {
-        if self.phase != Phase::On || self.asked.len() >= 64 {
+        // To leave is asked always: the room counts as left from then on.
+        if self.phase != Phase::On || self.asked.len() >= 64 && !by.contains(&"left") {
             return;
         }
         let id = self.draw_id();

@@ -421,6 +421,21 @@ mod tests {
     use super::super::super::plan::{Manner, NEAR};
     use super::*;
 
+    /// In seed 505118 a client that had asked much meant to leave, and waited for the answer to what it had not said.
+    #[test]
+    fn a_client_that_leaves_says_so_however_much_it_has_asked() {
+        let (mut net, _) = Network::standing(1);
+        let manner = Manner { quiet: false, deflate: None, hasty: false };
+        let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
+        client.phase = Phase::On;
+        for _ in 0..100 {
+            client.ask(&mut net, r#""type":"online""#, &["online"], None);
+        }
+        assert_eq!(client.asked.len(), 64);
+        client.ask(&mut net, r#""type":"leave","room_id":"den""#, &["left"], Some("den".into()));
+        assert_eq!(client.asked.len(), 65);
+    }
+
     /// In seed 431702 a hasty client was refused, came back and asked too fast until the end, and was in no room then.
     #[test]
     fn a_client_that_rests_does_not_hurry() {
