@@ -6,7 +6,7 @@
 //! before it any part may be on the disk, down to sectors, and so may names of files whose folder was not synced. Each
 //! such image is opened by another start of the machine, read, and written to.
 //!
-//! `IMAGES=3000 SEED=7 cargo test --test it power_cut::` looks at so many for each record, `.ci/run` at 300.
+//! `IMAGES=3000 SEED=7 cargo test --test it power_cut::` looks at so many for each record, `.ci/run` at 150.
 
 #![cfg(feature = "sqlite")]
 
