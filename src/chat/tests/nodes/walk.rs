@@ -1,0 +1,303 @@
+//! Walks by chance: clients come, talk, lose their node and come back, while queues move as they like.
+
+use super::super::folding::{Folded, agrees, identity};
+use super::*;
+
+/// The state of a room in one client.
+#[derive(Clone, Default)]
+struct Has {
+    epoch: String,
+    /// The last seq of this life that it has heard of; `None`: whichever comes first is right.
+    last: Option<u64>,
+    inside: bool,
+    /// Up to where a `gap` has named what is not to be had of a life that `joined` is about to tell of.
+    missed: Option<u64>,
+    /// The replay that `joined` announced must come before `online_users`.
+    head: u64,
+    /// What it shows.
+    folded: Folded,
+}
+
+/// A client of one user, on one node at a time.
+#[derive(Default)]
+struct Client {
+    at: Option<(usize, String)>,
+    has: BTreeMap<String, Has>,
+    directs: BTreeSet<(String, u64)>,
+}
+
+const ROOMS: [&str; 4] = ["den", "bar", "hut", "shed"];
+const PEOPLE: [&str; 4] = ["ann", "bob", "cat", "dan"];
+
+struct Walk {
+    nodes: Nodes,
+    random: Random,
+    clients: Vec<Client>,
+    /// By room, epoch and seq: what each entry is for all.
+    said: BTreeMap<(String, String, u64), String>,
+    step: usize,
+}
+
+impl Walk {
+    fn below(&mut self, end: usize) -> usize {
+        self.random.below(end as u64) as usize
+    }
+
+    /// A user acts, or a queue moves.
+    fn goes_on(&mut self) {
+        self.step += 1;
+        let (who, node) = (self.below(self.clients.len()), self.below(self.nodes.stages.len()));
+        let (room, to) = (ROOMS[self.below(ROOMS.len())], PEOPLE[self.below(PEOPLE.len())]);
+        let step = self.step;
+        match self.below(24) {
+            0..4 => {
+                let steps = 1 + self.below(6);
+                for _ in 0..steps {
+                    self.nodes.world.borrow_mut().step(node);
+                }
+            }
+            4..8 => {
+                let pieces = 1 + self.below(8);
+                self.nodes.hears(node, pieces);
+            }
+            8 => self.nodes.settles(),
+            9 => {
+                let link = self.below(12);
+                let link = (link == 0, link == 1);
+                let of = &mut self.nodes.world.borrow_mut().links[node];
+                (of.down, of.full) = link;
+            }
+            10 => {
+                let stage = &mut self.nodes.stages[node];
+                stage.holds = !stage.holds;
+                stage.dispatch();
+            }
+            11 => {
+                let ms = self.random.below(3000);
+                self.nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(ms));
+            }
+            12 if self.below(4) == 0 => self.nodes.world.borrow_mut().expire(room),
+            12 if self.below(4) == 0 => {
+                let entries = self.random.below(4) * self.random.below(4);
+                self.nodes.world.borrow_mut().lose(room, entries);
+            }
+            _ => {
+                let Some((at, device)) = self.clients[who].at.clone() else {
+                    let device = format!("{}-{step}", PEOPLE[who % PEOPLE.len()]);
+                    self.nodes.stages[node].opens(&device, PEOPLE[who % PEOPLE.len()]);
+                    self.clients[who].at = Some((node, device));
+                    return;
+                };
+                let (back, emoji) = (self.random.below(6), ["\u{1f44d}", ":x:"][self.below(2)]);
+                let kind = self.random.below(24);
+                // What is said or done is mostly in a room that the client is in.
+                let inside: Vec<&String> =
+                    self.clients[who].has.iter().filter(|(_, has)| has.inside).map(|(room, _)| room).collect();
+                let room = match inside.get(step % inside.len().max(1)) {
+                    Some(inside) if kind > 7 => inside.as_str(),
+                    _ => room,
+                }
+                .to_owned();
+                let room = room.as_str();
+                let place = match self.random.below(4) {
+                    0 => format!(r#""user_id":"{to}""#),
+                    _ => format!(r#""room_id":"{room}""#),
+                };
+                let has = self.clients[who].has.get(room);
+                let of = has.and_then(|has| has.last).map_or(back, |last| (last + 1).saturating_sub(back));
+                let text = match kind {
+                    0 => {
+                        self.nodes.stages[at].closes(&device);
+                        self.clients[who].at = None;
+                        // Another node may hear of it later.
+                        self.clients[who].directs.clear();
+                        self.clients[who].has.values_mut().for_each(|has| has.inside = false);
+                        return;
+                    }
+                    // The `since` of its request is in the `id`, because it may have heard more by the time of the
+                    // answer.
+                    1..4 => match has.filter(|has| !has.epoch.is_empty()).and_then(|has| Some((&has.epoch, has.last?)))
+                    {
+                        Some((epoch, last)) => format!(
+                            r#"{{"type":"join","room_id":"{room}","since":{{"epoch":"{epoch}","seq":{last}}},"id":{last}}}"#
+                        ),
+                        None => format!(r#"{{"type":"join","room_id":"{room}","history":{}}}"#, step % 4),
+                    },
+                    4 => format!(r#"{{"type":"leave","room_id":"{room}"}}"#),
+                    5 => format!(r#"{{"type":"direct","user_id":"{to}","content":"{step}","id":"{step}"}}"#),
+                    6 => format!(r#"{{"type":"multicast","user_ids":["{to}"],"content":"{step}"}}"#),
+                    7 => format!(r#"{{"type":"create_room","room_id":"{room}","name":"{step}"}}"#),
+                    8 => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}","id":"{step}"}}"#),
+                    9 => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}","reply_to":{of}}}"#),
+                    10 | 11 | 20 => format!(r#"{{"type":"edit",{place},"of":{of},"content":"e{step}"}}"#),
+                    12 => format!(r#"{{"type":"delete",{place},"of":{of},"id":{step}}}"#),
+                    13 | 14 | 21 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":true}}"#),
+                    15 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":false,"id":"{step}"}}"#),
+                    16 => format!(r#"{{"type":"read",{place},"seq":{of}}}"#),
+                    _ => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}"}}"#),
+                };
+                self.nodes.stages[at].says(&device, &text);
+            }
+        }
+        self.reads();
+    }
+
+    /// Every client reads its messages.
+    fn reads(&mut self) {
+        for who in 0..self.clients.len() {
+            let Some((at, device)) = self.clients[who].at.clone() else { continue };
+            for text in self.nodes.stages[at].takes(&device) {
+                self.read(who, &text);
+            }
+        }
+    }
+
+    fn read(&mut self, who: usize, text: &str) {
+        let own = PEOPLE[who % PEOPLE.len()];
+        let client = &mut self.clients[who];
+        let is_entry = matches!(kind(text).as_str(), "direct" | "broadcast" | "edited" | "deleted" | "reaction");
+        if let (true, Some(to)) = (is_entry, text_of(text, "user_id")) {
+            let sender = text_of(text, "sender").unwrap();
+            let place = key(Conversation::Direct(&sender, &to));
+            assert!(client.directs.insert((place, number_of(text, "seq").unwrap())), "{who} hears it twice: {text}");
+            return;
+        }
+        let Some(room) = text_of(text, "room_id") else { return };
+        let has = client.has.entry(room.clone()).or_default();
+        match kind(text).as_str() {
+            "joined" if !has.inside => {
+                let epoch = text_of(text, "epoch").unwrap();
+                // Asked with `since`, all of it is heard or named, of another life from its beginning.
+                has.last = number_of(text, "id").map(|since| if has.epoch == epoch { since } else { 0 });
+                (has.epoch, has.inside, has.head) = (epoch, true, number_of(text, "seq").unwrap());
+                if has.last.is_none_or(|last| last == 0) {
+                    has.folded = Folded::default();
+                }
+                assert!(has.last.is_none_or(|last| last <= has.head), "{who}: {text}");
+            }
+            // Unasked, or because it asked once more: what was heard is of a life that is over. A gap has named what is
+            // not to be had of this one.
+            "joined" if Some(&has.epoch) != text_of(text, "epoch").as_ref() => {
+                (has.epoch, has.head) = (text_of(text, "epoch").unwrap(), number_of(text, "seq").unwrap());
+                (has.last, has.folded) = (Some(has.missed.take().unwrap_or(0)), Folded::default());
+            }
+            "left" => has.inside = false,
+            "gap" if Some(&has.epoch) != text_of(text, "epoch").as_ref() => {
+                assert_eq!(
+                    (text_of(text, "why").as_deref(), number_of(text, "from")),
+                    (Some("epoch_changed"), Some(1))
+                );
+                has.missed = number_of(text, "to");
+            }
+            "gap" => {
+                let (from, to) = (number_of(text, "from").unwrap(), number_of(text, "to").unwrap());
+                assert!(has.last.is_none_or(|last| from == last + 1), "{who} has {:?}: {text}", has.last);
+                has.last = Some(to);
+            }
+            _ if is_entry => {
+                assert!(has.inside, "{who} is not inside: {text}");
+                let seq = number_of(text, "seq").unwrap();
+                assert!(has.last.is_none_or(|last| seq == last + 1), "{who} has {:?}: {text}", has.last);
+                has.last = Some(seq);
+                let entry: serde_json::Value = serde_json::from_str(text).unwrap();
+                has.folded.hear(&entry, own).unwrap();
+                let (place, identity) = ((room, has.epoch.clone(), seq), identity(&entry));
+                assert_eq!(*self.said.entry(place).or_insert_with(|| identity.clone()), identity, "{who}: {text}");
+            }
+            // All missed messages have been heard.
+            "online_users" => {
+                has.last = has.last.or(Some(has.head));
+                assert!(has.last >= Some(has.head), "{who} has {:?} of {}: {text}", has.last, has.head);
+            }
+            _ => {}
+        }
+    }
+
+    /// All is well again, and every message is heard.
+    fn ends(&mut self) {
+        self.nodes.world.borrow_mut().links.iter_mut().for_each(|link| (link.down, link.full) = (false, false));
+        for _ in 0..100 {
+            for stage in &mut self.nodes.stages {
+                stage.holds = false;
+                stage.dispatch();
+                // A store that did not answer is asked again.
+                stage.waits_ms(1000);
+            }
+            self.nodes.settles();
+            self.reads();
+        }
+        let world = self.nodes.world.borrow();
+        for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some()) {
+            for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
+                let head = world.logs[room].said.head();
+                assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
+                agrees(&has.folded, &world.logs[room].said, &format!("{who} in {room}"));
+            }
+        }
+        // Every node sees the same people, in the same rooms.
+        let people = |stage: &Stage| {
+            let roster = &stage.chat.hall.roster;
+            let name = |user: u32| roster.user(user).name.to_string();
+            let inside = roster.rooms().after(None).filter(|(_, room)| !room.members.is_empty());
+            let inside = inside.map(|(_, room)| {
+                let names: BTreeSet<String> = room.members.users_from(0).map(name).collect();
+                (room.name.to_string(), names)
+            });
+            let views = roster.users().after(None).filter(|user| user.present);
+            let views = views.map(|user| (user.name.to_string(), user.view()));
+            (inside.collect::<BTreeMap<_, _>>(), format!("{:?}", views.collect::<Vec<_>>()))
+        };
+        for stage in &self.nodes.stages[1..] {
+            assert_eq!(people(stage), people(&self.nodes.stages[0]));
+        }
+        // Every node lists the same rooms, under the same titles.
+        for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0) {
+            for stage in &self.nodes.stages {
+                let rooms = &stage.chat.hall.roster.rooms();
+                let place = rooms.at(rooms.find(room).expect("a room with messages is listed everywhere"));
+                let title = log.card.as_ref().and_then(|(title, _, _)| title.as_deref());
+                assert_eq!((place.holds, place.title.as_deref()), (true, title), "{room}");
+            }
+        }
+    }
+}
+
+fn walk(seed: u64, steps: usize) {
+    let settings = Settings { replay_bytes: 100, max_rooms: 100, ..unhurried() };
+    let mut random = Random::from(seed);
+    let nodes = Nodes::new(4 + random.below(8) as usize, &settings, 2 + random.below(2) as usize);
+    let clients = (0..8).map(|_| Client::default()).collect();
+    let mut walk = Walk { nodes, random, clients, said: BTreeMap::new(), step: 0 };
+    (0..steps).for_each(|_| walk.goes_on());
+    walk.ends();
+    // A node that begins now knows what the others know.
+    let Walk { nodes: Nodes { world, .. }, .. } = walk;
+    let titles = |stage: &Stage| -> Vec<(String, Option<Box<str>>, bool)> {
+        let hall = &stage.chat.hall;
+        hall.roster
+            .rooms()
+            .after(None)
+            .map(|(_, room)| (room.name.to_string(), room.title.clone(), room.holds))
+            .collect()
+    };
+    world.borrow_mut().links.push(Link::default());
+    let at = world.borrow().links.len() - 1;
+    let stage = Nodes::node(&world, &settings, at);
+    let world = world.borrow();
+    let kept = world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0);
+    let all = titles(&stage);
+    for (room, _) in kept {
+        assert!(all.iter().any(|(name, _, holds)| name == room && *holds), "{room}: {all:?}");
+    }
+    assert!(world.users.iter().all(|user| stage.chat.hall.roster.users().find(user).is_some()));
+}
+
+/// `WALKS=6000 cargo test --lib chat::tests::nodes` walks further than the tests do each time.
+#[test]
+fn random_walks_over_nodes() {
+    let walks = std::env::var("WALKS").map_or(60, |walks| walks.parse().unwrap());
+    for seed in 0..walks {
+        println!("seed {seed}");
+        walk(seed, 400);
+    }
+}
