@@ -68,10 +68,11 @@ const MAY: [(&str, &[&str]); 16] = [
     ("crates/salon-proto/src/output.rs", &["std::io"]),
     ("crates/salon-proto/src/read_on.rs", &["std::io"]),
     ("src/backend/threaded.rs", &["std::thread", "Instant"]),
-    // How long a round trip took; its two threads, and when one of them is to act; a server of the tests.
+    // How long a round trip took; its two threads, and when one of them is to act; a server of the tests, and
+    // how long a word of it is waited for at most.
     ("src/backend/redis/link.rs", &["Instant"]),
     ("src/backend/redis/listener.rs", &["std::thread", "Instant"]),
-    ("src/backend/redis/tests.rs", &["std::net", "std::io", "std::thread"]),
+    ("src/backend/redis/tests.rs", &["std::net", "std::io", "std::thread", "Instant"]),
     ("src/backend/sqlite/batch.rs", &["Instant"]),
     ("src/backend/sqlite/file.rs", &["std::fs", "std::io", "rustix"]),
     // The log beside it, as far as it is read here and not by SQLite.

@@ -5,9 +5,9 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::backend::{Bounds, NewBody};
@@ -70,7 +70,7 @@ impl TestServer {
 
     pub fn open(&self, options: Options) -> Redis {
         let seed = STORES.fetch_add(1, Ordering::Relaxed);
-        Redis::open(options, seed, Waker::new(|| ())).unwrap()
+        Redis::open(options, seed, Waker::new(wake)).unwrap()
     }
 }
 
@@ -105,14 +105,34 @@ fn hear(store: &mut Redis) -> Vec<String> {
     heard
 }
 
-/// The same, until so many pieces are there; the channel is another connection than that of answers.
-fn hear_of(store: &mut Redis, pieces: usize) -> Vec<String> {
-    let (mut heard, mut left) = (Vec::new(), 3000);
-    while heard.len() < pieces && left > 0 {
-        heard.extend(hear(store));
-        std::thread::sleep(Duration::from_millis(1));
-        left -= 1;
+/// How often a store of a test was woken: by its channel, which is another connection than that of answers.
+static WOKEN: (Mutex<u64>, Condvar) = (Mutex::new(0), Condvar::new());
+
+fn wake() {
+    *WOKEN.0.lock().unwrap() += 1;
+    WOKEN.1.notify_all();
+}
+
+/// What `look` finds, now or when a store was woken; `None` if nothing has come in half a minute.
+fn awaited<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let seen = *WOKEN.0.lock().unwrap();
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        let left = end.checked_duration_since(Instant::now())?;
+        drop(WOKEN.1.wait_timeout_while(WOKEN.0.lock().unwrap(), left, |woken| *woken == seen).unwrap());
     }
+}
+
+/// The same as [`hear`], until so many pieces are there.
+fn hear_of(store: &mut Redis, pieces: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    awaited(|| {
+        heard.extend(hear(store));
+        (heard.len() >= pieces).then_some(())
+    });
     heard
 }
 
@@ -192,10 +212,7 @@ fn words_are_carried_to_the_others() {
     for to in [Audience::Everybody, Audience::Room("den"), Audience::User("bob")] {
         one.ask(Request::Tell { to, word: "la" }).unwrap();
         assert_eq!(hear(&mut one), [""; 0]);
-        let told = (0..3000).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            other.poll().map(|news| format!("{news:?}"))
-        });
+        let told = awaited(|| other.poll().map(|news| format!("{news:?}")));
         assert_eq!(told.as_deref(), Some(&*format!("{:?}", News::Told { to, word: "la" })));
     }
     assert_eq!(hear(&mut one), [""; 0]);
@@ -209,8 +226,7 @@ fn a_hole_is_filled_from_the_log() {
         hear(&mut one);
     }
     // All of the channel but the last is lost.
-    let last = (0..3000).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(1));
+    let last = awaited(|| {
         std::iter::from_fn(|| other.listener.next()).find(|message| message.ends_with(b"x") && has(message, b"\n4\n"))
     });
     other.hear(&last.expect("the last one comes"));
@@ -220,11 +236,11 @@ fn a_hole_is_filled_from_the_log() {
 /// Waits until a message with this part lies with the store, unheard.
 fn has_come(store: &Redis, part: &[u8]) {
     let is_there = || store.listener.lock().messages.iter().any(|message| has(message, part));
-    let came = (0..3000).any(|_| {
-        std::thread::sleep(Duration::from_millis(1));
-        is_there()
-    });
-    assert!(came, "no message with {:?} comes", String::from_utf8_lossy(part));
+    assert!(
+        awaited(|| is_there().then_some(())).is_some(),
+        "no message with {:?} comes",
+        String::from_utf8_lossy(part)
+    );
 }
 
 fn has(message: &[u8], part: &[u8]) -> bool {
@@ -394,8 +410,8 @@ fn bans_and_topics_are_looked_for_behind_a_cut() {
     one.ask(Request::Topic { about: Description { topic: Some("cake"), ..den }, by: "ann", ticket: Ticket(6) })
         .unwrap();
     assert_eq!(hear(&mut one), ["Noted", "Topic"]);
-    let (mut heard, mut left) = (Vec::new(), 3000);
-    while heard.len() < 2 && left > 0 {
+    let mut heard = Vec::new();
+    awaited(|| {
         while let Some(news) = other.poll() {
             match news {
                 News::Banned(Ban { user, .. }) => heard.push(user.to_owned()),
@@ -403,9 +419,8 @@ fn bans_and_topics_are_looked_for_behind_a_cut() {
                 _ => {}
             }
         }
-        std::thread::sleep(Duration::from_millis(1));
-        left -= 1;
-    }
+        (heard.len() >= 2).then_some(())
+    });
     assert_eq!(heard, ["amy", "cake"]);
     assert!(one.bans == other.bans && one.bans.len() == 2);
 }
@@ -510,9 +525,9 @@ fn an_own_word_of_a_life_that_is_over_is_not_told() {
     let asked = std::mem::take(&mut one.asked);
     one.carry_out(&asked);
     one.said.clear();
+    has_come(&one, b"ann");
     one.ask(Request::Erase { room: "den" }).unwrap();
     assert_eq!(page(&mut one, ROOM), ["page 0: []"]);
-    std::thread::sleep(Duration::from_millis(50));
     assert_eq!(hear(&mut one), [""; 0]);
 }
 
@@ -561,18 +576,15 @@ fn retries_among_others_begin_no_life() {
 /// What a store tells of others' boards: `den/ann 2`, without a number where that is over. Until `pieces` are there.
 fn boards(store: &mut Redis, pieces: usize) -> Vec<String> {
     let mut heard = Vec::new();
-    for _ in 0..3000 {
+    awaited(|| {
         while let Some(news) = store.poll() {
             if let News::Posted { presence: Presence { room, user }, how, .. } = news {
                 heard
                     .push(format!("{}/{user} {}", room.unwrap_or_default(), how.unwrap_or_default()).trim().to_owned());
             }
         }
-        if heard.len() >= pieces {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+        (heard.len() >= pieces).then_some(())
+    });
     heard
 }
 
@@ -633,10 +645,7 @@ fn a_change_that_is_lost_is_read_from_the_board() {
     for (user, by_beat) in [("ann", true), ("bob", false)] {
         post(&mut one, None, user, Some("1"));
         assert_eq!(hear(&mut one), [""; 0]);
-        let lost = (0..3000).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            std::iter::from_fn(|| other.listener.next()).find(|message| message.starts_with(b"P\n"))
-        });
+        let lost = awaited(|| std::iter::from_fn(|| other.listener.next()).find(|message| message.starts_with(b"P\n")));
         assert!(lost.is_some());
         if by_beat {
             other.beat().unwrap();
