@@ -8,13 +8,14 @@
 
 mod echo;
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
+use echo::Socket;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use salon_engine::{ConnId, DeflateSettings, Engine, Got, Settings, Stream, Tick, Wrote, receive_short, send_short};
+use salon_engine::{ConnId, DeflateSettings, Engine, Settings, Tick};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -54,17 +55,18 @@ fn main() -> io::Result<()> {
         engine.begin_turn(now());
         echo::hear(&mut engine, &mut reply);
         engine.flush();
-        engine.reap(|mut socket| drop(poll.registry().deregister(&mut socket.0)));
+        engine.reap(|mut socket| drop(poll.registry().deregister(&mut socket.stream)));
     }
 }
 
 /// Edge-triggered: until there is nothing left.
-fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Registry) -> io::Result<()> {
+fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket<TcpStream>>, registry: &Registry) -> io::Result<()> {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
-                let id: ConnId = engine.insert(Socket(stream), 0);
-                if let Some(Socket(stream)) = engine.stream_mut(id) {
+                let id: ConnId =
+                    engine.insert(Socket { stream, shut_down: |stream| stream.shutdown(Shutdown::Write) }, 0);
+                if let Some(Socket { stream, .. }) = engine.stream_mut(id) {
                     registry.register(stream, Token(id.index as usize), Interest::READABLE | Interest::WRITABLE)?;
                 }
             }
@@ -77,42 +79,5 @@ fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, registry: &Re
                 return Ok(());
             }
         }
-    }
-}
-
-/// A socket that does not wait.
-struct Socket(TcpStream);
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Socket {
-    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
-        receive_short(self, into, to_end)
-    }
-
-    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
-        send_short(self, slices)
-    }
-
-    fn shut_down(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
     }
 }

@@ -10,12 +10,13 @@
 
 mod echo;
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use echo::Socket;
 use polling::Event;
-use salon_engine::{DeflateSettings, Engine, Got, Poller, Settings, Stream, Tick, Wrote, receive_short, send_short};
+use salon_engine::{DeflateSettings, Engine, Poller, Settings, Tick};
 
 /// The greatest key of all is one of the poller's own.
 const LISTENER: usize = usize::MAX - 1;
@@ -58,10 +59,10 @@ fn main() -> io::Result<()> {
         echo::hear(&mut engine, &mut reply);
         engine.flush();
         while let Some((id, interest)) = engine.next_interest() {
-            let Some(Socket(stream)) = engine.stream(id) else { continue };
+            let Some(Socket { stream, .. }) = engine.stream(id) else { continue };
             poller.modify(stream, Event::new(id.index as usize, interest.readable, interest.writable))?;
         }
-        engine.reap(|Socket(stream)| {
+        engine.reap(|Socket { stream, .. }| {
             drop(poller.delete(&stream));
             // There is a descriptor for another one.
             accepting = true;
@@ -73,13 +74,17 @@ fn main() -> io::Result<()> {
 }
 
 /// Until there is nothing left; returns whether another one could be taken in.
-fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, poller: &polling::Poller) -> io::Result<bool> {
+fn accept_all(
+    listener: &TcpListener,
+    engine: &mut Engine<Socket<TcpStream>>,
+    poller: &polling::Poller,
+) -> io::Result<bool> {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                let id = engine.insert(Socket(stream), 0);
-                if let Some(Socket(stream)) = engine.stream(id) {
+                let id = engine.insert(Socket { stream, shut_down: |stream| stream.shutdown(Shutdown::Write) }, 0);
+                if let Some(Socket { stream, .. }) = engine.stream(id) {
                     // SAFETY: it is closed where it was reaped, behind `delete`.
                     unsafe { poller.add(stream, Event::none(id.index as usize))? };
                 }
@@ -93,43 +98,5 @@ fn accept_all(listener: &TcpListener, engine: &mut Engine<Socket>, poller: &poll
                 return Ok(false);
             }
         }
-    }
-}
-
-/// A socket that does not wait.
-struct Socket(TcpStream);
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What lies in the socket behind a short read is reported when the poller is asked again: as after an edge.
-impl Stream for Socket {
-    fn receive(&mut self, into: &mut [u8], to_end: bool) -> io::Result<Got> {
-        receive_short(self, into, to_end)
-    }
-
-    fn send(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<Wrote> {
-        send_short(self, slices)
-    }
-
-    fn shut_down(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
     }
 }
