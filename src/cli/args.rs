@@ -167,13 +167,13 @@ pub struct ServeArgs {
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
     #[arg(env = "SALON_AUTH_GRACE", group = AT_ONCE)]
     pub auth_grace: Duration,
-    /// Who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role` create or
-    /// admin
+    /// The people who may make rooms, by joining them or by asking: `everybody`, or with tokens those with the `role`
+    /// create or admin
     #[arg(long, default_value = "everybody", value_name = "everybody|role")]
     #[arg(env = "SALON_CREATE_ROOMS", group = AT_ONCE)]
     pub create_rooms: CreateRooms,
-    /// Who may change the topic of a room: its `members` (but for guests), with tokens those in it with the `role`
-    /// moderate or admin, or the `operator` alone
+    /// The people who may change the topic of a room: its `members` (but for guests), with tokens those in it with the
+    /// `role` moderate or admin, or the `operator` alone
     #[arg(long, default_value = "members", value_name = "members|role|operator")]
     #[arg(env = "SALON_TOPICS", group = AT_ONCE)]
     pub topics: WhoArg,

@@ -86,7 +86,7 @@ impl FromStr for Auth {
     }
 }
 
-/// Who may do what everybody in a room sees.
+/// The people who may do what everybody in a room sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WhoArg(pub chat::Who);
 
@@ -103,7 +103,7 @@ impl FromStr for WhoArg {
     }
 }
 
-/// Who may make rooms.
+/// The people who may make rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateRooms {
     /// Anybody who is let in.
