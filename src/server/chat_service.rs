@@ -129,6 +129,11 @@ impl ChatService {
     /// Answers a request. Returns the status that it is answered with; `None`: somebody else answers, later, or nobody
     /// does.
     fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) -> Option<u16> {
+        if asked.let_in
+            && let Some(socket) = turn.engine.stream_mut(id)
+        {
+            socket.show_key();
+        }
         if asked.pays && asked.forwarded {
             turn.note_forwarded(id);
         }

@@ -48,6 +48,20 @@ pub enum Entry<'a> {
     Refused(EntryError),
 }
 
+impl Entry<'_> {
+    /// Whether its caller was let in as an operator.
+    pub fn is_an_operators(&self) -> bool {
+        match self {
+            Self::Look(_) | Self::Reload(_) | Self::Settings | Self::Call(..) => true,
+            Self::Report(report) => match report {
+                Report::Counters | Report::Metrics | Report::Connections => true,
+                Report::Health | Report::Live | Report::Ready => false,
+            },
+            Self::Chat { .. } | Self::Asset(_) | Self::Options | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// Where tokens are needed: their verifier, and the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard<'a> {

@@ -55,6 +55,13 @@ pub enum EntryError {
     Mistake,
 }
 
+impl EntryError {
+    /// Whether the caller on the admin port is none that may do this there, so that the connection ends.
+    pub fn is_about_a_key(&self) -> bool {
+        matches!(self, Self::Key { .. } | Self::Right(_) | Self::Call(CallError::Origin))
+    }
+}
+
 impl From<CallError> for EntryError {
     fn from(error: CallError) -> Self {
         Self::Call(error)

@@ -2,7 +2,8 @@
 //!
 //! [`reactor`] turns the loop for any [`system`], of which [`kernel`] is the real one: mio, signals, the clock, sockets
 //! that listen. [`listener`] accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a proxy
-//! [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not. [`serve`] starts the server by its
+//! [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not; `strangers` of the admin port make room
+//! for each other. [`serve`] starts the server by its
 //! [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call, [`operators`] whose
@@ -49,6 +50,7 @@ pub mod site;
 pub mod socket;
 pub mod sources;
 mod spoken_for;
+mod strangers;
 pub mod system;
 pub mod tls;
 pub mod top;

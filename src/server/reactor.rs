@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::engine::{Engine, Event, STALL, Settings};
+use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::time::{Moment, Tick};
 
@@ -23,6 +24,7 @@ use super::lobby::{Announced, Lobby};
 use super::memory::{Budget, Held};
 use super::refusals::Reason;
 use super::socket::Socket;
+use super::strangers::Strangers;
 use super::system::{RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Identity, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
@@ -100,8 +102,10 @@ pub struct Reactor<S: System> {
     listeners: Vec<Listener>,
     engine: Engine<Socket<S>>,
     max_connections: usize,
-    /// Connections of the operator.
+    /// Connections of the admin port.
     operators: usize,
+    /// Those of them that have shown no key yet.
+    strangers: Strangers,
     stop_after: Duration,
     stop_within: Duration,
     admission: Admission,
@@ -163,6 +167,7 @@ impl<S: System> Reactor<S> {
             engine,
             max_connections,
             operators: 0,
+            strangers: Strangers::default(),
             stop_after,
             stop_within,
             admission: Admission::new(addresses, proxies),
@@ -457,7 +462,8 @@ impl<S: System> Reactor<S> {
     /// for each other.
     fn room_for(&self, listener: &Listener) -> usize {
         let room = match listener.port {
-            Port::Admin => ADMIN_RESERVE.saturating_sub(self.operators),
+            // And one more, which comes in while another one makes room.
+            Port::Admin => (ADMIN_RESERVE + 1).saturating_sub(self.operators),
             _ => self.room_for_clients(),
         };
         if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
@@ -545,6 +551,9 @@ impl<S: System> Reactor<S> {
             self.operators += 1;
         }
         let id = self.engine.insert(socket, tag as u8);
+        if port == Port::Admin {
+            self.seat_stranger(id, client);
+        }
         let raw = self.engine.stream_mut(id).expect("just inserted").raw();
         let watched = match watched {
             true => self.system.watch_as(raw, Watched::Peer(id.index)),
@@ -554,6 +563,16 @@ impl<S: System> Reactor<S> {
             log::warn!("cannot watch a connection, dropping it: {error}");
         }
         if broken || watched.is_err() {
+            self.engine.abort(id);
+        }
+    }
+
+    /// A connection has come to the admin port and has shown no key: if there are too many such, another one makes room.
+    fn seat_stranger(&mut self, id: ConnId, from: Option<IpAddr>) {
+        let engine = &self.engine;
+        self.strangers.keep(|id| engine.stream(id).is_some_and(|socket| !socket.has_shown_key()));
+        if let Some(id) = self.strangers.come(id, from, self.operators > ADMIN_RESERVE) {
+            self.admission.note(Reason::MadeRoom, self.engine.stream(id).and_then(Socket::client));
             self.engine.abort(id);
         }
     }
@@ -603,7 +622,8 @@ const ACCEPTS_PER_TURN: usize = 128;
 /// Connections beyond the limit that are accepted to be answered 503; further ones wait in the backlog.
 pub const REFUSALS: usize = 64;
 
-/// Connections that the operator can have, and nobody else.
+/// Connections that the admin port can have, beside those of clients. One that has shown no key keeps its place only
+/// while nobody else needs it.
 pub const ADMIN_RESERVE: usize = 64;
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ reasons! {
     WrongKey = "key_wrong",
     /// The key of an operator who may not do that: 403.
     NoRight = "key_rights",
+    /// A connection of the admin port that had shown no key and made room for another one.
+    MadeRoom = "made_room",
     /// A page or a host name on an admin port without a key: 403.
     NotLocal = "not_local",
 }

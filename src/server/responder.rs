@@ -48,12 +48,21 @@ pub(crate) struct Asked {
     pub pays: bool,
     /// It came in by the operator's port, where every refusal has the shape of the API.
     pub operator: bool,
+    /// Its caller was let in as an operator.
+    pub let_in: bool,
 }
 
 impl Asked {
     /// The properties of bytes that are no request.
-    pub const UNREAD: Self =
-        Self { said: None, forwarded: false, head_only: false, keep: false, pays: false, operator: false };
+    pub const UNREAD: Self = Self {
+        said: None,
+        forwarded: false,
+        head_only: false,
+        keep: false,
+        pays: false,
+        operator: false,
+        let_in: false,
+    };
 
     /// The properties of a request whose connection ends with the answer.
     pub fn ending(self) -> Self {
@@ -129,6 +138,7 @@ impl Responder {
             keep: request.keeps_alive() && !stopping && port != Port::Crowded,
             pays: port == Port::Public,
             operator: port == Port::Admin,
+            let_in: false,
         };
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
@@ -136,6 +146,7 @@ impl Responder {
         let Ok(entry) = catch_unwind(AssertUnwindSafe(decide)) else {
             return (asked.ending(), Answer::Refuse(EntryError::Mistake));
         };
+        let asked = Asked { let_in: entry.is_an_operators(), ..asked };
         let closed = match (stopping, seen.memory.is_short()) {
             (true, _) => Some(EntryError::Stopping),
             (_, true) => Some(EntryError::Memory),
@@ -196,6 +207,8 @@ impl Responder {
                 // Bytes behind a refused upgrade may be frames, or bytes that a proxy would take for frames.
                 let keep = asked.keep
                     && !matches!(error, EntryError::Request(_) | EntryError::Full | EntryError::TooFast)
+                    // Places on the admin port are few: they are for those who may call.
+                    && !error.is_about_a_key()
                     // Whether nothing follows the head, so that the next request can be found.
                     && request.content_length() == Ok(0)
                     && !request.wants_upgrade();

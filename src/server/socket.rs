@@ -24,8 +24,8 @@ pub enum Socket<S: System> {
         address: IpAddr,
         /// Whether it counts for that address.
         counted: bool,
-        /// Whether it came by the admin port.
-        operator: bool,
+        /// By which port it came, and whether it has shown a key there.
+        whose: Whose,
     },
     /// Anything else.
     Boxed(Box<Boxed<S>>),
@@ -39,7 +39,18 @@ pub struct Boxed<S: System> {
     tls: Option<Box<TlsStream>>,
     client: Option<IpAddr>,
     counted: bool,
-    operator: bool,
+    whose: Whose,
+}
+
+/// The owner of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A client's, by the public port.
+    Client,
+    /// By the admin port, and no request has been let in yet.
+    Stranger,
+    /// An operator's: a request was let in.
+    Operator,
 }
 
 impl<S: System> Socket<S> {
@@ -47,27 +58,47 @@ impl<S: System> Socket<S> {
     /// client.
     pub fn new(raw: RawOf<S>, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
-            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted, operator: false },
+            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted, whose: Whose::Client },
             (raw, tls, client) => {
                 let tls = tls.map(Box::new);
-                Self::Boxed(Box::new(Boxed { raw, tls, client, counted, operator: false }))
+                Self::Boxed(Box::new(Boxed { raw, tls, client, counted, whose: Whose::Client }))
             }
         }
     }
 
-    /// It came by the admin port.
+    /// It came by the admin port, where nobody knows yet whose it is.
     pub fn give_to_operator(&mut self) {
-        match self {
-            Self::Bare { operator, .. } => *operator = true,
-            Self::Boxed(boxed) => boxed.operator = true,
-        }
+        *self.whose_mut() = Whose::Stranger;
     }
 
     /// Whether it came by the admin port.
     pub fn is_of_operator(&self) -> bool {
+        self.whose() != Whose::Client
+    }
+
+    /// A request of it was let in as an operator's.
+    pub fn show_key(&mut self) {
+        if self.is_of_operator() {
+            *self.whose_mut() = Whose::Operator;
+        }
+    }
+
+    /// Whether a request of it was let in as an operator's.
+    pub fn has_shown_key(&self) -> bool {
+        self.whose() == Whose::Operator
+    }
+
+    fn whose(&self) -> Whose {
         match self {
-            Self::Bare { operator, .. } => *operator,
-            Self::Boxed(boxed) => boxed.operator,
+            Self::Bare { whose, .. } => *whose,
+            Self::Boxed(boxed) => boxed.whose,
+        }
+    }
+
+    fn whose_mut(&mut self) -> &mut Whose {
+        match self {
+            Self::Bare { whose, .. } => whose,
+            Self::Boxed(boxed) => &mut boxed.whose,
         }
     }
 

@@ -258,8 +258,8 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     if panics > 0 {
         trace.fail(6, now, || "a panic was contained".into());
     }
-    // One more when settings are read again.
-    let most = plan.settings.bounds.max_connections + 1 + REFUSALS + ADMIN_RESERVE;
+    // One more when settings are read again, and one that comes to the admin port while another makes room.
+    let most = plan.settings.bounds.max_connections + 1 + REFUSALS + ADMIN_RESERVE + 1;
     if engine.len() > most {
         trace.fail(7, now, || format!("{} connections, of which {most} may be", engine.len()));
     }

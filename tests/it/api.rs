@@ -669,3 +669,46 @@ fn the_admin_port_takes_no_place_of_a_client() {
     assert_eq!(get(admin, "/readyz").0, 200);
     drop(idle);
 }
+
+/// Places on the admin port are few, and those who show no key have them only while nobody else comes.
+#[test]
+fn those_without_a_key_keep_nobody_out() {
+    let (server, admin) = serve("crowd", &[]);
+    let kept = |request: &str| {
+        let mut stream = tcp(admin);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let with_key = format!(
+        "GET /livez HTTP/1.1\r\nHost: h\r\n\r\nPOST /api/online HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+    );
+    let mut operator = kept(&with_key);
+    let mut answers = String::new();
+    while !answers.contains("\"users\"") {
+        let mut bytes = [0; 4096];
+        let len = operator.read(&mut bytes).unwrap();
+        assert!(len > 0, "{answers}");
+        answers += std::str::from_utf8(&bytes[..len]).unwrap();
+    }
+    // A refusal ends the connection; silence, or a word that needs no key, does not.
+    for (request, code) in [
+        ("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 401),
+        ("GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x\r\n\r\n", 401),
+    ] {
+        let answer = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+        assert!(status(&answer) == code && answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    }
+    let asks = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
+    let crowd: Vec<_> = (0..100).map(|at| kept(if at % 2 == 0 { "" } else { asks })).collect();
+    assert_eq!(get(admin, "/livez").0, 200);
+    assert_eq!(call(admin, "online", "").0, 401);
+    operator.write_all(with_key.as_bytes()).unwrap();
+    assert!(operator.read(&mut [0; 4096]).unwrap() > 0, "who has shown a key stays");
+    let request =
+        format!("GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\n\r\n");
+    let metrics = String::from_utf8(exchange(admin, request.as_bytes())).unwrap();
+    let name = "\nsalon_refused_total{reason=\"made_room\"} ";
+    let count = metrics.split(name).nth(1).unwrap().lines().next().unwrap().parse::<u32>().unwrap();
+    assert!(count >= 84, "{count}");
+    drop((crowd, server));
+}
