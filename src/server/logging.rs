@@ -1,14 +1,15 @@
 //! The log: lines go to standard error by a thread of their own, so that the loop never waits for their reader.
 //!
 //! A line is handed to a bounded queue. If it is full (the reader of the log has stopped) the line is dropped and
-//! counted; so are lines beyond [`LINES_PER_SECOND`], whatever causes them. Control characters are escaped: no line can
+//! counted; so are lines beyond the budget that its [`Sort`] has for a second. A part of the queue is for what must not
+//! be lost, so that details, of which anybody can cause many, displace neither a warning nor the trail. Control characters are escaped: no line can
 //! pretend to be two. A line may have fields beside its message: in JSON they are fields of the object, in text they
 //! stand behind the message as `name=value`. [`simple_logger`] words the lines of text; under the journal of systemd a
 //! line begins with its priority. The callers decide what is worth a line.
 
 use std::io::Write;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -100,7 +101,8 @@ static LOG: Queue = Queue {
     text: OnceLock::new(),
     queue: OnceLock::new(),
     dropped: AtomicU64::new(0),
-    budget: Budget { second: AtomicU64::new(0), lines: AtomicU64::new(0) },
+    details: AtomicUsize::new(0),
+    budgets: [const { Budget::new() }; Sort::BUDGETS.len()],
 };
 
 /// The logger of `log`.
@@ -109,7 +111,45 @@ struct Queue {
     text: OnceLock<SimpleLogger>,
     queue: OnceLock<SyncSender<Item>>,
     dropped: AtomicU64,
-    budget: Budget,
+    /// Lines in the queue that are details.
+    details: AtomicUsize,
+    budgets: [Budget; Sort::BUDGETS.len()],
+}
+
+/// The sorts of lines, each with a budget of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// Of level info and above.
+    News,
+    /// What operators did, at any level.
+    Trail,
+    /// Of refused clients.
+    Refusal,
+    /// Requests and sessions.
+    Access,
+    /// Anything else below info.
+    Other,
+}
+
+impl Sort {
+    /// Lines of each in a second. An operator who asks for every other detail gets it; the queue still has its bound.
+    const BUDGETS: [u64; 5] =
+        [LINES_PER_SECOND, ASKED_LINES_PER_SECOND, LINES_PER_SECOND, ASKED_LINES_PER_SECOND, u64::MAX];
+
+    fn of(level: Level, target: &str) -> Self {
+        match target {
+            TRAIL => Self::Trail,
+            _ if level <= Level::Info => Self::News,
+            REFUSALS => Self::Refusal,
+            ACCESS => Self::Access,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it may not take the last places in the queue.
+    const fn is_detail(self) -> bool {
+        matches!(self, Self::Refusal | Self::Access | Self::Other)
+    }
 }
 
 enum Item {
@@ -134,12 +174,17 @@ struct Budget {
 }
 
 impl Budget {
-    /// Whether one more line may be written at this second. Two threads at the turn of a second may be one line apart.
-    fn pay(&self, second: u64) -> bool {
+    const fn new() -> Self {
+        Self { second: AtomicU64::new(0), lines: AtomicU64::new(0) }
+    }
+
+    /// Whether one more line may be written at this second, of so many. Two threads at the turn of a second may be one
+    /// line apart.
+    fn pay(&self, second: u64, most: u64) -> bool {
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.lines.store(0, Ordering::Relaxed);
         }
-        self.lines.fetch_add(1, Ordering::Relaxed) < LINES_PER_SECOND
+        self.lines.fetch_add(1, Ordering::Relaxed) < most
     }
 }
 
@@ -150,16 +195,18 @@ impl Log for Queue {
 
     fn log(&self, record: &Record<'_>) {
         let Some(queue) = self.queue.get().filter(|_| self.enabled(record.metadata())) else { return };
-        // An operator who asks for every detail gets it; the queue still has its bound.
-        let paid = record.level() > Level::Info || self.budget.pay(now().as_secs());
+        let sort = Sort::of(record.level(), record.target());
         let line = || Line {
             level: record.level(),
             target: record.target().into(),
             message: one_line(&record.args().to_string()),
             fields: fields_of(record),
         };
-        if !paid || queue.try_send(Item::Line(line())).is_err() {
+        if !self.admits(sort, now().as_secs()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        } else if queue.try_send(Item::Line(line())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.release(sort);
         }
     }
 
@@ -169,6 +216,29 @@ impl Log for Queue {
         let sent = self.queue.get().is_some_and(|queue| queue.try_send(Item::Flush(done)).is_ok());
         if sent {
             let _ = written.recv_timeout(FLUSH_WITHIN);
+        }
+    }
+}
+
+impl Queue {
+    /// Whether a line of that sort may go into the queue at this second. A detail takes one of the places that are for
+    /// details, until it is [released](Self::release).
+    fn admits(&self, sort: Sort, second: u64) -> bool {
+        if sort.is_detail() && self.details.fetch_add(1, Ordering::Relaxed) >= QUEUED_DETAILS {
+            self.release(sort);
+            return false;
+        }
+        let paid = self.budgets[sort as usize].pay(second, Sort::BUDGETS[sort as usize]);
+        if !paid {
+            self.release(sort);
+        }
+        paid
+    }
+
+    /// A line of that sort is not in the queue any more.
+    fn release(&self, sort: Sort) {
+        if sort.is_detail() {
+            self.details.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -185,7 +255,10 @@ impl Writer {
         let mut told = 0;
         for item in lines {
             match item {
-                Item::Line(line) => self.write(&line),
+                Item::Line(line) => {
+                    LOG.release(Sort::of(line.level, &line.target));
+                    self.write(&line);
+                }
                 Item::Words(words, line) => match self.format {
                     Format::Text if self.journal => {
                         let first = format!("<{}>", priority(line.level));
@@ -355,11 +428,24 @@ fn now() -> Duration {
 /// Lines about requests and sessions have this target, whichever part of Salon writes them: `salon::access=debug`.
 pub const ACCESS: &str = "salon::access";
 
-/// Lines of level info and above that are written in a second.
+/// Lines of what operators did have this target: `salon::trail=debug`.
+pub const TRAIL: &str = "salon::trail";
+
+/// Lines about refused clients have this one, which is that of their module: `salon::server::refusals=debug`.
+const REFUSALS: &str = "salon::server::refusals";
+
+/// Lines that are written in a second: as many of level info and above, and as many of refusals.
 pub const LINES_PER_SECOND: u64 = 100;
+
+/// The same of what operators did, each of whom has shown a key, and of requests and sessions, which are meant to have
+/// a line each.
+pub const ASKED_LINES_PER_SECOND: u64 = 1000;
 
 /// Lines that wait for their reader.
 pub const QUEUED_LINES: usize = 256;
+
+/// Those of them that may be details: below info, and nothing that an operator did.
+pub const QUEUED_DETAILS: usize = 192;
 
 /// The longest message, and the longest field, in bytes before escaping; the rest is cut.
 pub const MAX_LINE: usize = 4096;
@@ -416,8 +502,39 @@ mod tests {
 
     #[test]
     fn a_second_has_its_lines() {
-        let budget = Budget { second: AtomicU64::new(0), lines: AtomicU64::new(0) };
-        let paid = |second| (0..1000).filter(|_| budget.pay(second)).count() as u64;
+        let budget = Budget::new();
+        let paid = |second| (0..1000).filter(|_| budget.pay(second, LINES_PER_SECOND)).count() as u64;
         assert_eq!([paid(7), paid(7), paid(8)], [LINES_PER_SECOND, 0, LINES_PER_SECOND]);
+    }
+
+    /// However many details there are, what must not be lost has its own budget and its own places.
+    #[test]
+    fn details_displace_nothing_else() {
+        let queue = Queue {
+            text: OnceLock::new(),
+            queue: OnceLock::new(),
+            dropped: AtomicU64::new(0),
+            details: AtomicUsize::new(0),
+            budgets: [const { Budget::new() }; Sort::BUDGETS.len()],
+        };
+        let taken =
+            |level, target, lines: usize| (0..lines).filter(|_| queue.admits(Sort::of(level, target), 7)).count();
+        assert_eq!(taken(Level::Debug, REFUSALS, 14_000), 100);
+        assert_eq!(taken(Level::Debug, ACCESS, 14_000), QUEUED_DETAILS - 100, "with those that wait");
+        assert_eq!(taken(Level::Debug, "salon::chat", 14_000), 0);
+        assert_eq!(taken(Level::Warn, REFUSALS, 14_000), 100);
+        assert_eq!(taken(Level::Debug, TRAIL, 500) + taken(Level::Info, TRAIL, 14_000), 1000);
+        // Those that waited have been written.
+        (0..QUEUED_DETAILS).for_each(|_| queue.release(Sort::Access));
+        assert_eq!(taken(Level::Debug, REFUSALS, 14_000), 0, "of this second");
+        assert_eq!(taken(Level::Debug, ACCESS, 100), 100);
+        assert_eq!(taken(Level::Trace, "salon::chat", 14_000), QUEUED_DETAILS - 100);
+        assert_eq!(taken(Level::Info, "salon::chat", 1), 0, "of this second");
+    }
+
+    #[test]
+    fn the_targets_are_those_of_the_lines() {
+        assert!(std::any::type_name::<super::super::refusals::Refusals>().starts_with(&format!("{REFUSALS}::")));
+        assert_eq!(super::super::trail::TRAIL, TRAIL);
     }
 }

@@ -59,7 +59,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// The target of these lines.
-pub const TRAIL: &str = "salon::trail";
+pub const TRAIL: &str = super::logging::TRAIL;
 
 /// The most of a name that a line has.
 const MAX_CHARS: usize = 64;
