@@ -591,6 +591,29 @@ fn by_command_line_where_the_file_of_the_server_says() {
     assert!(run(&["health", config[0], config[1], "--admin", &at]).0 == 0);
 }
 
+/// The unit's commands, with this binary and another folder of settings: `systemctl reload` finds the server where the
+/// file says that it is.
+#[test]
+fn the_unit_reloads_by_the_file_of_the_server() {
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/systemd/salon.service")).unwrap();
+    let folder = crate::common::Folder::new("unit");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let words = |command: &str| -> Vec<String> {
+        let line = unit.lines().find_map(|line| line.strip_prefix(command)).unwrap();
+        let line = line.strip_prefix("/usr/local/bin/salon ").unwrap();
+        line.split(' ').map(|word| word.replace("/etc/salon", folder.0.to_str().unwrap())).collect()
+    };
+    let run = |words: &[String]| salon(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let (key, socket) = (folder.0.join("key"), folder.0.join("admin.sock"));
+    std::fs::write(&key, KEY).unwrap();
+    let settings =
+        format!("listen = \"127.0.0.1:0\"\nadmin = \"unix:{}\"\nadmin_key = \"{}\"\n", socket.display(), key.display());
+    std::fs::write(folder.0.join("salon.toml"), settings).unwrap();
+    let _server = Server::run(&mut run(&words("ExecStart=")));
+    let output = run(&words("ExecReload=")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// An answer that was lost leaves it open whether a message was said: with the `id` that is named it is said once.
 #[test]
 fn what_may_have_been_said_can_be_said_again() {
