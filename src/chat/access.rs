@@ -15,6 +15,7 @@ use super::timers::Timer;
 use super::turn::Turn;
 use super::wire::{Code, Refusal};
 use crate::id::ConnId;
+use crate::time::Tick;
 
 impl Hall {
     /// The session holds this grant from now on.
@@ -25,6 +26,16 @@ impl Hall {
         self.timers.cancel(Timer::Expired(conn));
         self.timers.set(Timer::Expires(conn), turn.now.tick + left);
         self.rights.begin(conn, grant);
+    }
+
+    /// The keys were read again: a grant of one that is gone ends now, as by its time. It is warned, and has the grace.
+    pub(super) fn end_grants_without_a_key(&mut self, now: Tick) {
+        for conn in self.rights.without_a_key() {
+            if self.timers.is_set(&Timer::Expires(conn)) {
+                self.timers.cancel(Timer::Expires(conn));
+                self.timers.set(Timer::Expires(conn), now);
+            }
+        }
     }
 
     /// The connection has ended.

@@ -19,6 +19,20 @@ pub trait Verifier: fmt::Debug {
     /// # Errors
     /// The reason why it grants nothing.
     fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError>;
+
+    /// Whether tokens that are signed with that key are still accepted.
+    fn accepts(&self, key: KeyId) -> bool;
+}
+
+/// Which key has signed a token: the same for the same key, also when the keys are read again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyId(pub u64);
+
+/// Not shown: it is made from a secret.
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyId(..)")
+    }
 }
 
 /// The rights of a session with a valid token.
@@ -28,6 +42,8 @@ pub struct Grant {
     pub user: UserName,
     /// When it ends, in milliseconds since the Unix epoch.
     pub expires_ms: u64,
+    /// The key that has signed it.
+    pub key: KeyId,
     /// The rooms it may enter; `None`: all.
     rooms: Option<Box<[Pattern]>>,
     roles: Roles,
@@ -184,11 +200,11 @@ enum Audience {
 }
 
 impl Claims {
-    /// The grant of the claims at that time, in milliseconds since the Unix epoch.
+    /// The grant of the claims, which that key has signed, at that time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// When they grant nothing then.
-    pub fn grant(self, unix_ms: u64) -> Result<Grant, TokenError> {
+    pub fn grant(self, key: KeyId, unix_ms: u64) -> Result<Grant, TokenError> {
         let leeway = LEEWAY.as_millis() as u64;
         if self.exp.0.saturating_add(leeway) <= unix_ms {
             return Err(TokenError::Expired);
@@ -214,7 +230,7 @@ impl Claims {
                 _ => {}
             }
         }
-        Ok(Grant { user, expires_ms: self.exp.0, rooms, roles })
+        Ok(Grant { user, expires_ms: self.exp.0, key, rooms, roles })
     }
 }
 
@@ -280,7 +296,7 @@ mod tests {
     const NOW: u64 = 1_000_000;
 
     fn grant(claims: &str) -> Result<Grant, TokenError> {
-        serde_json::from_str::<Claims>(claims).map_err(|_| TokenError::Claims)?.grant(NOW)
+        serde_json::from_str::<Claims>(claims).map_err(|_| TokenError::Claims)?.grant(KeyId(0), NOW)
     }
 
     #[test]

@@ -189,10 +189,12 @@ impl Chat {
     }
 
     /// From now on these settings hold, and `verifier` checks tokens. The history and its limits stay as they were; so
-    /// do all sessions, also beyond a lower limit.
-    pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>) {
+    /// do all sessions, also beyond a lower limit, but those whose token is of a key that it does not accept: they have
+    /// the grace to show another one.
+    pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>, now: Moment) {
         self.settings = settings;
         self.hall.rights.set_verifier(verifier);
+        self.hall.end_grants_without_a_key(now.tick);
     }
 
     /// A connection is open. `from` is the origin of the connection, if all messages from there have a limit together.

@@ -23,6 +23,13 @@ impl Rights {
         self.verifier = verifier;
     }
 
+    /// The sessions whose grant is of a key that is accepted no more.
+    pub fn without_a_key(&self) -> Vec<ConnId> {
+        let Some(verifier) = &self.verifier else { return Vec::new() };
+        let gone = self.grants.iter().filter(|(_, grant)| !verifier.accepts(grant.key));
+        gone.map(|(conn, _)| *conn).collect()
+    }
+
     /// Whether anybody is let in, without a token.
     pub fn are_everybodys(&self) -> bool {
         self.verifier.is_none()

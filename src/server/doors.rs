@@ -323,7 +323,7 @@ const TOKEN_PROTOCOL: &str = "token.";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::auth::Claims;
+    use crate::chat::auth::{Claims, KeyId};
     use crate::chat::{Grant, TokenError};
     use crate::server::admin_key::AdminKey;
     use crate::server::operators::Operator;
@@ -336,7 +336,11 @@ mod tests {
         fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
             let (name, rooms) = token.split_once(['@', '!']).ok_or(TokenError::Malformed)?;
             let claims = format!(r#"{{"sub":"{name}","exp":2,"rooms":["{rooms}"]}}"#);
-            serde_json::from_str::<Claims>(&claims).map_err(|_| TokenError::Claims)?.grant(unix_ms)
+            serde_json::from_str::<Claims>(&claims).map_err(|_| TokenError::Claims)?.grant(KeyId(0), unix_ms)
+        }
+
+        fn accepts(&self, _key: KeyId) -> bool {
+            true
         }
     }
 

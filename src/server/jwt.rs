@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::de::IgnoredAny;
 
-use crate::chat::auth::{Claims, MAX_TOKEN_BYTES};
+use crate::chat::auth::{Claims, KeyId, MAX_TOKEN_BYTES};
 use crate::chat::{Grant, TokenError, Verifier};
 use crate::proto::handshake::MAX_LINE_LEN;
 
@@ -135,6 +136,13 @@ impl Key {
         };
         Ok(Self { algorithm, key })
     }
+
+    /// Which one it is, among keys that an operator has chosen: it tells them apart, and keeps nothing secret.
+    pub fn id(&self) -> KeyId {
+        let mut hasher = DefaultHasher::new();
+        (self.algorithm as u8, self.key.as_bytes()).hash(&mut hasher);
+        KeyId(hasher.finish())
+    }
 }
 
 /// A secret of random bytes may begin with any; but bytes that begin like UTF-8 or UTF-16 with a mark, and go on like
@@ -242,12 +250,17 @@ impl Verifier for Keys {
         }
         let mut found = Err(TokenError::Algorithm);
         for key in self.keys.iter().filter(|key| key.algorithm.wire() == header.alg) {
-            found = self.claims(key, token);
+            found = self.claims(key, token).map(|claims| (claims, key.id()));
             if !matches!(found, Err(TokenError::Signature)) {
                 break;
             }
         }
-        found?.grant(unix_ms)
+        let (claims, key) = found?;
+        claims.grant(key, unix_ms)
+    }
+
+    fn accepts(&self, key: KeyId) -> bool {
+        self.keys.iter().any(|known| known.id() == key)
     }
 }
 
@@ -525,5 +538,23 @@ mod tests {
     fn nothing_secret_is_shown() {
         let keys = keys(&[(Algorithm::Hs256, OLD), (Algorithm::EdDsa, ED)]);
         assert_eq!(format!("{keys:?}"), "Keys(HS256, EdDSA)");
+    }
+
+    /// A key that is read again is the same one; another one, or the same bytes for another algorithm, is not.
+    #[test]
+    fn a_grant_knows_its_key() {
+        let key = |bytes| Key::read(Algorithm::Hs256, bytes).unwrap();
+        let claims = NewToken { sub: "ann", iat: 1, exp: 2_000_000_000, rooms: None, roles: &[], aud: None };
+        let both = Keys::new(vec![key(OLD), key(NEW)], None);
+        let grant = both.verify(&mint(OLD, &claims).unwrap(), 1).unwrap();
+        for (keys, accepted) in [
+            (vec![key(OLD), key(NEW)], true),
+            (vec![key(NEW), key(OLD)], true),
+            (vec![key(NEW)], false),
+            (vec![Key::read(Algorithm::Rs256, RSA).unwrap()], false),
+        ] {
+            assert_eq!(Keys::new(keys, None).accepts(grant.key), accepted);
+        }
+        assert!(!format!("{:?}", grant.key).contains(&grant.key.0.to_string()));
     }
 }

@@ -443,7 +443,7 @@ fn a_shorter_grace_does_not_make_a_guest_go_before_leaving() {
     stage.all_forget();
     stage.closes("phone");
     let shorter = Settings { leave_grace: Duration::from_secs(1), ..unhurried() };
-    stage.chat.change_settings(shorter, None);
+    stage.chat.change_settings(shorter, None, stage.now);
     stage.closes("laptop");
     stage.waits_ms(1_000);
     stage.heard("ann", [format!(r#"{{"type":"user_left","room_id":"den","user_id":"{guest}"}}"#)]);

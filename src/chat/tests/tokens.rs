@@ -1,7 +1,7 @@
 //! Tokens: who comes in by one, for how long, and its rights.
 
 use super::*;
-use crate::chat::auth::Claims;
+use crate::chat::auth::{Claims, KeyId};
 
 /// Takes claims for tokens, unsigned: signatures are for the floor above.
 #[derive(Debug)]
@@ -9,7 +9,11 @@ pub(super) struct Credulous;
 
 impl Verifier for Credulous {
     fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
-        serde_json::from_str::<Claims>(token).map_err(|_| TokenError::Claims)?.grant(unix_ms)
+        serde_json::from_str::<Claims>(token).map_err(|_| TokenError::Claims)?.grant(KeyId(0), unix_ms)
+    }
+
+    fn accepts(&self, key: KeyId) -> bool {
+        key == KeyId(0)
     }
 }
 
@@ -355,4 +359,46 @@ fn who_hides_shows_a_token() {
     stage.says("bob", &auth(&token("bob", 2000, ""), 1));
     assert_eq!(text_of(&stage.takes("bob")[0], "status").as_deref(), Some("offline"));
     assert_eq!(stage.chat.hall.roster.showing(), 0);
+}
+
+/// A session with a token of a key that is gone has the grace, as when its token ends, and no more; others notice
+/// nothing.
+#[test]
+fn a_key_that_is_gone_puts_its_holders_out() {
+    /// Knows another key beside, by which nobody has come.
+    #[derive(Debug)]
+    struct Second(KeyId);
+    impl Verifier for Second {
+        fn verify(&self, token: &str, unix_ms: u64) -> Result<Grant, TokenError> {
+            serde_json::from_str::<Claims>(token).map_err(|_| TokenError::Claims)?.grant(self.0, unix_ms)
+        }
+
+        fn accepts(&self, key: KeyId) -> bool {
+            key == self.0
+        }
+    }
+    let mut stage = stage(guarded());
+    for name in ["ann", "bob", "late"] {
+        comes(&mut stage, name, &token(name, if name == "late" { 1001 } else { 2000 }, ALL));
+        stage.takes(name);
+    }
+    stage.waits(Duration::from_secs(2));
+    assert!(stage.takes("late")[0].contains("token_expired"), "it is in its grace already");
+    let now = stage.now;
+    stage.chat.change_settings(guarded(), Some(Rc::new(Second(KeyId(0)))), now);
+    stage.waits_ms(1);
+    ["ann", "bob", "late"].iter().for_each(|name| stage.heard_nothing(name));
+    let now = stage.now;
+    stage.chat.change_settings(guarded(), Some(Rc::new(Second(KeyId(1)))), now);
+    stage.waits_ms(1);
+    for name in ["ann", "bob"] {
+        let told = stage.takes(name);
+        assert!(told.len() == 1 && told[0].contains("token_expired"), "{told:?}");
+    }
+    stage.heard_nothing("late");
+    stage.says("bob", &auth(&token("bob", 2000, ALL), 5));
+    assert_eq!(number_of(&stage.takes("bob")[0], "expires_at"), Some(2_000_000));
+    stage.waits(guarded().token_grace);
+    assert_eq!(["ann", "late"].map(|name| stage.closed_with(name)), [Some(4001); 2]);
+    assert_eq!(stage.closed_with("bob"), None);
 }

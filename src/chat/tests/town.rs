@@ -222,7 +222,8 @@ impl Town {
             (8..=10, _) => self.calls(),
             (11, _) if self.chance(3) => {
                 let settings = settings(&mut self.random);
-                self.stage.chat.change_settings(settings, None);
+                let now = self.stage.now;
+                self.stage.chat.change_settings(settings, None, now);
             }
             (_, Some(device)) => self.asks(step, &device),
             (_, None) => {}
