@@ -3,12 +3,12 @@
 //! It comes from a file or an environment variable, never from an argument, which everybody on the machine can see. No
 //! error repeats anything of it.
 
-use std::fs;
 use std::path::Path;
 
 use crate::server::admin_key::AdminKey;
 use crate::server::operators::{Operator, Operators, Rights};
 
+use super::small_file;
 use super::values::OperatorArg;
 
 /// The operators, each with the key that they are to show on the admin port.
@@ -17,7 +17,7 @@ pub fn operators(file: Option<&Path>, others: &[OperatorArg]) -> Result<Operator
     let mut all = Vec::from_iter(admin);
     for OperatorArg { name, rights, file } in others {
         let wrong = |error: &dyn std::fmt::Display| format!("--operator {name}: {}: {error}", file.display());
-        let bytes = fs::read(file).map_err(|error| wrong(&error))?;
+        let bytes = small_file::read(file).map_err(|error| wrong(&error))?;
         let key = AdminKey::read(&bytes).map_err(|error| wrong(&error))?;
         all.push(Operator { name: name.as_str().into(), rights: *rights, key });
     }
@@ -37,7 +37,7 @@ fn read_bytes(file: Option<&Path>) -> Result<Option<(AdminKey, Vec<u8>)>, String
         (Some(_), Some(_)) => return Err(format!("--admin-key: expected a file or {ADMIN_SECRET}, found both")),
         (Some(file), None) => {
             let from = format!("--admin-key {}", file.display());
-            (fs::read(file).map_err(|error| format!("{from}: {error}"))?, from)
+            (small_file::read(file).map_err(|error| format!("{from}: {error}"))?, from)
         }
         (None, Some(key)) => (key.into_encoded_bytes(), ADMIN_SECRET.into()),
     };

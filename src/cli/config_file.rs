@@ -2,11 +2,11 @@
 //!
 //! TOML, one flat table. It does not know the keys and their values: [`super::layers`] does.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
+
+use super::small_file;
 
 /// One key with what stands behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +50,7 @@ impl Value {
 /// One sentence with the file, the line, what was expected and what was found.
 pub fn read(path: &Path) -> Result<Vec<Entry>, String> {
     let shown = path.display();
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| format!("{shown}: {error}"))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("{shown}: expected at most {MAX_BYTES} bytes, found more"));
-    }
+    let text = small_file::read_text(path).map_err(|error| format!("{shown}: {error}"))?;
     parse(&text).map_err(|(line, error)| format!("{shown} line {line}: {error}"))
 }
 
@@ -106,9 +101,6 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
 
 /// The file that is read if none is named.
 pub const FILE: &str = "salon.toml";
-
-/// The longest file of settings.
-const MAX_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

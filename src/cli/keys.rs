@@ -4,7 +4,6 @@
 //! No error repeats anything of them.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use crate::chat::auth::{MAX_PATTERN_BYTES, MAX_PATTERNS, ROLES};
 use crate::server::jwt::{Algorithm, Key, Keys, NewToken, mint};
 
 use super::args::{ServeArgs, TokenArgs};
+use super::small_file;
 use super::values::Auth;
 
 /// The keys that `serve` is to know tokens by; `None` where it asks for none.
@@ -35,7 +35,7 @@ pub fn read(args: &ServeArgs) -> Result<Option<Keys>, String> {
     }
     for arg in &args.auth_key {
         let shown = format!("--auth-key {}:{}", arg.algorithm, arg.file.display());
-        let bytes = fs::read(&arg.file).map_err(|error| format!("{shown}: {error}"))?;
+        let bytes = small_file::read(&arg.file).map_err(|error| format!("{shown}: {error}"))?;
         keys.push(Key::read(arg.algorithm, &bytes).map_err(|error| format!("{shown}: {error}"))?);
     }
     match keys.len() {
@@ -86,7 +86,7 @@ fn secret_of(file: Option<&Path>) -> Result<(Vec<u8>, String), String> {
     match file {
         Some(file) => {
             let from = format!("--secret-file {}", file.display());
-            fs::read(file).map(|secret| (secret, from.clone())).map_err(|error| format!("{from}: {error}"))
+            small_file::read(file).map(|secret| (secret, from.clone())).map_err(|error| format!("{from}: {error}"))
         }
         None => std::env::var_os(SECRET)
             .map(|secret: OsString| (secret.into_encoded_bytes(), SECRET.into()))

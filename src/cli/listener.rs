@@ -1,6 +1,5 @@
 //! Where Salon listens and which protocols it speaks there: addresses, certificates, proxies.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,6 +12,7 @@ use crate::server::settings::ProxyProtocol;
 use crate::server::tls::Identity;
 
 use super::args::ServeArgs;
+use super::small_file;
 use super::values::{Listen, ProxyProtocolArg};
 
 /// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
@@ -107,8 +107,9 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
 }
 
 fn identity(chain: &Path, key: &Path) -> Result<Identity, String> {
-    let read =
-        |option: &str, path: &Path| fs::read(path).map_err(|error| format!("{option} {}: {error}", path.display()));
+    let read = |option: &str, path: &Path| {
+        small_file::read(path).map_err(|error| format!("{option} {}: {error}", path.display()))
+    };
     let (chain_bytes, key_bytes) = (read("--tls-cert", chain)?, read("--tls-key", key)?);
     Identity::read(&chain_bytes, &key_bytes).map_err(|error| match error.is_of_key() {
         true => format!("--tls-key {}: {error}", key.display()),

@@ -25,6 +25,7 @@ mod redis_url;
 mod reload;
 mod settings;
 pub mod sim;
+mod small_file;
 #[cfg(feature = "sqlite")]
 mod state;
 #[cfg(feature = "sqlite")]

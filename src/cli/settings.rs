@@ -20,6 +20,8 @@ use crate::server::{self, admission};
 
 use super::args::ServeArgs;
 use super::listener::Places;
+#[cfg(feature = "redis")]
+use super::small_file;
 #[cfg(feature = "sqlite")]
 use super::values::DurabilityArg;
 use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, Listen, RateArg, StoreArg};
@@ -233,7 +235,7 @@ pub fn redis(args: &ServeArgs) -> Result<Option<redis::Options>, String> {
     let Some(StoreArg::Redis(server)) = &args.store else { return Ok(None) };
     let mut server = server.clone();
     if let Some(file) = &args.store_key_file {
-        let key = std::fs::read_to_string(file);
+        let key = small_file::read_text(file);
         let key = key.map_err(|error| format!("--store-key-file {}: it cannot be read: {error}", file.display()))?;
         server.password = Some(key.trim_end_matches(['\r', '\n']).into());
     }
