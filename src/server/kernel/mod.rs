@@ -10,8 +10,10 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{
-    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP, SIGSYS,
+    SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
+use signal_hook::low_level::signal_name;
 use signal_hook_mio::v1_0::Signals;
 
 use crate::backend;
@@ -44,15 +46,20 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// A poller that watches for SIGINT, SIGTERM and SIGHUP, and for the signals that would end the process though
+    /// A poller that watches for SIGHUP and the signals that [stop](STOPS) Salon, and for the signals that would end the process though
     /// nobody means that by them.
     ///
     /// # Errors
     /// Those of the system, when it gives no poller.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let acted_on = [SIGINT, SIGTERM, SIGHUP];
-        let mut signals = Signals::new(acted_on.iter().chain(HARMLESS.iter().map(|(signal, _)| signal)))?;
+        let mut signals = Signals::new(STOPS.iter().chain([&SIGHUP]))?;
+        for signal in harmless() {
+            // Some numbers are no signals on some systems, or the C library's own.
+            if let Err(error) = signals.add_signal(signal) {
+                log::debug!("signal {signal} is left as it is: {error}");
+            }
+        }
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
         let events = Events::with_capacity(READY_AT_ONCE);
@@ -97,12 +104,11 @@ impl System for Kernel {
             match event.token() {
                 SIGNALS => self.signals.pending().for_each(|signal| match signal {
                     SIGHUP => note(Ready::Reload),
-                    _ => match HARMLESS.iter().find(|(harmless, _)| *harmless == signal) {
-                        Some((_, name)) => log::info!(
-                            "{name} has no effect; SIGHUP reads the settings again, SIGTERM and SIGINT stop Salon"
-                        ),
-                        None => note(Ready::Stop),
-                    },
+                    _ if STOPS.contains(&signal) => note(Ready::Stop),
+                    _ => log::info!(
+                        "{} has no effect; SIGHUP reads the settings again, SIGTERM and SIGINT stop Salon",
+                        signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+                    ),
                 }),
                 WAKE => note(Ready::Woken),
                 Token(token) if token > LAST_WAITING => note(Ready::Listener(FIRST_LISTENER - token)),
@@ -198,20 +204,30 @@ fn source<'a>(connection: &'a mut RawMut<'_, Kernel>) -> &'a mut dyn Source {
     }
 }
 
-/// Signals that end a process that does not expect them, with their names. Other servers are asked for something by
-/// some of them (logrotate sends nginx SIGUSR1), so they are sent to Salon by habit; a write beyond a limit of the size
-/// of files is to fail, and not to end everything.
-const HARMLESS: [(i32, &str); 9] = [
-    (SIGUSR1, "SIGUSR1"),
-    (SIGUSR2, "SIGUSR2"),
-    (SIGQUIT, "SIGQUIT"),
-    (SIGALRM, "SIGALRM"),
-    (SIGVTALRM, "SIGVTALRM"),
-    (SIGPROF, "SIGPROF"),
-    (SIGIO, "SIGIO"),
-    (SIGXCPU, "SIGXCPU"),
-    (SIGXFSZ, "SIGXFSZ"),
-];
+/// Signals that stop Salon. By SIGPWR a container's manager (LXC) asks its first process to stop.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STOPS: [i32; 3] = [SIGINT, SIGTERM, rustix::process::Signal::POWER.as_raw()];
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const STOPS: [i32; 2] = [SIGINT, SIGTERM];
+
+/// Signals that would end the process though nobody means that by them: all but those that are acted on, those that
+/// mean a fault, and those that end nothing. Other servers are asked for something by some of them (logrotate sends
+/// nginx SIGUSR1), so they are sent to Salon by habit; a write beyond a limit of the size of files is to fail, and not
+/// to end everything.
+fn harmless() -> impl Iterator<Item = i32> {
+    (1..=MAX_SIGNAL).filter(|signal| {
+        !STOPS.contains(signal) && *signal != SIGHUP && !FAULTS.contains(signal) && !END_NOTHING.contains(signal)
+    })
+}
+
+/// Signals that the kernel, or a library, sends for a fault; and the one that nothing withstands.
+const FAULTS: [i32; 8] = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGKILL];
+
+/// Signals that nobody notices, or that stop and go on: SIGPIPE is ignored by every program in Rust.
+const END_NOTHING: [i32; 9] = [SIGPIPE, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU];
+
+/// The last signal of Linux, with those for real time.
+const MAX_SIGNAL: i32 = 64;
 
 const SIGNALS: Token = Token(usize::MAX);
 
