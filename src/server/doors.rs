@@ -55,7 +55,7 @@ impl Entry<'_> {
             Self::Look(_) | Self::Reload(_) | Self::Settings | Self::Call(..) => true,
             Self::Report(report) => match report {
                 Report::Counters | Report::Metrics | Report::Connections => true,
-                Report::Health | Report::Live | Report::Ready => false,
+                Report::Health | Report::Live | Report::Ready | Report::PublicReady => false,
             },
             Self::Chat { .. } | Self::Asset(_) | Self::Options | Self::Refused(_) => false,
         }
@@ -133,6 +133,7 @@ fn decide<'a>(
     }
     let entry = match (port, path) {
         (Port::Public, "/health") => Entry::Report(Report::Health),
+        (Port::Public, READY) => Entry::Report(Report::PublicReady),
         (Port::Public, _) => {
             let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
             Entry::Asset(site::find(path).ok_or(EntryError::NotFound)?)
@@ -140,7 +141,7 @@ fn decide<'a>(
         // A supervisor may ask whether the process is well, without a key and by any name: the answer is a word, and
         // not a secret.
         (_, LIVE) => Entry::Report(Report::Live),
-        (_, "/readyz") => Entry::Report(Report::Ready),
+        (_, READY) => Entry::Report(Report::Ready),
         _ => {
             let caller = api::admit(request, operators)?;
             let session = path.strip_prefix("/connections/").and_then(session_id);
@@ -310,6 +311,9 @@ fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameEr
 /// The path that says that the loop turns, whatever else may be wrong.
 pub(super) const LIVE: &str = "/livez";
 
+/// The path that says whether clients may come.
+const READY: &str = "/readyz";
+
 /// The methods of files and reports.
 pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
@@ -449,6 +453,8 @@ mod tests {
             ("POST /api/reload", &moderator, Port::Admin, "403 Reload"),
             ("GET /metrics", &moderator, Port::Admin, "403 Metrics"),
             ("GET /readyz", &scraper, Port::Admin, "Ready"),
+            ("GET /readyz", "", Port::Public, "PublicReady"),
+            ("GET /livez", "", Port::Public, "404"),
             ("POST /api/publish", wrong, Port::Admin, "401"),
             ("POST /api/nothing", wrong, Port::Admin, "401"),
             ("POST /api/nothing", &shown, Port::Admin, "404"),

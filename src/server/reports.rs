@@ -30,8 +30,10 @@ pub enum Report {
     Counters,
     /// `/livez`: the loop turns.
     Live,
-    /// `/readyz`: clients are welcome.
+    /// `/readyz`: clients are welcome; else why not, for the operator.
     Ready,
+    /// The same for everybody, without what is wrong with the store.
+    PublicReady,
     /// `/metrics` in Prometheus' text format.
     Metrics,
     /// `/connections`: a page of the sessions.
@@ -80,14 +82,11 @@ impl Report {
             Self::Health => Words::json(health(sources)),
             Self::Counters => Words::json(counters(sources)),
             Self::Live => Words::text(200, "ok\n"),
-            Self::Ready if sources.leaving => Words::text(503, "stopping\n"),
-            Self::Ready if sources.seen.memory.is_short() => Words::text(503, "near the memory budget\n"),
-            Self::Ready => {
-                match sources.chat.store_health().filter(|store| !store.shared).and_then(|store| store.failing) {
-                    Some(why) => Words::text(503, &format!("messages cannot be kept: {why}\n")),
-                    None => Words::text(200, "ok\n"),
-                }
-            }
+            Self::Ready | Self::PublicReady => match unready(sources) {
+                None => Words::text(200, "ok\n"),
+                Some((word, Some(why))) if self == Self::Ready => Words::text(503, &format!("{word}: {why}\n")),
+                Some((word, _)) => Words::text(503, &format!("{word}\n")),
+            },
             Self::Metrics => Words { content_type: metrics::CONTENT_TYPE, ..Words::json(metrics::prometheus(sources)) },
             Self::Connections => connections(request, sources.chat)?,
         })
@@ -115,6 +114,18 @@ impl Look {
             }
         }
     }
+}
+
+/// Why no client is welcome now, if that is so; and what is behind it.
+fn unready(sources: &Sources<'_>) -> Option<(&'static str, Option<String>)> {
+    if sources.leaving {
+        return Some(("stopping", None));
+    }
+    if sources.seen.memory.is_short() {
+        return Some(("near the memory budget", None));
+    }
+    let failing = sources.chat.store_health().filter(|store| !store.shared).and_then(|store| store.failing);
+    failing.map(|why| ("messages cannot be kept", Some(why)))
 }
 
 /// The health for everybody.

@@ -135,7 +135,11 @@ impl Responder {
             said: seen.admission.proxies().client(request),
             forwarded: request.has_header("x-forwarded-for") || request.has_header("forwarded"),
             head_only: request.method() == "HEAD",
-            keep: request.keeps_alive() && !stopping && port != Port::Crowded,
+            // A proxy that keeps a connection would lose a request on it when the stop comes.
+            keep: request.keeps_alive()
+                && !stopping
+                && port != Port::Crowded
+                && (!sources.leaving || port == Port::Admin),
             pays: port == Port::Public,
             operator: port == Port::Admin,
             let_in: false,

@@ -69,11 +69,17 @@ fn before_a_stop_balancers_hear_of_it_and_everything_goes_on() {
     let mut server = Server::serve(&["--stop-after", "3650d", "--stop-within", "3650d"]);
     let admin = server.admin.unwrap();
     let mut alice = joined(&server, "alice", "den");
+    assert_eq!(get(server.public, "/readyz").0, 200);
     server.signal("TERM");
     while get(admin, "/readyz").0 != 503 {}
     let options = exchange(server.public, b"OPTIONS / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&String::from_utf8(options).unwrap()), 503);
     assert_eq!((get(admin, "/livez").0, get(server.public, "/health").0), (200, 200));
+    // A balancer that reaches the public port alone hears of it too, and keeps no connection till the end.
+    let (status_there, answer) = get(server.public, "/readyz");
+    assert!(status_there == 503 && answer.ends_with("\r\n\r\nstopping\n"), "{answer}");
+    let kept = exchange(server.public, b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(String::from_utf8(kept).unwrap().contains("\r\nConnection: close\r\n"));
     // Clients come, and talk.
     let mut bob = joined(&server, "bob", "den");
     say(&mut bob, r#"{"type":"broadcast","room_id":"den","content":"still here"}"#);
