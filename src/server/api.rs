@@ -103,11 +103,7 @@ pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallEr
     }
     let body_len = request.content_length().map_err(|_| CallError::BadLength)?;
     let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
-    // Required also where it would not be needed: a page cannot send it to another site without a preflight.
-    let media_type = request.header("content-type").and_then(|value| value.split(';').next());
-    if !media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(CallError::MediaType);
-    }
+    is_json(request)?;
     Ok(CallHead { call, body_len, expects_continue: request.expects_continue() })
 }
 
@@ -117,8 +113,18 @@ pub(super) fn reload(request: &Request<'_>) -> Result<(), EntryError> {
         return Err(CallError::Method.into());
     }
     match request.content_length().map_err(EntryError::Request)? {
-        0 => Ok(()),
+        0 => Ok(is_json(request)?),
         _ => Err(EntryError::Request(RequestError::BadBody)),
+    }
+}
+
+/// Checks that it says that it brings JSON. That is required also where it would not be needed: a page cannot send it to
+/// another site without a preflight.
+fn is_json(request: &Request<'_>) -> Result<(), CallError> {
+    let media_type = request.header("content-type").and_then(|value| value.split(';').next());
+    match media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {
+        true => Ok(()),
+        false => Err(CallError::MediaType),
     }
 }
 

@@ -463,6 +463,7 @@ mod tests {
             ("GET /api/publish", &shown, Port::Admin, "405"),
             ("POST /api/reload", &shown, Port::Admin, "reload"),
             ("GET /api/reload", &shown, Port::Admin, "405"),
+            ("POST /api/reload", &format!("Authorization: Bearer {KEY}\r\n"), Port::Admin, "415"),
             ("POST /api/reload", wrong, Port::Admin, "401"),
             ("POST /api/reload", &shown, Port::Public, "404"),
             ("POST /api/publish", &shown, Port::Public, "404"),
