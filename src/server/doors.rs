@@ -98,7 +98,7 @@ fn decide<'a>(
         Port::Admin => Port::Admin,
     };
     let path = request.path();
-    if let (Port::Admin, Some(call)) = (port, path.strip_prefix("/api/")) {
+    if let (Port::Admin, Some(call)) = (port, path.strip_prefix(CALLS)) {
         let caller = api::admit(request, operators)?;
         if call == "reload" {
             let caller = caller.may(Right::Reload)?;
@@ -307,6 +307,9 @@ fn decode<'a>(encoded: &'a str, what: &str) -> Result<Cow<'a, str>, EntryError> 
 fn parse<T>(name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Result<T, EntryError> {
     parse(name).map_err(|error| EntryError::Bad(format!("{what}: {error}").into()))
 }
+
+/// The beginning of the paths of calls.
+pub(super) const CALLS: &str = "/api/";
 
 /// The path that says that the loop turns, whatever else may be wrong.
 pub(super) const LIVE: &str = "/livez";

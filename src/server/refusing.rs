@@ -21,8 +21,8 @@ impl<S: System> Turn<'_, S> {
         if let Some(reason) = error.reason() {
             self.note_refused(id, asked.said, reason);
         }
-        let (Worded { status, bytes }, is_of_call) = word(error, asked, self.now);
-        if is_of_call {
+        let Worded { status, bytes } = word(error, asked, self.now);
+        if asked.call {
             calls.note_answered(status);
         }
         self.engine.respond(id, &bytes, asked.keep);
@@ -30,8 +30,8 @@ impl<S: System> Turn<'_, S> {
     }
 }
 
-/// The response of a refusal; and whether the request was one for the operator alone.
-fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
+/// The response of a refusal.
+fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
     /// `{"error":"..."}`, or an `error` of the chat, as the API has them and all that the operator's port refuses.
     enum Body<'a> {
         Plain(&'a str),
@@ -50,12 +50,12 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
         EntryError::Request(error) => {
             let mut bytes = Vec::new();
             http::encode_request_refusal(*error, asked.head_only, now, &mut bytes);
-            return (Worded { status: error.status(), bytes }, false);
+            return Worded { status: error.status(), bytes };
         }
         EntryError::Full | EntryError::Memory => {
             let mut bytes = Vec::new();
             http::encode_full(asked.head_only, now, &mut bytes);
-            return (Worded { status: http::FULL, bytes }, false);
+            return Worded { status: http::FULL, bytes };
         }
         EntryError::NotFound => (404, Plain("nothing is here; the chat page is at /"), &[]),
         EntryError::Method => (405, Plain("only GET, HEAD and OPTIONS are allowed here"), &[("Allow", ALLOWED)]),
@@ -85,14 +85,13 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> (Worded, bool) {
         EntryError::Page => (400, Coded(Code::BadRequest, BAD_PAGE), &[]),
         EntryError::NoSession => (404, Coded(Code::UserNotFound, NO_SESSION), &[]),
     };
-    let (body, is_of_call) = match body {
-        Plain(sentence) if asked.operator => {
-            ([&chat::error_message(code_of(status), sentence.to_owned())[..], b"\n"].concat(), false)
-        }
-        Plain(sentence) => (http::error_body(sentence), false),
-        Coded(code, sentence) => ([&chat::error_message(code, sentence.to_owned())[..], b"\n"].concat(), true),
+    let coded = |code, sentence: &str| [&chat::error_message(code, sentence.to_owned())[..], b"\n"].concat();
+    let body = match body {
+        Plain(sentence) if asked.operator => coded(code_of(status), sentence),
+        Plain(sentence) => http::error_body(sentence),
+        Coded(code, sentence) => coded(code, sentence),
     };
-    (asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now), is_of_call)
+    asked.word(Response { headers, ..Response::new(status, http::JSON, &body) }, now)
 }
 
 /// The code of a refusal on the operator's port that is of no call: as calls have it for that status.

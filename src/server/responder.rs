@@ -50,6 +50,8 @@ pub(crate) struct Asked {
     pub operator: bool,
     /// Its caller was let in as an operator.
     pub let_in: bool,
+    /// It asks for a call of the API, whether there is one of that name or not.
+    pub call: bool,
 }
 
 impl Asked {
@@ -62,6 +64,7 @@ impl Asked {
         pays: false,
         operator: false,
         let_in: false,
+        call: false,
     };
 
     /// The properties of a request whose connection ends with the answer.
@@ -143,6 +146,7 @@ impl Responder {
             pays: port == Port::Public,
             operator: port == Port::Admin,
             let_in: false,
+            call: port == Port::Admin && request.path().starts_with(doors::CALLS),
         };
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
