@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::backend::Backend;
-use crate::chat::{self, Chat, Code, Deliveries};
+use crate::chat::{self, Chat, Deliveries};
 use crate::engine::{Engine, Event, LeftBehind};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
@@ -208,6 +208,9 @@ impl ChatService {
     }
 }
 
+/// The code of a reload that changes nothing, because something is wrong.
+pub(super) const SETTINGS_REFUSED: &str = "settings_refused";
+
 /// Whether the log takes lines of requests and sessions.
 fn is_wanted() -> bool {
     log::log_enabled!(target: ACCESS, log::Level::Debug)
@@ -343,6 +346,14 @@ impl<S: System> Service<S> for ChatService {
             changed: &'a [String],
             at_the_next_start: &'a [String],
         }
+        /// As an error of the chat, which has no such code.
+        #[derive(Serialize)]
+        struct Wrong<'a> {
+            r#type: &'static str,
+            code: &'static str,
+            message: &'a str,
+            retry: bool,
+        }
         self.starter.note(State::Reloading);
         let reading = self.starter.reload();
         self.last_reload = Some(LastReload { unix_ms: now.unix_ms, successful: reading.is_ok() });
@@ -355,8 +366,9 @@ impl<S: System> Service<S> for ChatService {
             }
             Err(error) => {
                 log::error!("the settings stay as they were: {error}");
-                let text = format!("the settings stay as they were: {error}");
-                self.reloaded = Some((409, [&chat::error_message(Code::BadRequest, text)[..], b"\n"].concat()));
+                let message = format!("the settings stay as they were: {error}");
+                let text = Wrong { r#type: "error", code: SETTINGS_REFUSED, message: &message, retry: false };
+                self.reloaded = Some((409, line(&text).into_bytes()));
                 return None;
             }
         };

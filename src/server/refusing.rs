@@ -161,3 +161,48 @@ const NO_SESSION: &str = "expected a session that is open, found another id";
 
 const BAD_PAGE: &str =
     "`limit`: expected an integer from 1, `cursor`: the one of the last `Link`; found something else";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::server::api;
+    use crate::server::chat_service::SETTINGS_REFUSED;
+
+    /// Codes of sessions that no call is answered with: a token, and a rate.
+    const OF_SESSIONS: [Code; 2] = [Code::TokenExpired, Code::RateLimited];
+
+    /// The table of docs/http-api.md has each status with its codes, and no other.
+    #[test]
+    fn the_document_has_each_status() {
+        let calls = [
+            CallError::Unknown,
+            CallError::Method,
+            CallError::MediaType,
+            CallError::Length,
+            CallError::BadLength,
+            CallError::TooLarge,
+            CallError::Origin,
+        ];
+        let of_calls = calls.map(|error| (error.words().0, error.words().1.as_str()));
+        let of_chat = Code::ALL.iter().copied().filter(|code| !OF_SESSIONS.contains(code));
+        let of_chat = of_chat.map(|code| (api::status(code), code.as_str()));
+        let expected: BTreeSet<(u16, &str)> = of_chat
+            .chain(of_calls)
+            .chain([(409, SETTINGS_REFUSED), (403, "forbidden"), (401, "unauthorized")])
+            .collect();
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/http-api.md")).unwrap();
+        let table = page.split("| status | code |\n|---|---|\n").nth(1).unwrap();
+        let codes: BTreeSet<&str> = expected.iter().map(|(_, code)| *code).collect();
+        let mut found = BTreeSet::new();
+        for row in table.lines().take_while(|line| line.starts_with('|')) {
+            let [_, status, words, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let named: Vec<&str> = words.split('`').skip(1).step_by(2).filter(|word| codes.contains(word)).collect();
+            for status in status.split(',') {
+                found.extend(named.iter().map(|code| (status.trim().parse::<u16>().unwrap(), *code)));
+            }
+        }
+        assert_eq!(found, expected);
+    }
+}

@@ -668,6 +668,11 @@ fn a_reload_answers_the_caller() {
     assert!(status == 1 && said.contains("refuses (409): the settings stay as they were: "), "{said}");
     assert!(said.contains("line 1: rate: expected PER_SECOND:BURST"), "{said}");
     assert_eq!(successful(), 0);
+    let (status, answer) = call(admin, "reload", "");
+    assert!(
+        status == 409 && answer.starts_with(r#"{"type":"error","code":"settings_refused","message":"the "#),
+        "{answer}"
+    );
     std::fs::write(&file, "").unwrap();
     assert_eq!((reload().0, successful()), (0, 1));
 }
