@@ -15,14 +15,15 @@ use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
-use crate::server::jwt::Algorithm;
 use crate::server::kernel::Bound;
 use crate::server::listener::Address;
 use crate::server::tls::{self, Identity, Validity};
 
 use super::args::ServeArgs;
+use super::config_file::{self, Value};
 use super::memory::{self, Available, By};
-use super::{descriptors, listener, settings};
+use super::named_files::{self, NamedFile};
+use super::{descriptors, listener, redis_url, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
 ///
@@ -41,20 +42,16 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     }
     if let Some((address, identity)) = &settings.tls {
         report.port("tls_listen", *address);
-        report.certificate(identity, args);
+        report.certificate(identity);
     }
     if let Some(address) = &settings.admin {
         report.place("admin", address);
     }
-    if let Some(key) = &args.admin_key {
-        report.secret("admin_key", "the key", key);
+    for NamedFile { setting, what, path, .. } in named_files::of(args).iter().filter(|file| file.secret) {
+        report.secret(setting, what, path);
     }
-    for operator in &args.operator {
-        report.secret("operator", "the key", &operator.file);
-    }
-    // The other keys are public.
-    for key in args.auth_key.iter().filter(|key| key.algorithm == Algorithm::Hs256) {
-        report.secret("auth_key", "the secret", &key.file);
+    if let Some(file) = file.filter(|file| has_password(file)) {
+        report.secret("store", "the password in it", file);
     }
     report.store(args);
     report.descriptors(args.max_connections);
@@ -113,7 +110,7 @@ impl Report {
         }
     }
 
-    fn certificate(&mut self, identity: &Identity, args: &ServeArgs) {
+    fn certificate(&mut self, identity: &Identity) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let validity = identity.validity(now);
         match validity {
@@ -135,9 +132,6 @@ impl Report {
                 "tls_key: a handshake with RSA of {bits} bits takes about 5 ms, so all clients together can begin 200 \
                  connections a second; with ECDSA P-256 it is 3,700"
             ));
-        }
-        if let Some(key) = &args.tls_key {
-            self.secret("tls_key", "the key", key);
         }
     }
 
@@ -290,6 +284,14 @@ impl Report {
             }
         }
     }
+}
+
+/// Whether a file of settings has the password of a Redis in it.
+fn has_password(file: &Path) -> bool {
+    let entries = config_file::read(file).unwrap_or_default();
+    let is_url =
+        |value: &Value| matches!(value, Value::One(url) if redis_url::is_one(url) && redis_url::shown(url) != *url);
+    entries.iter().any(|entry| entry.key == "store" && is_url(&entry.value))
 }
 
 /// Bytes that are free on a file system; some are for root alone. `None`: it says nothing of itself.

@@ -18,6 +18,7 @@ mod keys;
 mod layers;
 mod listener;
 mod memory;
+mod named_files;
 pub mod operate;
 #[cfg(feature = "sqlite")]
 mod records;

@@ -379,3 +379,32 @@ fn the_reference_in_the_documentation_is_what_the_binary_says() {
         );
     }
 }
+
+/// Each file with a secret in it that others may read is told, and none that they may not.
+#[test]
+fn secrets_that_others_may_read() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("admin"), "the-key-of-admin-0123456789").unwrap();
+    std::fs::write(path("bot"), "the-key-of-bot-0123456789").unwrap();
+    std::fs::write(path("secret"), "a secret of more than 32 bytes, at least").unwrap();
+    std::fs::write(path("password"), "s3cret").unwrap();
+    std::fs::write(path("salon.toml"), "store = \"redis://ann:s3cret@127.0.0.1:1/0\"\n").unwrap();
+    let open = ["admin", "bot", "secret", "password", "salon.toml"];
+    let said = |mode| {
+        for name in open {
+            std::fs::set_permissions(path(name), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let (operator, key) = (format!("bot:speak:{}", path("bot")), format!("HS256:{}", path("secret")));
+        let mut command = salon(&["check", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--config", &path("salon.toml"), "--admin-key", &path("admin"), "--operator", &operator]);
+        command.args(["--auth", "jwt", "--auth-key", &key, "--store-key-file", &path("password")]);
+        command.env_remove("SALON_STORE");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let warnings = |said: &str| said.lines().filter(|line| line.contains("may read")).count();
+    let shown = said(0o644);
+    assert_eq!(warnings(&shown), if cfg!(feature = "redis") { 5 } else { 0 }, "{shown}");
+    assert_eq!(warnings(&said(0o600)), 0);
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
