@@ -50,6 +50,7 @@ use args::{Command, EchoArgs};
 use asked::Server;
 use layers::{From, Layers, Unreadable};
 use listener::Places;
+use named_files::Contents;
 use reload::Reload;
 use values::LogArg;
 
@@ -170,6 +171,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     let sockets = systemd::sockets().map_err(Failure::Asked)?;
     let handed = Places::of(&sockets)
         .map_err(|error| Failure::Asked(format!("where a socket of systemd is cannot be read: {error}")))?;
+    let contents = Contents::of(&args);
     let settings = settings::of(&args, &handed).map_err(Failure::Asked)?;
     let void = |key: &str, places: &[Option<SocketAddr>]| {
         let named = layers.settings.iter().any(|setting| setting.key == key && setting.from != From::Default);
@@ -182,7 +184,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("tls_listen", &handed.tls);
     void("admin", &handed.admin);
     let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
-    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identity);
+    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identity, contents);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::server::tls::Identity;
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
 use super::listener::Places;
+use super::named_files::Contents;
 use super::{config, sentence_of, settings};
 
 /// The command line and the sockets of the start, to read the settings again.
@@ -24,19 +25,22 @@ pub struct Reload {
     handed: Places,
     /// The certificate of the last reading.
     identity: Option<Identity>,
+    /// What was in the files of keys and certificates then.
+    contents: Contents,
 }
 
 impl Reload {
     /// For settings that were read from this command line and this file, where sockets were handed over at `handed`,
-    /// and with this certificate.
+    /// and with this certificate and these contents of the files that they name.
     pub fn new(
         command_line: Vec<OsString>,
         in_force: Vec<Setting>,
         file: Option<PathBuf>,
         handed: Places,
         identity: Option<Identity>,
+        contents: Contents,
     ) -> Self {
-        Self { command_line, in_force, file, handed, identity }
+        Self { command_line, in_force, file, handed, identity, contents }
     }
 
     /// The settings in force, as a file of settings.
@@ -65,9 +69,12 @@ impl Reload {
         }
         let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
+        let contents = Contents::of(&args);
         let settings = settings::of(&args, &self.handed)?;
         (self.in_force, self.file) = (next, read.file);
         let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+        changed.extend(contents.changed_since(&self.contents));
+        self.contents = contents;
         if let (Some(before), Some(now)) = (&self.identity, &identity)
             && !now.has_the_certificate_of(before)
         {

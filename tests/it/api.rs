@@ -677,6 +677,35 @@ fn a_reload_answers_the_caller() {
     assert_eq!((reload().0, successful()), (0, 1));
 }
 
+/// A secret that was changed in its file is said to have been, by its name alone.
+#[test]
+fn a_reload_says_which_keys_have_changed() {
+    let path = |name: &str| file(&format!("rotated-{name}"), &format!("the-{name}-of-more-than-32-bytes-at-least\n"));
+    let (admin, bot, secret) = (path("admin"), path("bot"), path("secret"));
+    let server = Server::serve(&[
+        "--log",
+        "info",
+        "--admin-key",
+        admin.to_str().unwrap(),
+        "--operator",
+        &format!("bot:speak:{}", bot.display()),
+        "--auth",
+        "jwt",
+        "--auth-key",
+        &format!("HS256:{}", secret.display()),
+    ]);
+    for (rotated, expected) in
+        [(&[&admin][..], "the key of admin"), (&[], "nothing"), (&[&bot, &secret], "the key of bot, auth_key 1")]
+    {
+        for path in rotated {
+            let text = std::fs::read_to_string(path).unwrap();
+            std::fs::write(path, format!("another-{text}")).unwrap();
+        }
+        server.signal("HUP");
+        assert!(server.logged("settings read again").ends_with(&format!("changed: {expected}")), "{expected}");
+    }
+}
+
 /// Connections to the admin port are none of the clients'.
 #[test]
 fn the_admin_port_takes_no_place_of_a_client() {
