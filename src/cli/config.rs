@@ -12,17 +12,30 @@ use super::config_file::FILE;
 use super::layers::{Changes, Kind, Setting, changes_of, keys, kind_of, variable_of};
 use super::redis_url;
 
-/// The settings in force as a file of settings, with where each came from.
-pub fn text_of(settings: &[Setting], file: Option<&Path>) -> String {
+/// The settings in force as a file of settings, with where each came from; and what is for the next start, because it
+/// was read while Salon served.
+pub fn text_of(settings: &[Setting], pending: &[Setting], file: Option<&Path>) -> String {
     let file = file.unwrap_or(Path::new(FILE));
     let lines: Vec<(String, String)> =
-        settings.iter().map(|setting| (assignment(setting), setting.from.shown(file))).collect();
+        settings.iter().map(|setting| (assignment(setting), place_of(setting, pending, file))).collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
     let mut text = String::new();
     for (line, from) in lines {
         let _ = writeln!(text, "{line:width$}  # {from}");
     }
     text
+}
+
+/// Where it came from. What is pending stands where the one in force stood, so that its place is that of the other.
+fn place_of(setting: &Setting, pending: &[Setting], file: &Path) -> String {
+    match pending.iter().find(|next| next.key == setting.key) {
+        None => setting.from.shown(file),
+        Some(next) => {
+            let line = assignment(next);
+            let value = line.split_once("= ").map_or("not set", |(_, value)| value);
+            format!("as at the start; at the next start: {value}, {}", next.from.shown(file))
+        }
+    }
 }
 
 /// `key = value`, or behind `#` what is not set.

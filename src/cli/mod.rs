@@ -216,7 +216,7 @@ fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure>
         (_, true) => {
             operate::settings_in_force(&Server::of_settings(&args.serve.admin, args.serve.admin_key.as_deref()))?
         }
-        _ => config::text_of(&layers.settings, layers.file.as_deref()),
+        _ => config::text_of(&layers.settings, &[], layers.file.as_deref()),
     };
     let printed = std::io::stdout().write_all(text.as_bytes());
     printed.map_err(|error| Failure::Asked(format!("the settings cannot be printed: {error}")))

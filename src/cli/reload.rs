@@ -21,6 +21,8 @@ use super::{config, sentence_of, settings};
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
+    /// What was read otherwise, and is for the next start.
+    pending: Vec<Setting>,
     file: Option<PathBuf>,
     handed: Places,
     /// The certificate of the last reading.
@@ -40,12 +42,12 @@ impl Reload {
         identity: Option<Identity>,
         contents: Contents,
     ) -> Self {
-        Self { command_line, in_force, file, handed, identity, contents }
+        Self { command_line, in_force, pending: Vec::new(), file, handed, identity, contents }
     }
 
     /// The settings in force, as a file of settings.
     pub fn in_force(&self) -> String {
-        config::text_of(&self.in_force, self.file.as_deref())
+        config::text_of(&self.in_force, &self.pending, self.file.as_deref())
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -55,13 +57,15 @@ impl Reload {
     pub fn again(&mut self) -> Result<Reading, String> {
         let read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
         let mut next = self.in_force.clone();
-        let (mut changed, mut fixed) = (Vec::new(), Vec::new());
+        let (mut changed, mut pending) = (Vec::new(), Vec::new());
         for (setting, read) in next.iter_mut().zip(read.settings) {
             if setting.values == read.values || mean_the_same(setting, &read) {
+                // It may stand in another place now.
+                *setting = read;
                 continue;
             }
             if setting.changes == Changes::AtTheNextStart {
-                fixed.push(setting.key.clone());
+                pending.push(read);
                 continue;
             }
             changed.push(format!("{} {:?} -> {:?}", setting.key, setting.values, read.values));
@@ -71,7 +75,8 @@ impl Reload {
         let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
         let contents = Contents::of(&args);
         let settings = settings::of(&args, &self.handed)?;
-        (self.in_force, self.file) = (next, read.file);
+        let fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
+        (self.in_force, self.pending, self.file) = (next, pending, read.file);
         let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
         changed.extend(contents.changed_since(&self.contents));
         self.contents = contents;

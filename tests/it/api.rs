@@ -663,6 +663,14 @@ fn a_reload_answers_the_caller() {
     std::fs::write(&file, "rate = \"7:8\"\nhistory = 5\n").unwrap();
     let expected = "changed: rate [\"5:6\"] -> [\"7:8\"]\nonly at the next start: history\n";
     assert_eq!((reload(), successful()), ((0, expected.into()), 1));
+    // Each in force with its line, also where only the line is another one; and what waits for the next start.
+    std::fs::write(&file, "# two lines\n# more\nrate = \"7:8\"\nhistory = 5\n").unwrap();
+    reload();
+    let (_, settings) = get(admin, "/settings");
+    let line = |key: &str| settings.lines().find(|line| line.contains(&format!("{key} ="))).unwrap().to_owned();
+    assert!(line("rate").ends_with("salon.toml line 3"), "{settings}");
+    assert!(line("history").contains("# as at the start; at the next start: 5, "), "{settings}");
+    assert!(line("history").ends_with("salon.toml line 4"), "{settings}");
     std::fs::write(&file, "rate = \"fast\"\n").unwrap();
     let (status, said) = reload();
     assert!(status == 1 && said.contains("refuses (409): the settings stay as they were: "), "{said}");
