@@ -261,7 +261,7 @@ impl Writer {
                 }
                 Item::Words(words, line) => match self.format {
                     Format::Text if self.journal => {
-                        let first = format!("<{}>", priority(line.level));
+                        let first = self.prefix(line.level);
                         let lines: String = words.lines().map(|words| format!("{first}{words}\n")).collect();
                         let _ = std::io::stderr().lock().write_all(lines.as_bytes());
                     }
@@ -282,6 +282,19 @@ impl Writer {
         }
     }
 
+    /// What the journal, which takes it away, is told of the level of a line; nothing where nobody takes it away.
+    fn prefix(&self, level: Level) -> String {
+        if self.journal { format!("<{}>", priority(level)) } else { String::new() }
+    }
+
+    /// A line as an object in JSON.
+    fn object(&self, line: &Line, ts: u64) -> Vec<u8> {
+        let mut bytes = self.prefix(line.level).into_bytes();
+        serde_json::to_writer(&mut bytes, &JsonLine { ts, line }).expect("plain fields can be serialised");
+        bytes.push(b'\n');
+        bytes
+    }
+
     fn write(&self, line: &Line) {
         let Line { level, target, message, fields } = line;
         match self.format {
@@ -290,17 +303,14 @@ impl Writer {
                 for (name, value) in fields {
                     message.extend([" ", name, "=", &shown(value)]);
                 }
-                if self.journal && self.text.enabled(&Metadata::builder().level(*level).target(target).build()) {
-                    let _ = write!(std::io::stderr(), "<{}>", priority(*level));
+                if self.text.enabled(&Metadata::builder().level(*level).target(target).build()) {
+                    let _ = write!(std::io::stderr(), "{}", self.prefix(*level));
                 }
                 self.text.log(&Record::builder().level(*level).target(target).args(format_args!("{message}")).build());
             }
             Format::Json => {
-                let ts = now().as_millis() as u64;
-                let mut bytes = serde_json::to_vec(&JsonLine { ts, line }).expect("plain fields can be serialised");
-                bytes.push(b'\n');
                 // An error of standard error cannot be reported anywhere.
-                let _ = std::io::stderr().lock().write_all(&bytes);
+                let _ = std::io::stderr().lock().write_all(&self.object(line, now().as_millis() as u64));
             }
         }
     }
@@ -490,6 +500,26 @@ mod tests {
         let json = serde_json::to_string(&JsonLine { ts: 7, line: &line }).unwrap();
         let expected = r#"{"ts":7,"level":"info","target":"t","message":"refused","user":"a b\"c\n","path":"/ws?user=%20","status":404,"took":1.5,"kept":false,"empty":""}"#;
         assert_eq!(json, expected);
+    }
+
+    /// The journal takes the priority away, and what is left is an object.
+    #[test]
+    fn an_object_has_its_priority_in_the_journal() {
+        static TEXT: OnceLock<SimpleLogger> = OnceLock::new();
+        let text = TEXT.get_or_init(SimpleLogger::new);
+        let line = |level| Line { level, target: "t".into(), message: "m".into(), fields: Vec::new() };
+        for (journal, level, expected) in [
+            (true, Level::Error, "<3>"),
+            (true, Level::Warn, "<4>"),
+            (true, Level::Info, "<6>"),
+            (true, Level::Debug, "<7>"),
+            (false, Level::Error, ""),
+        ] {
+            let said = Writer { text, format: Format::Json, journal }.object(&line(level), 7);
+            let said = String::from_utf8(said).unwrap();
+            let object = said.strip_prefix(expected).unwrap();
+            assert!(object.starts_with("{\"ts\":7,") && object.ends_with("}\n"), "{said}");
+        }
     }
 
     #[test]
