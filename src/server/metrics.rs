@@ -20,10 +20,23 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All of it, for a machine.
 pub fn prometheus(sources: &Sources<'_>) -> String {
     let Sources { seen, chat, calls, panics, reload, started, stopping: _, leaving: _ } = sources;
-    let Seen { turns, counters, connections, max_connections, admission, tls, memory, process, now: _ } = seen;
+    let Seen {
+        turns,
+        counters,
+        connections,
+        admin_connections,
+        max_connections,
+        admission,
+        tls,
+        memory,
+        process,
+        now: _,
+    } = seen;
     let counts = chat.counts();
     let mut page = Page(String::with_capacity(8 << 10));
-    page.gauge("salon_connections", "Connections now, upgraded or not.", *connections as f64);
+    let help = "Connections of the public port now, upgraded or not.";
+    page.gauge("salon_connections", help, *connections as f64);
+    page.gauge("salon_admin_connections", "Connections of the admin port now.", *admin_connections as f64);
     page.gauge("salon_max_connections", "Connections that there may be on the public port.", *max_connections as f64);
     page.gauge("salon_sessions", "Chat sessions now.", counts.sessions as f64);
     page.gauge("salon_users", "Users with a session now.", counts.users as f64);

@@ -204,8 +204,10 @@ pub struct Seen<'a> {
     pub turns: &'a Turns,
     /// The counters of the engine when the turn began.
     pub counters: &'a crate::engine::Counters,
-    /// Connections when the turn began, upgraded or not.
+    /// Connections of the public port when the turn began, upgraded or not.
     pub connections: usize,
+    /// Those of the admin port.
+    pub admin_connections: usize,
     /// The most connections on the public port.
     pub max_connections: usize,
     /// The trusted proxies, and the counts of refusals.

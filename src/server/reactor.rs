@@ -579,13 +579,14 @@ impl<S: System> Reactor<S> {
 
     fn tell_events(&mut self, service: &mut impl Service<S>, now: Moment) {
         let counters = self.engine.counters().clone();
-        let connections = self.engine.len();
+        let connections = self.engine.len() - self.operators;
         loop {
             let seen = Seen {
                 now,
                 turns: &self.turns,
                 counters: &counters,
                 connections,
+                admin_connections: self.operators,
                 max_connections: self.max_connections,
                 admission: &self.admission,
                 tls: self.acceptor.as_ref(),

@@ -162,7 +162,7 @@ class Server:
         """Nobody is here any more, but who reads the counters; and nothing is kept open for those who were."""
         metrics = self.metrics()
         here = [metrics[f"salon_{what}"] for what in ("connections", "sessions", "users")]
-        return here == [1, 0, 0] and (descriptors is None or self.descriptors() <= descriptors)
+        return here == [0, 0, 0] and (descriptors is None or self.descriptors() <= descriptors)
 
 
 def connect(port, receive_buffer=None, patience=PATIENCE):

@@ -730,6 +730,9 @@ fn the_admin_port_takes_no_place_of_a_client() {
         })
         .collect();
     let _clients = [server.connect("/ws?user=a"), server.connect("/ws?user=b")];
+    // Beside the one that asks.
+    assert_eq!(crate::common::metric(admin, "salon_connections"), 2);
+    assert!(crate::common::metric(admin, "salon_admin_connections") >= 2);
     assert_eq!(get(server.public, "/health").0, 503);
     assert_eq!(get(admin, "/readyz").0, 200);
     drop(idle);
