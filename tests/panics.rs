@@ -53,7 +53,7 @@ impl<S: System> Service<S> for Fragile {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Turn<'_, S>) {}
+    fn shut_down(&mut self, _: &mut Turn<'_, S>, _within: Duration) {}
 }
 
 fn client(address: SocketAddr) -> TcpStream {

@@ -91,7 +91,11 @@ impl settings::Starter for Starter {
             State::Reloaded { error: Some(error) } => {
                 format!("READY=1\nSTATUS=the settings stay as they were: {}\n", error.replace('\n', " "))
             }
-            State::Stopping => "STOPPING=1\n".into(),
+            State::Stopping { within } => {
+                // Otherwise a stop that takes longer than the unit says is killed amid it.
+                let micros = within.saturating_add(TO_END).as_micros();
+                format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={micros}\n")
+            }
         };
         if let Err(error) = notify(&socket, &word) {
             log::warn!("systemd cannot be told of {state:?}: {error}");
@@ -139,6 +143,9 @@ pub fn journal_reads_the_log() -> bool {
     let Ok(said) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr()).is_ok_and(|found| said == format!("{}:{}", found.st_dev, found.st_ino))
 }
+
+/// What a stop may take beside the time of its settings, until the process has ended: the store writes the rest.
+const TO_END: Duration = Duration::from_secs(10);
 
 /// The name of sockets of the admin port.
 const ADMIN: &str = "admin";

@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -389,14 +390,14 @@ impl<S: System> Service<S> for ChatService {
         self.chat.drop_oldest(bytes, now, &mut self.deliveries) > 0
     }
 
-    fn leave(&mut self) {
-        self.starter.note(State::Stopping);
+    fn leave(&mut self, within: Duration) {
+        self.starter.note(State::Stopping { within });
         self.leaving = true;
     }
 
-    fn shut_down(&mut self, turn: &mut Turn<'_, S>) {
+    fn shut_down(&mut self, turn: &mut Turn<'_, S>, within: Duration) {
         if !self.leaving {
-            self.starter.note(State::Stopping);
+            self.starter.note(State::Stopping { within });
         }
         self.stopping = true;
         self.chat.handle_shutdown(turn.now, &mut self.deliveries);

@@ -94,7 +94,7 @@ impl<S: System> Service<S> for Echo {
         None
     }
 
-    fn shut_down(&mut self, _: &mut Turn<'_, S>) {}
+    fn shut_down(&mut self, _: &mut Turn<'_, S>, _within: Duration) {}
 
     fn close_all(&mut self, engine: &mut Engine<Socket<S>>) {
         for id in engine.ids() {

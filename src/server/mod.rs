@@ -146,8 +146,9 @@ pub trait Service<S: System> {
         None
     }
 
-    /// The server will stop; until then it serves as before, but tells balancers to send no more clients.
-    fn leave(&mut self) {}
+    /// The server will stop, and all of that takes so long at most; until then it serves as before, but tells balancers
+    /// to send no more clients.
+    fn leave(&mut self, _within: Duration) {}
 
     /// The memory that it holds, and the part of it that waits to be carried out.
     fn held(&self) -> (chat::Held, usize) {
@@ -162,8 +163,8 @@ pub trait Service<S: System> {
     /// So many bytes may new things take until the next call; `None`: no limit.
     fn set_memory_left(&mut self, _bytes: Option<usize>) {}
 
-    /// The server stops: takes on nothing new, and says so.
-    fn shut_down(&mut self, turn: &mut Turn<'_, S>);
+    /// The server stops, within so long: takes on nothing new, and says so.
+    fn shut_down(&mut self, turn: &mut Turn<'_, S>, within: Duration);
 
     /// Whether nothing waits any more for an answer from elsewhere. A stop waits for that before it closes the
     /// connections.

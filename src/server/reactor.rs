@@ -424,7 +424,7 @@ impl<S: System> Reactor<S> {
             log::info!(
                 "stopping in {seconds} s, or at another signal; /readyz says so, and all else goes on till then"
             );
-            service.leave();
+            service.leave(self.stop_after + self.stop_within);
             return false;
         }
         let connections = self.engine.len();
@@ -441,7 +441,8 @@ impl<S: System> Reactor<S> {
             !leaves
         });
         self.listeners.iter_mut().for_each(Listener::notify);
-        service.shut_down(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
+        let turn = &mut Turn { engine: &mut self.engine, admission: &mut self.admission, now };
+        service.shut_down(turn, self.stop_within);
         let (close_at, until) = (now.tick + self.stop_within / 2, now.tick + self.stop_within);
         self.stopping = Some(Stop { until, close_at, closed: false, connections });
         self.close_in_time(service, now.tick);

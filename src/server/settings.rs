@@ -91,5 +91,8 @@ pub enum State<'a> {
         error: Option<&'a str>,
     },
     /// The server stops.
-    Stopping,
+    Stopping {
+        /// How long that may take.
+        within: Duration,
+    },
 }

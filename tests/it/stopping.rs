@@ -221,7 +221,12 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
         String::from_utf8_lossy(&bytes[..len]).trim().to_owned()
     };
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let variables = [("NOTIFY_SOCKET", name), ("WATCHDOG_USEC", "100000")];
+    let variables = [
+        ("NOTIFY_SOCKET", name),
+        ("WATCHDOG_USEC", "100000"),
+        ("SALON_STOP_AFTER", "1h"),
+        ("SALON_STOP_WITHIN", "20s"),
+    ];
     let mut salon = activated(&socket, &variables);
     assert_eq!(hear(), "READY=1");
     assert_eq!([hear(), hear(), hear()], ["WATCHDOG=1"; 3]);
@@ -232,7 +237,9 @@ fn check_supervisor(supervisor: UnixDatagram, name: &str) {
     assert_eq!(other(), "READY=1\nSTATUS=the settings have been read again");
     signal(&salon, "TERM");
     let last = std::iter::repeat_with(hear).find(|word| word != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    // And for how long it must not kill it, whatever the unit says.
+    assert_eq!(last.as_deref(), Some("STOPPING=1\nEXTEND_TIMEOUT_USEC=3630000000"));
+    signal(&salon, "TERM");
     assert_eq!(salon.wait().unwrap().code(), Some(0));
 }
 
