@@ -25,6 +25,18 @@ pub struct Health {
     pub dropped: u64,
 }
 
+/// Entries that a store has let go of since the start, by the limit that they were over; of a store in memory, where
+/// nothing else says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetGo {
+    /// They were too many in their conversation.
+    pub number: u64,
+    /// They were too old.
+    pub age: u64,
+    /// All together were too large.
+    pub bytes: u64,
+}
+
 /// How often something took how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Times {

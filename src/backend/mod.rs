@@ -64,7 +64,7 @@ pub use entry::{
     Body, Entry, MAX_EMOJI, MAX_REACTING_NAMED, Message, NewBody, NewEntry, Reacted, Reaction, Right, Target, Verdict,
     Why, judge,
 };
-pub use health::Health;
+pub use health::{Health, LetGo};
 pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
 pub use paired::Paired;
@@ -254,6 +254,11 @@ pub trait Backend {
     /// How it fares; `None` of a store that neither fails nor waits. It may be asked at any time.
     fn health(&self) -> Option<Health> {
         None
+    }
+
+    /// What it has let go of by its own limits, where [`health`](Self::health) does not say it.
+    fn let_go(&self) -> LetGo {
+        LetGo::default()
     }
 
     /// Whether entries can be read later. They are numbered in any case.

@@ -103,7 +103,7 @@ use roster::session::NOBODY;
 use roster::session::Session;
 use turn::{Ctx, Turn};
 
-use crate::backend::{Backend, Health};
+use crate::backend::{Backend, Health, LetGo};
 use crate::id::{ConnId, TopicId};
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -293,6 +293,11 @@ impl Chat {
     /// How the store fares; `None` of one that neither fails nor waits.
     pub fn store_health(&self) -> Option<Health> {
         self.backend.health()
+    }
+
+    /// What the store has let go of by its own limits, where its health does not say it.
+    pub fn let_go(&self) -> LetGo {
+        self.backend.let_go()
     }
 
     /// The settings in force.

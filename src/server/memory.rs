@@ -63,6 +63,8 @@ impl Held {
 pub enum State {
     /// There is room, or there is no budget.
     Calm,
+    /// The oldest messages of the history go.
+    Trim,
     /// New clients are refused with 503.
     Near,
     /// And the largest are cut off.
@@ -106,17 +108,21 @@ impl Budget {
         };
         let total = held.total();
         let above = |percent: usize| total.saturating_sub(budget / 100 * percent);
+        let history = held.chat.history.saturating_sub(budget / 100 * HISTORY_SHARE).min(above(TRIM_ABOVE));
         let state = match self.state {
             _ if above(CUT_ABOVE) > 0 => State::Over,
             State::Over if above(REFUSE_ABOVE) > 0 => State::Over,
-            State::Calm if above(REFUSE_ABOVE) == 0 => State::Calm,
-            _ if above(WELCOME_BELOW) == 0 => State::Calm,
-            _ => State::Near,
+            State::Near | State::Over if above(WELCOME_BELOW) > 0 => State::Near,
+            _ if above(REFUSE_ABOVE) > 0 => State::Near,
+            // As long as messages come it is at the mark, above and below: that is one state, and not many.
+            State::Trim if above(CALM_BELOW) > 0 => State::Trim,
+            _ if history > 0 => State::Trim,
+            _ => State::Calm,
         };
-        if state != std::mem::replace(&mut self.state, state) {
-            self.log(state, total, budget);
+        let before = std::mem::replace(&mut self.state, state);
+        if state != before {
+            self.log(before, total, budget);
         }
-        let history = held.chat.history.saturating_sub(budget / 100 * HISTORY_SHARE).min(above(TRIM_ABOVE));
         let connections = if state == State::Over { above(REFUSE_ABOVE).saturating_sub(history) } else { 0 };
         Relief { history, connections }
     }
@@ -128,7 +134,7 @@ impl Budget {
 
     /// Whether new clients are refused.
     pub fn is_short(&self) -> bool {
-        self.state != State::Calm
+        matches!(self.state, State::Near | State::Over)
     }
 
     /// The memory for new things: up to the mark from which new clients are refused, and nothing as long as they are.
@@ -151,21 +157,30 @@ impl Budget {
         self.bytes
     }
 
-    fn log(&self, state: State, total: usize, budget: usize) {
+    /// Tells the state, which was another one before.
+    fn log(&self, before: State, total: usize, budget: usize) {
         let (total, budget) = (total >> 10, budget >> 10);
         let mut largest = self.held.by_purpose();
         largest.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
         let [(first, _), (second, _), ..] = largest;
-        let what = match state {
-            State::Calm => return log::info!("memory: {total} of {budget} KiB are held; clients are welcome again"),
-            State::Near => "new clients are told to come later",
-            State::Over => "and those for whom most is held are cut off",
+        let what = match (self.state, before) {
+            (State::Calm, State::Trim) => {
+                return log::info!("memory: {total} of {budget} KiB are held; no more messages are let go of");
+            }
+            (State::Calm, _) => {
+                return log::info!("memory: {total} of {budget} KiB are held; clients are welcome again");
+            }
+            (State::Trim, State::Calm) => "the oldest messages of the history go",
+            (State::Trim, _) => "clients are welcome again, and the oldest messages of the history go",
+            (State::Near, _) => "new clients are told to come later",
+            (State::Over, _) => "and those for whom most is held are cut off",
         };
         log::warn!("memory: {total} of {budget} KiB are held, most for {first} and {second}; {what}");
     }
 }
 
 /// The marks, in hundredths of the budget.
+const CALM_BELOW: usize = 75;
 const TRIM_ABOVE: usize = 80;
 const WELCOME_BELOW: usize = 85;
 const REFUSE_ABOVE: usize = 90;
@@ -183,16 +198,20 @@ mod tests {
     /// Each row: MiB of outboxes, MiB of history; the state, and what is to be freed, in MiB.
     #[test]
     fn states_and_relief() {
-        use State::{Calm, Near, Over};
+        use State::{Calm, Near, Over, Trim};
         let mut budget = Budget::new(Some(100 * MIB));
         for (outboxes, history, state, from_history, from_connections) in [
             (0, 0, Calm, 0, 0),
             (40, 40, Calm, 0, 0),
-            (40, 45, Calm, 5, 0),
-            (60, 30, Calm, 5, 0),
+            (40, 45, Trim, 5, 0),
+            (40, 38, Trim, 0, 0),
+            (40, 35, Calm, 0, 0),
+            (60, 30, Trim, 5, 0),
             (66, 25, Near, 0, 0),
             (61, 25, Near, 0, 0),
-            (55, 25, Calm, 0, 0),
+            (55, 30, Trim, 5, 0),
+            (61, 30, Near, 5, 0),
+            (50, 25, Calm, 0, 0),
             (80, 10, Calm, 0, 0),
             (86, 10, Over, 0, 6),
             (81, 10, Over, 0, 1),

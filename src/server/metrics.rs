@@ -5,8 +5,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::backend::MAX_BANS;
 use crate::backend::health::{BOUNDS, Health};
+use crate::backend::{LetGo, MAX_BANS};
 
 use super::Seen;
 use super::reactor::TURN_BOUNDS;
@@ -87,11 +87,17 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         "Mistakes in Salon that ended one connection and nothing else.",
         counters.panics + counts.panics + panics,
     );
-    page.counter(
+    let LetGo { number, age, bytes } = chat.let_go();
+    page.head(
         "salon_history_let_go_total",
-        "Messages of the history let go of because memory was short.",
-        counts.dropped,
+        "Entries of a history in memory that went, by the limit they were over.",
+        "counter",
     );
+    for (limit, count) in
+        [("history", number), ("history_age", age), ("history_bytes", bytes), ("memory", counts.dropped)]
+    {
+        page.sample("salon_history_let_go_total", &format!("limit=\"{limit}\""), count as f64);
+    }
     page.head("salon_memory_bytes", "Octets held, by purpose.", "gauge");
     for (purpose, bytes) in memory.held().by_purpose() {
         page.sample("salon_memory_bytes", &format!("purpose=\"{purpose}\""), bytes as f64);

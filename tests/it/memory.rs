@@ -131,7 +131,7 @@ fn history_goes_before_anybody_does() {
         say(&mut alice, &format!(r#"{{"type":"broadcast","room_id":"lobby","content":"{content}","id":{id}}}"#));
         hear_with(&mut alice, &[&format!("\"id\":{id},")]);
     }
-    assert!(metric(&server, "salon_history_let_go_total") > 100.0);
+    assert!(metric(&server, "salon_history_let_go_total{limit=\"memory\"}") > 100.0);
     let history = metric(&server, "salon_memory_bytes{purpose=\"history\"}");
     assert!((8e6..13.5e6).contains(&history), "{history}");
     assert_eq!(ready(&server).0, 200);

@@ -22,7 +22,7 @@ use self::marks::Marks;
 use self::pairs::Pairs;
 use self::search::Sought;
 use super::{
-    Backend, Conversation, Epoch, Head, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
+    Backend, Conversation, Epoch, Head, LetGo, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
     Verdict, Why, judge, other_of,
 };
 use crate::random::Random;
@@ -80,6 +80,7 @@ pub struct Memory {
     /// Messages that were said so far.
     said: u64,
     bytes: usize,
+    let_go: LetGo,
     /// The sum of [`Kept::held_bytes`] of all conversations.
     held: usize,
     waiting: VecDeque<Waiting>,
@@ -160,6 +161,7 @@ impl Memory {
             marks: Marks::default(),
             said: 0,
             bytes: 0,
+            let_go: LetGo::default(),
             held: 0,
             waiting: VecDeque::new(),
             emptied: VecDeque::new(),
@@ -296,8 +298,9 @@ impl Memory {
             self.unkept = Some(entry);
             return;
         }
-        let before = kept.bytes();
+        let (before, len) = (kept.bytes(), kept.len());
         kept.push(entry, needs, self.limits.messages);
+        self.let_go.number += (len + 1 - kept.len()) as u64;
         self.recount(place, before);
         while self.bytes > self.limits.bytes {
             let Some(&(_, largest)) = self.by_bytes.last() else { break };
@@ -306,6 +309,7 @@ impl Memory {
                 break;
             }
             self.drop_oldest_of(largest);
+            self.let_go.bytes += 1;
         }
     }
 
@@ -343,8 +347,9 @@ impl Memory {
     /// Drops the entries of one conversation that are too old.
     fn expire_one(&mut self, place: usize, now: Tick) {
         let kept = &mut self.conversations[place];
-        let before = kept.bytes();
+        let (before, len) = (kept.bytes(), kept.len());
         kept.expire(now, self.limits.age);
+        self.let_go.age += (len - kept.len()) as u64;
         self.recount(place, before);
     }
 
@@ -612,6 +617,10 @@ impl Backend for Memory {
         dropped
     }
 
+    fn let_go(&self) -> LetGo {
+        self.let_go
+    }
+
     fn keeps(&self) -> bool {
         self.limits.messages > 0
     }
@@ -755,6 +764,20 @@ mod tests {
         assert_eq!(read(&mut memory, small, Query::Head, 0).0.kept, 1);
         assert_eq!(read(&mut memory, ROOM, Query::Head, 0).0.kept, 9);
         assert!(memory.bytes() <= memory.limits.bytes);
+        assert_eq!(memory.let_go(), LetGo { bytes: 41, ..LetGo::default() });
+    }
+
+    /// Each entry that goes is counted by the limit that it was over.
+    #[test]
+    fn what_goes_is_counted_by_its_limit() {
+        let mut memory = memory(3, usize::MAX);
+        for _ in 0..5 {
+            say(&mut memory, ROOM, "x", 0);
+        }
+        assert_eq!(memory.let_go(), LetGo { number: 2, ..LetGo::default() });
+        memory.expire(moment(1_000_000_000));
+        read(&mut memory, ROOM, Query::Head, 1_000_000_000);
+        assert_eq!(memory.let_go(), LetGo { number: 2, age: 3, bytes: 0 });
     }
 
     #[test]
