@@ -57,6 +57,7 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
             http::encode_full(asked.head_only, now, &mut bytes);
             return Worded { status: http::FULL, bytes };
         }
+        EntryError::NotFound if asked.operator => (404, Plain(NOT_ON_THE_ADMIN_PORT), &[]),
         EntryError::NotFound => (404, Plain("nothing is here; the chat page is at /"), &[]),
         EntryError::Method => (405, Plain("only GET, HEAD and OPTIONS are allowed here"), &[("Allow", ALLOWED)]),
         EntryError::Bad(sentence) => (400, Plain(sentence), &[]),
@@ -147,6 +148,9 @@ const fn lacking(right: Right) -> &'static str {
 /// Without tokens and `open`, Salon is for this machine.
 const ANOTHER_NAME: &str = "Salon is not known by this name: go to http://localhost with its port, or let the operator \
     allow the name with --origin, say --open, or let a proxy send X-Forwarded-For";
+
+const NOT_ON_THE_ADMIN_PORT: &str = "nothing is here; the admin port has /health, /metrics, /livez, /readyz, \
+    /connections and a session by its id below it, /top, /settings, and POST /api/CALL";
 
 const SHOW_A_TOKEN: (&str, &str) = ("WWW-Authenticate", "Bearer");
 

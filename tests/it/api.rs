@@ -174,6 +174,8 @@ fn requests_that_are_refused() {
         ("POST /api/online", format!("{json}Authorization: Bearer {}x\r\n", KEY), "", 401, "invalid_token"),
         ("GET /metrics", String::new(), "", 401, "unauthorized"),
         ("GET /livez", String::new(), "", 200, "ok"),
+        ("GET /connections/zzz", bearer.clone(), "", 404, "nothing is here; the admin port has /health, "),
+        ("GET /", bearer.clone(), "", 404, "nothing is here; the admin port has /health, "),
         ("GET /metrics", bearer.clone(), "", 200, "salon_api_calls_total{outcome=\"unauthorized\"} 2"),
         ("GET /api/online", bearer.clone(), "", 405, "Allow: POST\r\n"),
         ("POST /api/nothing", format!("{bearer}{json}"), "", 404, "unknown_type"),
