@@ -76,19 +76,19 @@ impl Listener {
         self.ready && self.rests_until.is_none()
     }
 
-    /// Accepts up to `budget` connections; a Unix socket has no address.
+    /// Accepts up to `budget` connections; a Unix socket has no address. Returns whether it failed.
     pub fn accept<S: System>(
         &mut self,
         system: &mut S,
         budget: usize,
         now: Tick,
         mut take: impl FnMut(RawOf<S>, Option<IpAddr>),
-    ) {
+    ) -> bool {
         if self.rests_until.is_some_and(|until| until <= now) {
             self.rests_until = None;
         }
         if !self.is_ready() {
-            return;
+            return false;
         }
         for _ in 0..budget {
             match system.accept(self.number) {
@@ -101,7 +101,7 @@ impl Listener {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         self.ready = false;
-                        return;
+                        return false;
                     }
                     // The connection was gone before it was accepted; the next may be well.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
@@ -111,11 +111,12 @@ impl Listener {
                             log::warn!("connections cannot be accepted, trying again every {REST:?}: {error}");
                         }
                         self.rests_until = Some(now + REST);
-                        return;
+                        return true;
                     }
                 },
             }
         }
+        false
     }
 }
 

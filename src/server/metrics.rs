@@ -26,6 +26,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         connections,
         admin_connections,
         max_connections,
+        lost,
         admission,
         tls,
         memory,
@@ -59,6 +60,11 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     page.gauge("salon_known_users", "Users who are known, here or not.", counts.known_users as f64);
     page.gauge("salon_uptime_seconds", "Time since the start.", seen.uptime().as_secs_f64());
     page.counter("salon_connections_accepted_total", "Connections accepted.", counters.accepted);
+    let help = "How often the system refused what a connection needs to begin.";
+    page.head("salon_connections_failed_total", help, "counter");
+    for (what, count) in [("accept", lost.accept), ("watch", lost.watch), ("tls", lost.tls)] {
+        page.sample("salon_connections_failed_total", &format!("what=\"{what}\""), count as f64);
+    }
     page.counter("salon_connections_upgraded_total", "Connections upgraded to WebSocket.", counters.upgraded);
     page.counter("salon_messages_received_total", "WebSocket messages received.", counters.messages_in);
     page.counter(

@@ -67,7 +67,7 @@ use crate::time::{Moment, Tick};
 
 use admission::Admission;
 use listener::Address;
-use reactor::{Bounds, Turns};
+use reactor::{Bounds, Lost, Turns};
 use socket::Socket;
 use system::{Process, System};
 
@@ -211,6 +211,8 @@ pub struct Seen<'a> {
     pub admin_connections: usize,
     /// The most connections on the public port.
     pub max_connections: usize,
+    /// How often a connection could not begin, because the system refused something.
+    pub lost: Lost,
     /// The trusted proxies, and the counts of refusals.
     pub admission: &'a Admission,
     /// The counts of TLS handshakes, and the certificate; `None` where there is no TLS.

@@ -79,6 +79,17 @@ impl Turns {
     }
 }
 
+/// How often the system has refused what a connection needs to begin. Numbers only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// None could be accepted; those that wait are tried again.
+    pub accept: u64,
+    /// One could not be watched, and was dropped.
+    pub watch: u64,
+    /// TLS could not begin, and one was dropped.
+    pub tls: u64,
+}
+
 /// The bounds of the loop. All of them may change while it turns.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -111,6 +122,7 @@ pub struct Reactor<S: System> {
     admission: Admission,
     lobby: Lobby<S>,
     arrivals: Vec<(RawOf<S>, Option<IpAddr>)>,
+    lost: Lost,
     acceptor: Option<Acceptor>,
     turns: Turns,
     /// When the stop begins that was asked for.
@@ -173,6 +185,7 @@ impl<S: System> Reactor<S> {
             admission: Admission::new(addresses, proxies),
             lobby,
             arrivals: Vec::new(),
+            lost: Lost::default(),
             acceptor: identity.map(Acceptor::new),
             turns: Turns::new(),
             leaves_at: None,
@@ -480,9 +493,10 @@ impl<S: System> Reactor<S> {
             let room = self.room_for(&self.listeners[at]);
             let Self { system, listeners, arrivals, .. } = &mut *self;
             let (listener, budget) = (&mut listeners[at], ACCEPTS_PER_TURN.min(room));
-            listener.accept(system, budget, now, |raw, address| arrivals.push((raw, address)));
+            let failed = listener.accept(system, budget, now, |raw, address| arrivals.push((raw, address)));
             let (port, tls, proxy_protocol) = (listener.port, listener.tls, listener.proxy_protocol);
             let mut arrivals = std::mem::take(arrivals);
+            self.lost.accept += u64::from(failed);
             for (raw, address) in arrivals.drain(..) {
                 match proxy_protocol {
                     true => self.let_wait(raw, address, tls, now),
@@ -509,6 +523,7 @@ impl<S: System> Reactor<S> {
             self.admission.note(Reason::NoProxyHeader, proxy);
         } else if let Err(error) = self.system.watch(raw.lend(), watched) {
             log::warn!("cannot watch a connection, dropping it: {error}");
+            self.lost.watch += 1;
         } else {
             self.lobby.insert(raw, proxy, tls, now);
         }
@@ -543,6 +558,7 @@ impl<S: System> Reactor<S> {
             Some(Ok(tls)) => (Some(tls), false),
             Some(Err(error)) => {
                 log::warn!("TLS cannot begin, dropping a connection: {error}");
+                self.lost.tls += 1;
                 (None, true)
             }
         };
@@ -562,6 +578,7 @@ impl<S: System> Reactor<S> {
         };
         if let Err(error) = &watched {
             log::warn!("cannot watch a connection, dropping it: {error}");
+            self.lost.watch += 1;
         }
         if broken || watched.is_err() {
             self.engine.abort(id);
@@ -589,6 +606,7 @@ impl<S: System> Reactor<S> {
                 connections,
                 admin_connections: self.operators,
                 max_connections: self.max_connections,
+                lost: self.lost,
                 admission: &self.admission,
                 tls: self.acceptor.as_ref(),
                 memory: &self.memory,

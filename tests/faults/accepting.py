@@ -42,6 +42,7 @@ def without_descriptors_it_neither_spins_nor_forgets_who_waits():
     asked = 1
     per_second = (turns(server) - before - asked) / (time.monotonic() - since)
     assert per_second < 20, f"{per_second} turns a second"
+    assert server.metric('salon_connections_failed_total{what="accept"}') > 0
     neighbours.talk()
     # More descriptors, or connections that end: everybody who waits is let in.
     for stream in silent[:30]:
