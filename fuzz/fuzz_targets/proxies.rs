@@ -17,6 +17,7 @@ fn feed(bytes: &[u8], piece: usize) -> (Result<Option<Source>, BadHeader>, usize
         let wanted = header.wanted();
         assert!((1..=MAX_PIECE).contains(&wanted));
         let len = wanted.min(piece).min(bytes.len() - at);
+        let len = header.part_of(&bytes[at..at + len]);
         at += len;
         match header.take(&bytes[at - len..at]) {
             Ok(None) => {}

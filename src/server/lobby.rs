@@ -12,7 +12,7 @@ use slab::Slab;
 use crate::time::Tick;
 
 use super::proxy_protocol::{BadHeader, Header, MAX_PIECE, Source};
-use super::system::{RawOf, System};
+use super::system::{Peek, RawOf, System};
 
 /// The connections that wait.
 #[derive(Debug)]
@@ -74,7 +74,8 @@ impl<S: System> Lobby<S> {
     /// complete; returns the proxies of the dropped ones.
     pub fn turn(&mut self, now: Tick, mut announce: impl FnMut(Announced<S>)) -> Vec<Option<IpAddr>> {
         let mut dropped = Vec::new();
-        for key in std::mem::take(&mut self.ready) {
+        let ready: Vec<usize> = self.ready.drain(..self.ready.len().min(READ_AT_ONCE)).collect();
+        for key in ready {
             let Some(waiting) = self.waiting.get_mut(key) else { continue };
             waiting.ready = false;
             match waiting.read() {
@@ -111,6 +112,11 @@ impl<S: System> Lobby<S> {
         self.waiting.iter().map(|(_, waiting)| waiting.until).min()
     }
 
+    /// Whether there is more to read than one turn reads.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
@@ -127,7 +133,12 @@ impl<S: System> Waiting<S> {
         let mut bytes = [0; MAX_PIECE];
         loop {
             let wanted = self.header.wanted();
-            match self.raw.read(&mut bytes[..wanted]) {
+            // What is behind a line stays in the socket.
+            let wanted = match self.header.is_text() {
+                true => self.raw.peek(&mut bytes[..wanted]).map(|len| self.header.part_of(&bytes[..len])),
+                false => Ok(wanted),
+            };
+            match wanted.and_then(|wanted| self.raw.read(&mut bytes[..wanted])) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(len) => match self.header.take(&bytes[..len]) {
                     Ok(None) => {}
@@ -141,6 +152,9 @@ impl<S: System> Waiting<S> {
         }
     }
 }
+
+/// Connections here that are read in one turn.
+const READ_AT_ONCE: usize = 64;
 
 /// The most connections here; more wait in the kernel's backlog.
 pub const MAX_WAITING: usize = 1024;

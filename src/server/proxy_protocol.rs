@@ -7,7 +7,8 @@
 //!
 //! Version 1 is a line of text, such as `PROXY TCP4 192.0.2.1 10.0.0.1 4660 443`, and is told from version 2 by its
 //! first byte. Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it
-//! belong to another reader: of version 1, whose length nothing says, one at a time. TLVs are skipped.
+//! belong to another reader: of version 1, whose length nothing says, they are looked at before they are taken. TLVs are
+//! skipped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -44,11 +45,11 @@ impl Header {
         Self { bytes: [0; KEPT], len: 0 }
     }
 
-    /// How many bytes come next, at most: more must not be read. At least one, and not more than [`MAX_PIECE`].
+    /// How many bytes come next, at most: more must not be read, and of version 1 only what is a
+    /// [part](Self::part_of) of it. At least one, and not more than [`MAX_PIECE`].
     pub fn wanted(&self) -> usize {
         if self.is_text() {
-            // No line is shorter than the signature, so all of that can be read at once.
-            return SIGNATURE.len().saturating_sub(self.len).max(1);
+            return MAX_LINE.saturating_sub(self.len).max(1);
         }
         // Which version it is says the first piece.
         let end = match self.len {
@@ -57,6 +58,12 @@ impl Header {
             _ => self.end(),
         };
         (end - self.len).clamp(1, MAX_PIECE)
+    }
+
+    /// How many of the next bytes, which have been looked at, belong to it: of version 1 up to the end of the line.
+    pub fn part_of(&self, looked_at: &[u8]) -> usize {
+        let end = looked_at.iter().position(|&byte| byte == b'\n').filter(|_| self.is_text());
+        end.map_or(looked_at.len(), |end| end + 1)
     }
 
     /// Takes the next bytes; `Some` when the header is complete.
@@ -101,7 +108,7 @@ impl Header {
     }
 
     /// Whether it is one of version 1, as far as it has come.
-    fn is_text(&self) -> bool {
+    pub fn is_text(&self) -> bool {
         self.len > 0 && self.bytes[0] == TEXT[0]
     }
 
@@ -187,6 +194,7 @@ mod tests {
         let (mut header, mut at) = (Header::new(), 0);
         while at < bytes.len() {
             let len = header.wanted().min(piece).min(bytes.len() - at);
+            let len = header.part_of(&bytes[at..at + len]);
             at += len;
             match header.take(&bytes[at - len..at]) {
                 Ok(None) => {}
@@ -194,6 +202,23 @@ mod tests {
             }
         }
         (Ok(None), 0)
+    }
+
+    /// What is there at once is taken at once: of a line, which says nothing of its length, too.
+    #[test]
+    fn a_header_that_is_there_takes_few_reads() {
+        let line =
+            b"PROXY TCP6 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 2001:db8:ffff:ffff:ffff:ffff:ffff:1 65535 65535\r\nGET";
+        let (mut header, mut at, mut reads) = (Header::new(), 0, 0);
+        loop {
+            let there = &line[at..line.len().min(at + header.wanted())];
+            let piece = &there[..header.part_of(there)];
+            (at, reads) = (at + piece.len(), reads + 1);
+            if header.take(piece).unwrap().is_some() {
+                break;
+            }
+        }
+        assert_eq!((&line[at..], reads), (&b"GET"[..], 2));
     }
 
     const ENDS_4: [u8; 12] = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x34, 0x01, 0xbb];

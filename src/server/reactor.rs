@@ -384,6 +384,7 @@ impl<S: System> Reactor<S> {
         let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
         if self.engine.has_work()
             || self.relieving
+            || self.lobby.has_work()
             || service.has_more_to_hear()
             || service.wants_reload()
             || self.listeners.iter().any(may_accept)

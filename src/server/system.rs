@@ -15,9 +15,9 @@ use super::tls::Transport;
 /// What is outside of the loop.
 pub trait System: fmt::Debug {
     /// A TCP connection, non-blocking.
-    type Tcp: Transport + fmt::Debug;
+    type Tcp: Transport + Peek + fmt::Debug;
     /// A connection by a Unix socket, non-blocking.
-    type Unix: Transport + fmt::Debug;
+    type Unix: Transport + Peek + fmt::Debug;
 
     /// Waits until there is something to report, or `timeout` is over; `None`: for as long as it takes.
     ///
@@ -62,6 +62,15 @@ pub trait System: fmt::Debug {
     /// # Errors
     /// Those of the poller.
     fn watch_as(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()>;
+}
+
+/// A connection whose bytes can be looked at before they are read.
+pub trait Peek {
+    /// Copies the next bytes, which stay; 0: the stream has ended.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize>;
 }
 
 /// What the system says of the process; `None` where it does not.
@@ -147,6 +156,15 @@ impl<Tcp: Read, Unix: Read> Read for Raw<Tcp, Unix> {
         match self {
             Self::Tcp(tcp) => tcp.read(bytes),
             Self::Unix(unix) => unix.read(bytes),
+        }
+    }
+}
+
+impl<Tcp: Peek, Unix: Peek> Peek for Raw<Tcp, Unix> {
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.peek(into),
+            Self::Unix(unix) => unix.peek(into),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::server::system::{Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use crate::server::system::{Peek, Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
 use crate::server::tls::Transport;
 
 use super::network::Time;
@@ -93,6 +93,12 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Peek for Stream {
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.world.borrow().net.peek(self.link, into)
     }
 }
 

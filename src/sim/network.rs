@@ -634,6 +634,20 @@ impl Network {
         self.edge(link);
     }
 
+    /// The server looks at what it will read.
+    pub fn peek(&self, link: usize, into: &mut [u8]) -> io::Result<usize> {
+        let it = &self.links[link];
+        match it.up.here.len().min(into.len()) {
+            _ if it.broken => Err(io::ErrorKind::ConnectionReset.into()),
+            0 if it.up.ended => Ok(0),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            len => {
+                into.iter_mut().zip(&it.up.here).for_each(|(place, byte)| *place = *byte);
+                Ok(len)
+            }
+        }
+    }
+
     /// The server reads.
     pub fn read(&mut self, link: usize, into: &mut [u8]) -> io::Result<usize> {
         let it = &mut self.links[link];

@@ -19,7 +19,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::backend;
 
 use super::lobby::MAX_WAITING;
-use super::system::{Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use super::system::{Peek, Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
 use super::tls::Transport;
 
 mod bound;
@@ -175,6 +175,18 @@ impl System for Kernel {
     fn watch_as(&mut self, mut connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
         let (token, interest) = named(of);
         self.poll.registry().reregister(source(&mut connection), token, interest)
+    }
+}
+
+impl Peek for TcpStream {
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Self::peek(self, into)
+    }
+}
+
+impl Peek for UnixStream {
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self, into, rustix::net::RecvFlags::PEEK)?.1)
     }
 }
 
