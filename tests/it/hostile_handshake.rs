@@ -303,7 +303,8 @@ fn heads_that_are_none() {
             ("no colon", with("Host: h", "Host: h\r\nnonsense"), malformed()),
             ("obs-text in a name", with_bytes("Host: h", b"Host: h\r\nX\xe4: a"), malformed()),
             ("name in quotes", with("Host: h", "Host: h\r\n\"X\": a"), malformed()),
-            ("CR LF first", with("GET", "\r\nGET"), neither()),
+            ("two CR LF first", with("GET", "\r\n\r\nGET"), neither()),
+            ("CR first", with("GET", "\rGET"), neither()),
             ("a flood of CR LF", "\r\n".repeat(5000).into_bytes(), neither()),
             ("a space first", with("GET", " GET"), neither()),
             ("NULs", vec![0; 5000], neither()),
@@ -505,8 +506,13 @@ fn kept_and_pipelined() {
                 [kept(not_found()), bad("lines of the request head must end with CR LF")].concat(),
             ),
             (
-                "an empty line between",
-                [nothing("GET").as_bytes(), b"\r\n", nothing("GET").as_bytes()].concat(),
+                "an empty line first and between",
+                [b"\r\n", nothing("GET").as_bytes(), b"\r\n", &plain("/nothing", "")].concat(),
+                [kept(not_found()), not_found()].concat(),
+            ),
+            (
+                "two empty lines between",
+                [nothing("GET").as_bytes(), b"\r\n\r\n", nothing("GET").as_bytes()].concat(),
                 [kept(not_found()), bad("this port speaks HTTP/1.1 and WebSocket, and this was neither")].concat(),
             ),
             (

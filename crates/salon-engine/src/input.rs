@@ -314,6 +314,25 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let tag = peer.tag;
         let unparsed = self.receive.unparsed();
+        // An empty line before a request is no mistake (RFC 9112 section 2.2): some clients end a body with one.
+        let skipped = match &mut peer.partial {
+            None if unparsed[0] == b'\r' && unparsed.get(1).is_none_or(|&byte| byte == b'\n') => {
+                let mut head = PartialRequest::default();
+                // Half a line is kept until the other half has come.
+                head.bytes.extend_from_slice(if unparsed.len() == 1 { unparsed } else { b"" });
+                peer.partial = Some(Box::new(head));
+                unparsed.len().min(2)
+            }
+            Some(head) if head.bytes == b"\r" && unparsed[0] == b'\n' => {
+                head.bytes.clear();
+                1
+            }
+            _ => 0,
+        };
+        if skipped > 0 {
+            self.receive.advance(skipped);
+            return Step::Quiet;
+        }
         // The head of one read is parsed where it lies; only a head in pieces is put together.
         let mut partial = peer.partial.take();
         let (found, used) = match &mut partial {

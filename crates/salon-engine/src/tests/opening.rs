@@ -65,6 +65,33 @@ fn a_bad_head_is_told_once_and_ends() {
     assert!(script.wire().shut_down);
 }
 
+/// One empty line before a request is skipped, however it is cut (RFC 9112 section 2.2); two are none.
+#[test]
+fn an_empty_line_before_a_request() {
+    for (said, told) in [
+        ("\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", "request /a"),
+        ("\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", "bad 400"),
+        ("\rGET /a HTTP/1.1\r\nHost: h\r\n\r\n", "bad 400"),
+        ("\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", "bad 400"),
+        ("GET /a HTTP/1.1\r\nHost: h\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", "request /b"),
+    ] {
+        for piece in [1, 2, 3, said.len()] {
+            let mut house = House::new(Settings::default());
+            let (id, script) = house.connect();
+            for bytes in said.as_bytes().chunks(piece) {
+                script.say(bytes);
+                house.hear(id);
+                house.settle();
+            }
+            let last = house.told().pop().map(|(_, event)| format!("{event:?}"));
+            assert!(
+                last.as_ref().is_some_and(|event| event.contains(told.split(' ').last().unwrap())),
+                "{said:?} {piece}: {last:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn no_request_in_time_is_no_connection() {
     let mut house = House::new(Settings::default());
