@@ -107,6 +107,12 @@ pub fn encode_full(head_only: bool, now: Moment, out: &mut Vec<u8>) {
 /// The status of the answer to a client for whom there is no room.
 pub const FULL: u16 = 503;
 
+/// The answer to a request that is not finished in time, after which the connection ends.
+pub fn late(now: Moment) -> Vec<u8> {
+    let body = b"the request was not finished in time\n";
+    Response { keep: false, ..Response::new(408, TEXT, body) }.to_vec(now)
+}
+
 /// `{"error":"..."}` with a line end.
 pub fn error_body(sentence: &str) -> Vec<u8> {
     #[derive(Serialize)]
@@ -144,6 +150,7 @@ fn reason(status: u16) -> &'static str {
         421 => "Misdirected Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",
         411 => "Length Required",

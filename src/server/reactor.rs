@@ -19,6 +19,7 @@ use crate::time::{Moment, Tick};
 
 use super::admission::{Admission, Limits, Verdict};
 use super::forwarded::Proxies;
+use super::http;
 use super::listener::Listener;
 use super::lobby::{Announced, Lobby};
 use super::memory::{Budget, Held};
@@ -123,6 +124,8 @@ pub struct Reactor<S: System> {
     lobby: Lobby<S>,
     arrivals: Vec<(RawOf<S>, Option<IpAddr>)>,
     lost: Lost,
+    /// Of which second the answer to late requests is.
+    late_worded: Option<u64>,
     acceptor: Option<Acceptor>,
     turns: Turns,
     /// When the stop begins that was asked for.
@@ -186,6 +189,7 @@ impl<S: System> Reactor<S> {
             lobby,
             arrivals: Vec::new(),
             lost: Lost::default(),
+            late_worded: None,
             acceptor: identity.map(Acceptor::new),
             turns: Turns::new(),
             leaves_at: None,
@@ -255,6 +259,7 @@ impl<S: System> Reactor<S> {
         let began = self.system.elapsed();
         let now = self.moment(began);
         let signals = self.note_events();
+        self.word_late_answer(now);
         self.engine.begin_turn(now.tick);
         let reload = signals.reload || service.wants_reload();
         if reload && let Some(Reloaded { bounds, identity }) = service.reload(now) {
@@ -316,6 +321,15 @@ impl<S: System> Reactor<S> {
             return true;
         }
         false
+    }
+
+    /// The answer to late requests has a date, so it is worded anew once a second at most.
+    fn word_late_answer(&mut self, now: Moment) {
+        let second = now.unix_ms / 1000;
+        if self.late_worded != Some(second) {
+            self.late_worded = Some(second);
+            self.engine.set_late_answer(http::late(now));
+        }
     }
 
     /// Logs what is wrong with the certificate or its chain, if anything is.

@@ -178,3 +178,16 @@ fn every_reason_is_documented() {
         assert!(document.contains(&format!("`{}`", reason.as_str())), "{}", reason.as_str());
     }
 }
+
+/// A request that is begun and not finished is answered; a connection that says nothing is not.
+#[test]
+fn a_request_that_is_not_finished_in_time() {
+    let server = Server::serve(&["--head-within", "1s"]);
+    for port in [server.public, server.admin.unwrap()] {
+        let answer = String::from_utf8(exchange(port, b"GET / HTT")).unwrap();
+        assert_eq!(status(&answer), 408, "{answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n") && answer.contains("\r\nDate: "), "{answer}");
+        assert!(exchange(port, b"").is_empty());
+    }
+    assert!(get(server.admin.unwrap(), "/metrics").1.contains("salon_cut_off_total{reason=\"no_request\"} 4\n"));
+}

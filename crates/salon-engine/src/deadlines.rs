@@ -1,5 +1,6 @@
 //! What each timer means. The wheel only says when to look; the truth is in the peer.
 
+use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::id::ConnId;
@@ -7,7 +8,7 @@ use crate::proto::CloseCode;
 use crate::proto::frame::{Opcode, encode_frame};
 use crate::time::Tick;
 
-use crate::input::DRAINED_PER_TURN;
+use crate::input::{DRAINED_PER_TURN, contained};
 use crate::outbox::PACE_WITHIN;
 use crate::peer::Phase;
 use crate::steps::CLOSES_PER_TURN;
@@ -33,6 +34,12 @@ impl<S: Stream> Engine<S> {
     /// peers can cause it.
     pub fn has_stood_still(&mut self) {
         self.stood_still = true;
+    }
+
+    /// What a peer is sent, as far as its socket takes it at once, when a part of its request has come and not all in
+    /// time; then the connection ends. Nothing, if nothing was set.
+    pub fn set_late_answer(&mut self, bytes: Vec<u8>) {
+        self.late_answer = bytes;
     }
 
     /// Begins a turn at `now`: carries out due deadlines, and takes over the peers that became ready to be read.
@@ -114,6 +121,7 @@ impl<S: Stream> Engine<S> {
         match due {
             Due::Request => {
                 self.counters.no_request += 1;
+                self.say_late(index);
                 self.abort_peer(index);
             }
             // The loop itself was not running to hear the answer, so it asks once more.
@@ -156,6 +164,18 @@ impl<S: Stream> Engine<S> {
             Due::CloseAnswer => self.end(index),
             Due::Answers => self.part(index),
             Due::End => self.abort_peer(index),
+        }
+    }
+
+    /// Sends what is sent to a peer of whose request a part has come and not all, as far as its socket takes it: the
+    /// connection ends behind it in any case.
+    fn say_late(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        let has_begun = peer.partial.as_ref().is_some_and(|part| part.body_len > 0 || !part.bytes.is_empty());
+        if !self.late_answer.is_empty() && has_begun && matches!(peer.phase, Phase::Head | Phase::Body) {
+            let late_answer = &self.late_answer;
+            let sent = contained(|| peer.stream.send(&mut [IoSlice::new(late_answer)]));
+            self.counters.panics += u64::from(sent.is_none());
         }
     }
 

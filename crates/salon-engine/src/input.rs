@@ -557,7 +557,7 @@ impl Default for Parting {
 
 /// Runs work that concerns one connection alone, so that half of it can be thrown away with the connection; `None` if
 /// it panicked.
-fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 

@@ -439,6 +439,8 @@ pub struct Engine<S> {
     /// Where [`Engine::cut_largest`] and [`Engine::shrink`] go on.
     look_next: usize,
     shrink_next: usize,
+    /// What a peer is sent whose request is not finished in time.
+    late_answer: Vec<u8>,
     /// One for all connections: the state of each is in its `Connection`.
     inflater: Inflater,
     deflater: Option<Deflater>,
@@ -451,6 +453,7 @@ impl<S: Stream> Engine<S> {
     pub fn new(settings: Settings, now: Tick) -> Self {
         Self {
             deflater: settings.deflate.as_ref().map(|deflate| Deflater::new(deflate.level)),
+            late_answer: Vec::new(),
             inflater: Inflater::new(),
             receive: ReceiveBuffer::new(settings.receive_buffer, settings.room_behind_a_read()),
             settings,

@@ -85,7 +85,7 @@ fn an_empty_line_before_a_request() {
             }
             let last = house.told().pop().map(|(_, event)| format!("{event:?}"));
             assert!(
-                last.as_ref().is_some_and(|event| event.contains(told.split(' ').last().unwrap())),
+                last.as_ref().is_some_and(|event| event.contains(told.split(' ').next_back().unwrap())),
                 "{said:?} {piece}: {last:?}"
             );
         }
@@ -107,6 +107,24 @@ fn no_request_in_time_is_no_connection() {
     assert!(house.engine.is_empty());
     assert_eq!(house.engine.counters().no_request, 1);
     assert_eq!(house.told(), [], "what was never open is never closed");
+}
+
+/// A peer that has begun a request and does not finish it is answered; one that is silent is not.
+#[test]
+fn a_request_that_is_late_is_answered() {
+    let post = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
+    for (said, answered) in [("", false), ("\r\n", false), ("G", true), ("GET / HTTP/1.1\r\n", true), (post, true)] {
+        let mut house = House::new(Settings::default());
+        house.engine.set_late_answer(b"<late>".to_vec());
+        let (id, script) = house.connect();
+        script.say(said.as_bytes());
+        house.hear(id);
+        house.wait(Duration::from_millis(10_001));
+        assert!(house.engine.is_empty(), "{said:?}");
+        let written = script.taken();
+        assert_eq!(written.ends_with(b"<late>"), answered, "{said:?}: {}", String::from_utf8_lossy(&written));
+        assert_eq!(house.engine.counters().no_request, 1);
+    }
 }
 
 /// A connection that is kept may be idle for longer than a head may take; from the first byte of the next request it
