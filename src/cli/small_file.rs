@@ -1,7 +1,7 @@
 //! Small files that settings name: the file of settings itself, keys, certificates.
 //!
-//! They are read at the start and, while Salon serves, on the thread of its loop, so nothing may take long: a file has a
-//! bound, and what is no file (a pipe that nobody writes to, a device) is refused and not waited for.
+//! They are read at the start and, while Salon serves, on the thread of its loop, so nothing may take long: a file has
+//! a bound, and what is no file (a pipe that nobody writes to, a device) is refused and not waited for.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};

@@ -118,8 +118,8 @@ pub(super) fn reload(request: &Request<'_>) -> Result<(), EntryError> {
     }
 }
 
-/// Checks that it says that it brings JSON. That is required also where it would not be needed: a page cannot send it to
-/// another site without a preflight.
+/// Checks that it says that it brings JSON. That is required also where it would not be needed: a page cannot send it
+/// to another site without a preflight.
 fn is_json(request: &Request<'_>) -> Result<(), CallError> {
     let media_type = request.header("content-type").and_then(|value| value.split(';').next());
     match media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {

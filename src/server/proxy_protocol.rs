@@ -7,8 +7,8 @@
 //!
 //! Version 1 is a line of text, such as `PROXY TCP4 192.0.2.1 10.0.0.1 4660 443`, and is told from version 2 by its
 //! first byte. Bytes are asked for one piece after the other and never beyond the header, because the bytes behind it
-//! belong to another reader: of version 1, whose length nothing says, they are looked at before they are taken. TLVs are
-//! skipped.
+//! belong to another reader: of version 1, whose length nothing says, they are looked at before they are taken. TLVs
+//! are skipped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -600,7 +600,8 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// A connection has come to the admin port and has shown no key: if there are too many such, another one makes room.
+    /// A connection has come to the admin port and has shown no key: if there are too many such, another one makes
+    /// room.
     fn seat_stranger(&mut self, id: ConnId, from: Option<IpAddr>) {
         let engine = &self.engine;
         self.strangers.keep(|id| engine.stream(id).is_some_and(|socket| !socket.has_shown_key()));

@@ -46,8 +46,8 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// A poller that watches for SIGHUP and the signals that [stop](STOPS) Salon, and for the signals that would end the process though
-    /// nobody means that by them.
+    /// A poller that watches for SIGHUP and the signals that [stop](STOPS) Salon, and for the signals that would end
+    /// the process though nobody means that by them.
     ///
     /// # Errors
     /// Those of the system, when it gives no poller.
