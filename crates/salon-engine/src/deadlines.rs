@@ -203,7 +203,8 @@ impl<S: Stream> Engine<S> {
             // It is not read, so that its silence says nothing.
             Phase::Open if peer.is_owed_much(settings.owed_above()) => None,
             Phase::Open => {
-                let message = match peer.mid_message {
+                // What is not read may be the rest of the message.
+                let message = match peer.mid_message && !peer.paused {
                     true => after(peer.since, settings.message_within, Due::Message),
                     false => None,
                 };

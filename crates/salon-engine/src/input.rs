@@ -240,15 +240,18 @@ impl<S: Stream> Engine<S> {
     pub(super) fn read_on(&mut self, index: u32, was_owed_much: bool) {
         let (now, owed_above) = (self.now, self.settings.owed_above());
         let peer = &mut self.peers[index as usize];
-        if was_owed_much && !peer.is_owed_much(owed_above) {
+        let was_owed_much = was_owed_much && !peer.is_owed_much(owed_above);
+        let was_paused = !peer.is_sated(owed_above) && std::mem::take(&mut peer.paused);
+        if was_owed_much {
             peer.last_received = now;
-            if peer.mid_message {
-                peer.since = now;
-            }
+        }
+        if (was_owed_much || was_paused) && peer.mid_message {
+            peer.since = now;
+        }
+        if was_owed_much || was_paused {
             self.schedule(index);
         }
-        let peer = &mut self.peers[index as usize];
-        if !peer.is_sated(owed_above) && std::mem::take(&mut peer.paused) {
+        if was_paused {
             self.touch(index);
             self.read_again(index);
         }

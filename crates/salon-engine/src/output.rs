@@ -449,12 +449,15 @@ impl<S: Stream> Engine<S> {
         if !outbox.is_empty() {
             return Ok(false);
         }
-        let pong = peer.outbox.take().and_then(|mut outbox| outbox.pong.take());
+        let taken = peer.outbox.take();
         if matches!(peer.phase, Phase::Head | Phase::Kept | Phase::Body) {
             // The time for the next request begins when the last answer has left.
             peer.since = self.now;
         }
-        if let Some(data) = pong.filter(|_| peer.is_opened()) {
+        if peer.pinged && taken.as_ref().is_some_and(|outbox| outbox.asks) {
+            peer.last_received = self.now;
+        }
+        if let Some(data) = taken.and_then(|mut outbox| outbox.pong.take()).filter(|_| peer.is_opened()) {
             self.append(index, |out| encode_frame(Opcode::Pong, &data, out));
         }
         self.schedule(index);
@@ -466,6 +469,8 @@ impl<S: Stream> Engine<S> {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now, self.ledger.clone())));
+        // A ping of this moment is in what waits: a blocked peer is not asked.
+        outbox.asks |= peer.pinged && peer.last_received == self.now;
         for (chunk, sent) in chunks {
             outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }

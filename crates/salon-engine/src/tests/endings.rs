@@ -53,6 +53,43 @@ fn a_peer_that_is_asked_at_once() {
     assert!(house.engine.is_empty());
 }
 
+/// A ping waits with the rest for a peer that takes its time: how long its answer may take counts from when it has left.
+#[test]
+fn a_ping_that_waits_is_answered_in_time_from_when_it_has_left() {
+    for answers in [true, false] {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        house.wait(Duration::from_millis(24_999));
+        script.wire().room = 3;
+        house.engine.send(id, Kind::Text, b"hello");
+        house.wait(Duration::from_millis(1));
+        for _ in 0..5 {
+            house.wait(Duration::from_secs(5));
+            assert_eq!(house.told(), [], "it takes something");
+            script.wire().room = 1;
+            house.engine.writable(id.index);
+            house.turn();
+        }
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.turn();
+        assert_eq!(frames(&script.taken()), [(Opcode::Text, b"hello".to_vec()), (Opcode::Ping, vec![])]);
+        house.wait(Duration::from_millis(9_999));
+        assert_eq!(house.told(), []);
+        if answers {
+            script.say(&masked(Opcode::Pong, b""));
+            house.hear(id);
+            assert_eq!(house.told(), [(id, "control".into())]);
+            house.wait(Duration::from_millis(24_999));
+            assert_eq!(script.taken(), b"");
+        } else {
+            house.wait(Duration::from_millis(1));
+            assert_eq!(house.told(), [(id, "closed".into())]);
+            assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+        }
+    }
+}
+
 /// The process is stopped for a minute while a pong is awaited; no peer is closed for bytes that the loop did not hear.
 #[test]
 fn a_stopped_process_closes_nobody_when_it_goes_on() {

@@ -151,6 +151,44 @@ fn a_flood_of_pings_to_a_peer_that_does_not_read_leaves_one_pong() {
     assert_eq!(script.texts(), ["blocked", "999"]);
 }
 
+/// The rest of a message is not read while its sender does not take its answers: that time does not count against it.
+#[test]
+fn a_message_that_is_not_read_may_be_finished_when_it_is() {
+    for whole in [true, false] {
+        let mut house = House::new(Settings { outbox_bytes: 1 << 20, ping_after: None, ..Settings::default() });
+        let (id, script) = house.open();
+        let message = text("a message in two parts");
+        script.say(&message[..9]);
+        house.hear(id);
+        script.wire().room = 0;
+        house.engine.send(id, Kind::Text, &[b'x'; 500_000]);
+        house.turn();
+        script.say(&message[9..if whole { message.len() } else { 12 }]);
+        house.hear(id);
+        for _ in 0..14 {
+            house.wait(Duration::from_secs(5));
+            script.wire().room = 8_000;
+            house.engine.writable(id.index);
+            house.turn();
+        }
+        assert_eq!(house.told(), [], "it is not read for 70 s");
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.turn();
+        house.settle();
+        if whole {
+            assert_eq!(house.told(), [(id, "a message in two parts".into())]);
+            continue;
+        }
+        script.taken();
+        house.wait(Duration::from_millis(59_999));
+        assert_eq!(house.told(), []);
+        house.wait(Duration::from_millis(1));
+        let close = frames(&script.taken()).pop();
+        assert_eq!(close, Some(close_of(1008, "message not finished in time")));
+    }
+}
+
 #[test]
 fn a_peer_that_does_not_take_its_answers_is_not_read() {
     let mut house = House::new(Settings { outbox_bytes: 1 << 20, ..Settings::default() });
