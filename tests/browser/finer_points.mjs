@@ -431,6 +431,11 @@ await run(async () => {
     await other.locator("#topic-input").fill(`a${"ä".repeat(200)}`);
     await other.keyboard.press("Enter");
     await until("it is too long", async () => (await other.locator("#topic-problem").textContent()) === "That topic is too long, by about 73 characters.");
+    await other.locator("#topic-input").fill("long ".repeat(51));
+    await other.locator("#topic-input").press("Enter");
+    await until("a long one is there", async () => (await topic(one)).startsWith("long long"));
+    equal(await one.locator("#title bdi").evaluate((name) => name.scrollWidth - name.clientWidth), 0, "how much of the name a long topic hides");
+    await other.locator("#edit-topic").click();
     await other.locator("#topic-input").fill("Quinces <b>");
     await other.keyboard.press("Enter");
     for (const page of [one, other]) await until("another one is there", async () => (await topic(page)) === "Quinces <b>");

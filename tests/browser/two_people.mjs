@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { audit, begin, comeAgain, connected, enter, hide, isSerious, isUnreachable, members, newPage as openPage, say, sees, texts } from "./browser.mjs";
+import { audit, begin, comeAgain, connected, enter, hide, isSerious, isUnreachable, members, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -259,11 +259,20 @@ await run(async () => {
     serverAway = true;
     wire.cut();
     await ada.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    // Nobody knows now how people are: neither their list, nor the head of a conversation, nor somebody's card says so.
+    const seen = (selector) => ada.locator(selector).evaluateAll((all) => all.map((node) => getComputedStyle(node).visibility).join());
+    equal(await seen("#members .status-words"), "hidden,hidden", "in the list");
+    await ada.evaluate(() => { location.hash = "#with=Linus"; });
+    await until("the words are those of a person", async () => (await ada.locator("#topic.status-words").textContent()) === "online");
+    equal(await seen("#topic"), "hidden", "in the head");
+    await ada.evaluate((room) => { location.hash = `#${new URLSearchParams({ room })}`; }, ROOM);
+    await titled(ada, ROOM);
     wire.mend();
     // Either the button or the timer is first; both must end connected.
     await ada.locator("#try-now").click({ timeout: 2_000 }).catch(() => {});
     await connected(ada);
     await until("the banner is gone", async () => await ada.locator("#banner").isHidden());
+    await until("it is said again how people are", async () => (await seen("#members .status-words")) === "visible,visible");
     serverAway = false;
   });
 

@@ -154,7 +154,8 @@ function drawMembers() {
     const button = node.firstElementChild;
     const words = element("span", "member-words", ...nameParts(name, "member-name"));
     if (name === me) words.append(element("span", "you", t("you")));
-    words.append(element("span", note || status !== "online" ? "member-note" : "sr-only", note || statusInWords(status)));
+    const visible = note || status !== "online" ? "member-note" : "sr-only";
+    words.append(element("span", note ? visible : `${visible} status-words`, note || statusInWords(status)));
     button.replaceChildren(element("span", "avatar-box", avatar(name, "medium"), element("span", `presence ${status}`)), words);
     button.classList.toggle("offline", status === "offline");
     button.title = name === me ? t("notesToYourself") : t("writeTo", { name });

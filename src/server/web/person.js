@@ -16,7 +16,7 @@ export function openPerson(name) {
     byId("person-card").replaceChildren(
       element("span", "avatar-box", avatar(name, "large"), element("span", `presence ${status}`)),
       element("h2", "person-name", ...nameParts(name)),
-      element("p", "person-status", name === me ? t("thisIsYou") : statusInWords(status)),
+      element("p", "person-status status-words", name === me ? t("thisIsYou") : statusInWords(status)),
       ...note ? [element("p", "person-note", note)] : [],
     );
     byId("person-card").querySelector("h2").id = "person-name";

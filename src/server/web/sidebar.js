@@ -21,7 +21,9 @@ function drawHead() {
   const title = byId("title");
   if (c.kind === "room") title.replaceChildren(icon("hash"), ...roomName(c.id, c.name));
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
-  byId("topic").textContent = c.kind === "room" ? c.topic : c.id === me ? t("notesToYourself") : presence.get(c.id)?.note ?? statusInWords(statusOf(c.id));
+  const note = c.id === me ? t("notesToYourself") : presence.get(c.id)?.note;
+  byId("topic").textContent = c.kind === "room" ? c.topic : note ?? statusInWords(statusOf(c.id));
+  byId("topic").classList.toggle("status-words", c.kind !== "room" && note === undefined);
   const isOurs = c.kind === "room" && !c.removed;
   for (const id of ["edit-topic", "change-topic"]) byId(id).hidden = !isOurs;
   byId("people-count").textContent = c.kind === "room" && !c.removed ? inDigits(c.count) : "";
