@@ -149,7 +149,7 @@ impl Sqlite {
     pub(super) fn do_piece(&mut self) -> Result<()> {
         self.begin()?;
         match (self.lacks_room, self.sweeps_on) {
-            (true, _) => self.lacks_room = self.make_room()?,
+            (true, _) => self.lacks_room = self.make_room(MAX_DELETED_AT_ONCE)?,
             (false, Some(now)) => drop(self.sweep(now)?),
             (false, None) => self.index_piece()?,
         }
@@ -162,18 +162,23 @@ impl Sqlite {
             // Apart from it: it may need what is damaged.
             self.lacks_room |= self.options.size != u64::MAX;
         } else if self.wrote {
-            let made = self.make_room().and_then(|lacks| {
-                self.lacks_room = lacks;
-                // Also where somebody waits all the time: not beside itself.
-                if let Some(now) = self.sweeps_on.filter(|_| !self.tickets.is_empty()) {
-                    self.sweep(now)?;
-                }
-                self.index_if_late(i64::try_from(self.tickets.len()).unwrap_or(i64::MAX))
-            });
-            made.map_err(|trouble| (trouble, false))?;
+            self.do_beside().map_err(|trouble| (trouble, false))?;
         }
         self.forget_retries(None).map_err(|trouble| (trouble, false))?;
         self.commit_asked()
+    }
+
+    /// Does what is to be done in proportion to a batch, also where somebody waits all the time.
+    fn do_beside(&mut self) -> Result<()> {
+        // Not beside itself.
+        if let Some(now) = self.sweeps_on.filter(|_| !self.tickets.is_empty()) {
+            self.sweep(now)?;
+        }
+        self.index_if_late(i64::try_from(self.tickets.len()).unwrap_or(i64::MAX))?;
+        self.purge_in_turn()?;
+        // Room for all of this, and behind what has given room back.
+        self.lacks_room = self.make_room(MAX_DELETED_AT_ONCE)?;
+        Ok(())
     }
 
     /// The same of what was asked alone, without what is done beside.

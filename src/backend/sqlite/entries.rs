@@ -262,6 +262,7 @@ impl Tables {
         let mut dead = BTreeMap::new();
         keys.into_iter().for_each(|id| *dead.entry(schema::part_of(id)).or_insert(0) += 1);
         for (part, dead) in dead {
+            self.gone.set(self.gone.get() + usize::try_from(dead).unwrap_or(0));
             let sql = "UPDATE part SET dead = dead + ?2 WHERE part = ?1 RETURNING dead";
             let all: Option<i64> =
                 self.connection.prepare_cached(sql)?.query_row([part, dead], |row| row.get(0)).optional()?;

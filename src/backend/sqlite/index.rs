@@ -21,7 +21,7 @@
 //! Nobody is told of those, and the next gathering writes over them.
 //!
 //! A text that is edited away or deleted leaves it at once; entries that are not kept any more leave it when enough of
-//! a part is gone, in pieces ([`Purge`]).
+//! a part is gone, in pieces (`purging`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,18 +33,6 @@ use super::tables::{Tables, count};
 use super::trouble::{Result, Trouble};
 use super::{Sqlite, names};
 use crate::backend::{Conversation, words::words};
-
-/// A part from which entries that are not kept any more are taken away, word by word.
-#[derive(Debug)]
-pub struct Purge {
-    part: i64,
-    /// The word that was seen to last.
-    after: String,
-    /// A bit for each place whose entry is there, or came later.
-    live: Vec<u64>,
-    /// How many were known to be gone when it began.
-    dead: i64,
-}
 
 /// Messages of one part that are taken in together.
 ///
@@ -148,11 +136,11 @@ impl Sqlite {
         }
     }
 
-    /// Takes in as many messages as a batch has brought, of those that have waited for too long because there was no
-    /// time.
+    /// Takes in twice as many messages as a batch has brought, of those that have waited for too long because there was
+    /// no time: so it catches up, also with an import.
     pub(super) fn index_if_late(&mut self, came: i64) -> Result<()> {
         let mut taken = 0;
-        while taken < came && self.entry - self.indexed > MAX_UNINDEXED {
+        while taken < 2 * came && self.entry - self.indexed > MAX_UNINDEXED {
             taken += self.take_in_piece()?;
         }
         Ok(())
@@ -160,6 +148,9 @@ impl Sqlite {
 
     /// Gathers some messages, or writes some of their lists. Returns how many messages were gathered.
     fn take_in_piece(&mut self) -> Result<i64> {
+        if self.gathered.is_none() {
+            self.pass_over_gone()?;
+        }
         let mut gathered = self.gathered.take().unwrap_or_else(|| Gathered {
             from: self.indexed + 1,
             to: self.indexed,
@@ -181,6 +172,16 @@ impl Sqlite {
         let taken = gathered.to - before;
         self.gathered = Some(gathered);
         Ok(taken)
+    }
+
+    /// What is gone before it was taken in is not waited for.
+    fn pass_over_gone(&mut self) -> Result<()> {
+        let oldest = self.tables()?.oldest_key()?.unwrap_or(self.entry + 1);
+        if oldest > self.indexed + 1 {
+            self.indexed = oldest - 1;
+            self.wrote = true;
+        }
+        Ok(())
     }
 
     fn gather(&mut self, gathered: &mut Gathered) -> Result<()> {
@@ -218,6 +219,7 @@ impl Sqlite {
         let part = part_of(self.indexed + 1);
         // Where places begin that nobody is told of.
         let end = place_of(self.indexed + 1);
+        self.note_lists(gathered.lists.len().min(WRITTEN_TOGETHER));
         let tables = self.tables()?;
         tables.execute("INSERT INTO part (part) VALUES (?1) ON CONFLICT DO NOTHING", [part])?;
         for _ in 0..WRITTEN_TOGETHER {
@@ -278,60 +280,6 @@ impl Sqlite {
         self.gathered = gathered;
         Ok(())
     }
-
-    /// Some parts may be looked through for what is gone, also where that is little.
-    pub(super) fn allow_purges(&mut self) -> Result<()> {
-        self.purges = if self.tables()?.part_to_purge()?.is_some() { PURGED_PARTS } else { 0 };
-        Ok(())
-    }
-
-    fn purge_piece(&mut self) -> Result<()> {
-        let purge = match self.purge.take() {
-            Some(purge) => Some(purge),
-            None => self.next_purge()?,
-        };
-        let Some(mut purge) = purge else {
-            self.purges = 0;
-            return Ok(());
-        };
-        let tables = self.tables()?;
-        let lists = tables.lists_after(purge.part, &purge.after, PURGED_TOGETHER)?;
-        let done = lists.len() < PURGED_TOGETHER;
-        for (word, list) in lists {
-            let (places, _) = list.as_chunks::<2>();
-            let live = |place: &[u8; 2]| {
-                let place = usize::from(u16::from_be_bytes(*place));
-                purge.live.get(place / 64).is_none_or(|bits| bits >> (place % 64) & 1 == 1)
-            };
-            let left: Vec<u8> = places.iter().filter(|place| live(place)).flatten().copied().collect();
-            if left.len() < list.len() {
-                tables.set_list(purge.part, &word, &left)?;
-            }
-            purge.after = word;
-        }
-        if !done {
-            self.purge = Some(purge);
-        } else if tables.holds_between(purge.part * PART_LEN, purge.part * PART_LEN + PART_LEN - 1)? {
-            tables.execute("UPDATE part SET dead = dead - ?2 WHERE part = ?1", [purge.part, purge.dead])?;
-        } else if purge.part < part_of(self.indexed + 1) {
-            tables.execute("DELETE FROM part WHERE part = ?1", [purge.part])?;
-        }
-        self.wrote = true;
-        Ok(())
-    }
-
-    /// Begins with the part of which most is gone.
-    fn next_purge(&mut self) -> Result<Option<Purge>> {
-        let Some((part, dead)) = self.tables()?.part_to_purge()? else { return Ok(None) };
-        self.purges = self.purges.saturating_sub(1);
-        let first = part * PART_LEN;
-        let mut live = vec![0; PART_LEN as usize / 64];
-        let mut set = |place: i64| live[place as usize / 64] |= 1 << (place % 64);
-        self.tables()?.keys_between(first, first + PART_LEN - 1, |id| set(id - first))?;
-        // What is taken in meanwhile is there.
-        (first.max(self.indexed + 1)..=first + PART_LEN - 1).for_each(|id| set(id - first));
-        Ok(Some(Purge { part, after: String::new(), live, dead }))
-    }
 }
 
 /// A message that is to be taken in.
@@ -349,7 +297,7 @@ impl Tables {
         self.connection.prepare_cached(sql)?.query_row(params![part, word], |row| row.get(0)).optional()
     }
 
-    fn set_list(&self, part: i64, word: &str, list: &[u8]) -> rusqlite::Result<()> {
+    pub(super) fn set_list(&self, part: i64, word: &str, list: &[u8]) -> rusqlite::Result<()> {
         if list.is_empty() {
             return self.execute("DELETE FROM word WHERE part = ?1 AND word = ?2", params![part, word]).map(drop);
         }
@@ -358,36 +306,10 @@ impl Tables {
         self.execute(sql, params![part, word, list]).map(drop)
     }
 
-    fn lists_after(&self, part: i64, word: &str, most: usize) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-        let sql = "SELECT word, entries FROM word WHERE part = ?1 AND word > ?2 ORDER BY word LIMIT ?3";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        self.connection.prepare_cached(sql)?.query_map(params![part, word, count(most)], row)?.collect()
-    }
-
     /// Parts up to one, the newest first, so many at most.
     pub fn parts_to(&self, part: i64, most: usize) -> rusqlite::Result<Vec<i64>> {
         let sql = "SELECT part FROM part WHERE part <= ?1 ORDER BY part DESC LIMIT ?2";
         self.connection.prepare_cached(sql)?.query_map(params![part, count(most)], |row| row.get(0))?.collect()
-    }
-
-    /// The part of which most is gone, and how much is.
-    fn part_to_purge(&self) -> rusqlite::Result<Option<(i64, i64)>> {
-        let sql = "SELECT part, dead FROM part WHERE dead > 0 ORDER BY dead DESC LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-    }
-
-    fn holds_between(&self, from: i64, to: i64) -> rusqlite::Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE id >= ?1 AND id <= ?2)";
-        self.connection.prepare_cached(sql)?.query_row([from, to], |row| row.get(0))
-    }
-
-    fn keys_between(&self, from: i64, to: i64, mut each: impl FnMut(i64)) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached("SELECT id FROM entry WHERE id >= ?1 AND id <= ?2")?;
-        let mut rows = statement.query([from, to])?;
-        while let Some(row) = rows.next()? {
-            each(row.get(0)?);
-        }
-        Ok(())
     }
 
     fn names_of(&self, conversation: i64) -> rusqlite::Result<Option<(String, String)>> {
@@ -480,7 +402,3 @@ const LIST_BYTES: usize = 64;
 
 /// Entries that wait to be taken in before that is done also while there is something else to do.
 const MAX_UNINDEXED: i64 = if cfg!(test) { 100 } else { 1 << 18 };
-
-/// Words of a part that are seen to together, and parts that are looked through after a sweep for whatever is gone.
-const PURGED_TOGETHER: usize = 2048;
-const PURGED_PARTS: usize = 4;

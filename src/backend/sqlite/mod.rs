@@ -44,6 +44,7 @@ mod file;
 mod folding;
 mod index;
 mod places;
+mod purging;
 mod read_only;
 mod reading;
 mod requests;
@@ -76,7 +77,8 @@ use crate::time::Moment;
 
 pub use file::boot_id;
 use file::{Claim, Found};
-use index::{Gathered, Purge};
+use index::Gathered;
+use purging::{Allowance, Purge};
 pub use read_only::ReadOnly;
 use reading::{Counted, Many};
 use retries::Retries;
@@ -144,6 +146,7 @@ pub struct Sqlite {
     gathered: Option<Gathered>,
     purge: Option<Purge>,
     purges: usize,
+    allowance: Allowance,
     /// Conversations that have been looked at lately.
     places: Vec<Known>,
     index: HashMap<Box<str>, usize>,
@@ -192,6 +195,8 @@ pub struct Sqlite {
     rests: bool,
     /// The file is too large still.
     lacks_room: bool,
+    /// Since it was last looked how much room there is amid a batch.
+    unweighed: usize,
     /// It has been said that some of the file cannot be read.
     damaged: bool,
     /// A text has been taken out of the file that its log may have, and that is to be seen to now.
@@ -284,6 +289,7 @@ impl Sqlite {
             gathered: None,
             purge: None,
             purges: 0,
+            allowance: Allowance::default(),
             places: Vec::new(),
             index: HashMap::new(),
             dirty: Vec::new(),
@@ -313,6 +319,7 @@ impl Sqlite {
             full: false,
             rests: false,
             lacks_room: false,
+            unweighed: 0,
             damaged: false,
             has_old_text: true,
             clears_log: false,
@@ -454,7 +461,9 @@ impl Backend for Sqlite {
         self.tickets.extend(request.ticket());
         self.asked.push(request);
         if self.error.is_none() {
-            self.error = self.carry_out(request).err();
+            let before = self.batch.bytes();
+            let done = self.carry_out(request);
+            self.error = done.and_then(|()| self.make_room_amid(self.batch.bytes().saturating_sub(before))).err();
         }
         Ok(())
     }

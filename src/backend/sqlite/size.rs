@@ -11,11 +11,12 @@ use rusqlite::params;
 use super::damage::around;
 use super::tables::{Tables, count, number, signed};
 use super::trouble::Result;
-use super::{MAX_DELETED_AT_ONCE, News, Size, Sqlite};
+use super::{News, Size, Sqlite};
 
 impl Sqlite {
-    /// Makes room in the file for the next batches, if there is little. Returns whether more is to be done.
-    pub(super) fn make_room(&mut self) -> Result<bool> {
+    /// Makes room in the file for the next batches, if there is little: so many entries go at most, or a piece more.
+    /// Returns whether more is to be done.
+    pub(super) fn make_room(&mut self, most_deleted: usize) -> Result<bool> {
         if self.options.size == u64::MAX {
             return Ok(false);
         }
@@ -27,19 +28,49 @@ impl Sqlite {
             let (path, size) = (self.claim.path.display(), Size(self.options.size));
             log::warn!("{path}: {FULL_PERCENT} % of {size} are used; the oldest messages go when all of it is");
         }
-        let spare = SPARE_PAGES.min(most / 8);
+        let spare = spare(most);
         let mut over = (used + spare).saturating_sub(most);
-        let mut deleted = 0;
-        while over > 0 && deleted < MAX_DELETED_AT_ONCE {
-            match self.whole_or_not(|store| store.drop_oldest_entries(MAX_DROPPED_TOGETHER))? {
-                // There is none, or the oldest cannot be read.
-                None | Some(0) => return Ok(false),
-                Some(some) => deleted += some,
+        let (mut deleted, mut pieces) = (0, 0);
+        while over > 0 && deleted < most_deleted {
+            let is_urgent = !self.damaged && self.purge_is_urgent()?;
+            if is_urgent && pieces < URGENT_PIECES {
+                self.purge_piece()?;
+                pieces += 1;
+            } else if is_urgent && over <= spare {
+                // There is room for a batch still, and will be more behind the next pieces.
+                return Ok(true);
+            } else {
+                match self.whole_or_not(|store| store.drop_oldest_entries(MAX_DROPPED_TOGETHER))? {
+                    // The oldest cannot be read.
+                    None => return Ok(false),
+                    // There is none, and what is left of those that have gone is seen to with the next piece.
+                    Some(0) => return Ok(!self.damaged && self.purge_is_urgent()?),
+                    Some(some) => deleted += some,
+                }
             }
             let (_, pages, free) = self.tables()?.pages()?;
             over = (pages.saturating_sub(free) + spare).saturating_sub(most);
         }
         Ok(over > 0)
+    }
+
+    /// The same amid a batch that takes much: it finds as much room as is left for small ones, and would have the file
+    /// grow. `bytes` were asked just now.
+    pub(super) fn make_room_amid(&mut self, bytes: usize) -> Result<()> {
+        if self.options.size == u64::MAX {
+            return Ok(());
+        }
+        self.unweighed += 1 + bytes / WEIGHED_BYTES;
+        if self.unweighed < WEIGHED_TOGETHER || !self.wrote || self.damaged {
+            return Ok(());
+        }
+        self.unweighed = 0;
+        let (page, pages, free) = self.tables()?.pages()?;
+        let most = self.options.size / page;
+        if free + most.saturating_sub(pages) < spare(most) / 2 {
+            self.make_room(MAX_DROPPED_TOGETHER)?;
+        }
+        Ok(())
     }
 
     /// Some of the oldest entries cannot be read or deleted: those behind them go.
@@ -138,8 +169,21 @@ impl Tables {
     }
 }
 
-/// Pages that are to be free for what comes next; an eighth of all if that is less.
+/// Pages of all that are to be free for what comes next.
+fn spare(most: u64) -> u64 {
+    SPARE_PAGES.min(most / 8)
+}
+
+/// So many; an eighth of all if that is less.
 const SPARE_PAGES: u64 = 256;
+
+/// Requests of a batch after which it is looked again how much room there is: one counts as several that has as many
+/// times so many bytes. Each may need a page more of each of several tables.
+const WEIGHED_TOGETHER: usize = 64;
+const WEIGHED_BYTES: usize = 1024;
+
+/// Pieces of the index of what is gone that are seen to in a batch, before messages go.
+const URGENT_PIECES: usize = 4;
 
 /// Entries that are dropped before it is looked again how much room there is.
 pub const MAX_DROPPED_TOGETHER: usize = 256;

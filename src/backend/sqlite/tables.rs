@@ -23,6 +23,8 @@ pub struct Tables {
     log_pages: Arc<AtomicI64>,
     /// So much is gone of a part of the index that it is to be seen to.
     pub(super) is_worn: Cell<bool>,
+    /// Entries that have gone and that nobody has counted yet.
+    pub(super) gone: Cell<usize>,
     /// So many marks more may be made before it is counted how many there are.
     pub(super) marks_left: Cell<usize>,
 }
@@ -125,7 +127,7 @@ impl Tables {
             noted.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log_pages, is_worn: Cell::new(false), marks_left: Cell::new(0) })
+        Ok(Self { connection, log_pages, is_worn: Cell::new(false), gone: Cell::new(0), marks_left: Cell::new(0) })
     }
 
     /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
