@@ -144,12 +144,16 @@ impl Sqlite {
                 done
             }
         };
-        if !done {
-            self.purge = Some(purge);
-        } else if self.is_over(part)? {
-            tables.execute("DELETE FROM part WHERE part = ?1", [part])?;
-        } else {
-            tables.execute("UPDATE part SET dead = dead - ?2 WHERE part = ?1", [part, purge.dead])?;
+        match (done, &purge.live) {
+            (false, _) => self.purge = Some(purge),
+            (true, None) => drop(tables.execute("DELETE FROM part WHERE part = ?1", [part])?),
+            (true, Some(_)) => {
+                tables.execute("UPDATE part SET dead = dead - ?2 WHERE part = ?1", [part, purge.dead])?;
+                // The last of what was there may have gone meanwhile, and its words are there still.
+                if self.is_over(part)? {
+                    self.purge = Some(Purge { live: None, ..purge });
+                }
+            }
         }
         self.wrote = true;
         Ok(())

@@ -14,9 +14,9 @@ fn count(store: &Sqlite, of: &str) -> usize {
     count.unwrap().try_into().unwrap()
 }
 
-/// Six words that nobody has said before.
-fn new_words(n: usize) -> String {
-    (0..6).map(|word| format!("w{n}x{word} ")).collect()
+/// Words that nobody has said before.
+fn new_words(n: usize, words: usize) -> String {
+    (0..words).map(|word| format!("w{n}x{word} ")).collect()
 }
 
 /// Where all that is said has new words, the words of what has gone take no room from messages: whether or not
@@ -31,7 +31,7 @@ fn words_of_what_has_gone_make_room_for_messages() {
         for _ in 0..turns {
             for _ in 0..200 {
                 n += 1;
-                store.ask(append(Conversation::Room(["den", "bar", "hut"][n % 3]), &new_words(n), 1)).unwrap();
+                store.ask(append(Conversation::Room(["den", "bar", "hut"][n % 3]), &new_words(n, 6), 1)).unwrap();
             }
             hear(&mut store);
             if !is_busy {
@@ -110,11 +110,41 @@ fn a_file_full_of_words_of_what_has_gone() {
     connection.execute_batch("UPDATE store SET last = 12000, indexed = 12000; COMMIT").unwrap();
     (store.entry, store.indexed) = (12_000, 12_000);
     for n in 0..200 {
-        ask(&mut store, append(ROOM, &new_words(n), 1));
+        ask(&mut store, append(ROOM, &new_words(n, 6), 1));
         assert!(bytes(&store) <= size);
     }
     while store.lacks_room || store.lags() {
         hear(&mut store);
     }
     assert_eq!((count(&store, "entry"), count(&store, "word WHERE word LIKE 'word%'")), (200, 0));
+}
+
+/// Where the last entries of a part go while it is looked through for those that had gone before, their words go too.
+#[test]
+fn a_part_that_ends_while_it_is_looked_through() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: usize::MAX, ..folder.options() });
+    (store.entry, store.indexed) = ((1 << 14) - 100, (1 << 14) - 100);
+    for n in 0..120 {
+        let room = ["den", "bar", "hut"][n / 50];
+        ask(&mut store, append(Conversation::Room(room), &new_words(n, 40), 1));
+    }
+    for room in ["den", "bar"] {
+        while store.lags() && (room == "den" || store.purge.is_none()) {
+            hear(&mut store);
+        }
+        ask(&mut store, Request::Erase { room });
+        store.expire(moment(1));
+        hear(&mut store);
+    }
+    assert!(store.purge.is_some(), "it is being looked through");
+    while store.lags() {
+        hear(&mut store);
+    }
+    store.expire(moment(1));
+    while store.lags() {
+        hear(&mut store);
+    }
+    assert_eq!((count(&store, "part WHERE part = 0"), count(&store, "word WHERE part = 0")), (0, 0));
+    assert!(count(&store, "word WHERE part = 1") > 60);
 }
