@@ -16,8 +16,10 @@ use super::{Conversation, RetryKey, Sqlite};
 use crate::time::{Moment, Tick};
 
 /// Where entries with a key are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Retries {
+    /// How many are remembered.
+    most: usize,
     young: HashMap<u64, i64>,
     old: HashMap<u64, i64>,
     /// The row of the first of each half.
@@ -38,6 +40,11 @@ struct Found {
 }
 
 impl Retries {
+    fn new(most: usize) -> Self {
+        let (young, old) = Default::default();
+        Self { most, young, old, young_from: i64::MAX, old_from: 0, young_since: None, stale: true }
+    }
+
     /// The older half is forgotten, if the younger one is full or old.
     fn turn(&mut self, now: Tick) {
         if self.young.is_empty() && self.old.is_empty() {
@@ -52,7 +59,7 @@ impl Retries {
     }
 
     fn is_full(&self) -> bool {
-        self.young.len() >= MAX_REMEMBERED / 2
+        self.young.len() >= self.most / 2
     }
 
     fn forget_older(&mut self) {
@@ -114,10 +121,11 @@ impl Sqlite {
     }
 
     fn retries(&mut self) -> Result<&mut Retries> {
-        if self.retries.is_none() {
-            self.retries = Some(self.tables()?.retries()?);
-        }
-        Ok(self.retries.get_or_insert_default())
+        let retries = match self.retries.take() {
+            Some(retries) => retries,
+            None => self.tables()?.retries(most_of(self.options.size, MAX_REMEMBERED))?,
+        };
+        Ok(self.retries.insert(retries))
     }
 }
 
@@ -142,12 +150,12 @@ impl Tables {
     }
 
     /// Those that the file has: of more than may be, the newest.
-    fn retries(&self) -> rusqlite::Result<Retries> {
-        let mut retries = Retries { young_from: i64::MAX, stale: true, ..Retries::default() };
+    fn retries(&self, most: usize) -> rusqlite::Result<Retries> {
+        let mut retries = Retries::new(most);
         let sql = "SELECT id, key FROM retry \
                    WHERE id > (SELECT coalesce(max(id), 0) FROM retry) - ?1 ORDER BY id";
         let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query([count(MAX_REMEMBERED)])?;
+        let mut rows = statement.query([count(most)])?;
         while let Some(row) = rows.next()? {
             if retries.is_full() {
                 retries.forget_older();
@@ -164,11 +172,36 @@ fn part(key: RetryKey) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
+/// How many are remembered in a file of that size: of a small one they take an eighth at most, so that they push out no
+/// messages.
+fn most_of(size: u64, most: usize) -> usize {
+    usize::try_from(size / 8 / ROW_BYTES).unwrap_or(usize::MAX).max(LEAST_REMEMBERED).min(most)
+}
+
 /// How long an entry is remembered by its key, at least; twice as long at most.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Entries that are.
 const MAX_REMEMBERED: usize = if cfg!(test) { 16 } else { 1 << 18 };
 
+/// What one takes in the file, about; and how many are remembered in any.
+const ROW_BYTES: u64 = 40;
+const LEAST_REMEMBERED: usize = 1024;
+
 /// Rows of those that are forgotten, deleted with one batch.
 const MAX_FORGOTTEN_AT_ONCE: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::most_of;
+
+    #[test]
+    fn a_small_file_remembers_fewer() {
+        for (size, remembered) in
+            [(1, 1024), (1 << 20, 3276), (12 << 20, 39_321), (80 << 20, 262_144), (u64::MAX, 262_144)]
+        {
+            assert_eq!(most_of(size, 1 << 18), remembered, "{size}");
+        }
+        assert_eq!(most_of(1 << 20, 16), 16);
+    }
+}
