@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::reading::Counted;
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
-use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Since, Sqlite, TRIMMED_TOGETHER};
+use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Request, Requests, Since, Sqlite, TRIMMED_TOGETHER};
 
 impl Sqlite {
     /// Begins the transaction, if it has not begun.
@@ -156,13 +156,32 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Notes people who came while nothing could be written: nobody waits for an outcome of that.
+    fn note_people(&mut self) -> Result<()> {
+        for name in &self.unnoted {
+            self.tables()?.know(name, self.options.people)?;
+        }
+        Ok(())
+    }
+
+    /// Those are to be noted with the next batch who were to be noted in this one, as many as fit.
+    pub(super) fn note_people_later(&mut self, asked: &Requests, from: usize) {
+        for request in (from..).map_while(|at| asked.get(at)) {
+            if let Request::Know { user } = request
+                && self.unnoted.len() < MAX_UNNOTED
+            {
+                self.unnoted.push(user.into());
+            }
+        }
+    }
+
     /// An error says whether it came of the commit itself.
     pub(super) fn commit(&mut self) -> std::result::Result<(), (Trouble, bool)> {
         if self.wrote && self.damaged {
             // Apart from it: it may need what is damaged.
             self.lacks_room |= self.options.size != u64::MAX;
         } else if self.wrote {
-            self.do_beside().map_err(|trouble| (trouble, false))?;
+            self.note_people().and_then(|()| self.do_beside()).map_err(|trouble| (trouble, false))?;
         }
         self.forget_retries(None).map_err(|trouble| (trouble, false))?;
         self.commit_asked()
@@ -208,6 +227,9 @@ impl Sqlite {
                 // Reading alone does not show that it can be written to.
                 if self.wrote {
                     self.note_well();
+                    if !self.damaged {
+                        self.unnoted.clear();
+                    }
                 }
                 self.say_batch();
             }
@@ -278,11 +300,23 @@ impl Sqlite {
         for &ticket in &self.tickets {
             self.said.push(&News::Failed { ticket });
         }
+        let asked = std::mem::take(&mut self.asked);
+        self.note_people_later(&asked, 0);
+        self.asked = asked;
     }
 
     /// Notes that all is on the disk, and moves the log into the file.
     pub(super) fn end_well(&mut self) -> Result<()> {
         self.end_batch();
+        // After an error it was given up, and the disk may work again.
+        if self.tables.is_none() {
+            self.reopen()?;
+        }
+        if !self.unnoted.is_empty() && !self.damaged {
+            self.begin()?;
+            self.wrote = true;
+            self.end_batch();
+        }
         let tables = self.tables()?;
         tables.synchronize(true)?;
         tables.note_clean_end()?;
@@ -294,5 +328,8 @@ impl Sqlite {
     }
 }
 
+/// People who came while nothing could be written, and are noted when something can be.
+const MAX_UNNOTED: usize = 4096;
+
 /// Pages of the log from which on it is said that it grows: 64 MiB.
-const HELD_UP_PAGES: i64 = 16 << 10;
+const HELD_UP_PAGES: i64 = if cfg!(test) { 2000 } else { 16 << 10 };

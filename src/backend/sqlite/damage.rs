@@ -174,6 +174,7 @@ impl Sqlite {
         if let Some((trouble, in_commit)) = failed {
             self.batch = in_doubt;
             self.tickets = (at..).map_while(|at| asked.get(at)).filter_map(|request| request.ticket()).collect();
+            self.note_people_later(&asked, at);
             self.fail(&trouble, in_commit);
         }
     }

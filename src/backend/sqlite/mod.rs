@@ -169,6 +169,8 @@ pub struct Sqlite {
     /// What was asked in it, to be done again without what needs a damaged page.
     asked: Requests,
     batch: Reports,
+    /// People who were to be noted in batches that have failed.
+    unnoted: Vec<Box<str>>,
     /// A batch that may be in the file though its commit failed, and what is to be told then.
     doubt: Option<(i64, Reports)>,
     said: Reports,
@@ -304,6 +306,7 @@ impl Sqlite {
             tickets: Vec::new(),
             asked: Requests::default(),
             batch: Reports::default(),
+            unnoted: Vec::new(),
             doubt: None,
             said: Reports::default(),
             told: 0,

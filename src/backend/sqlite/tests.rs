@@ -468,6 +468,82 @@ fn a_full_disk() {
     let (head, found) = page(&mut store, ROOM);
     assert_eq!((head.epoch, head.seq, found.len()), (before.0.epoch, 2, 2));
     assert_eq!(ask(&mut store, append(ROOM, "three", 6)).len(), 1);
+    // Nobody waits for an outcome of it that somebody is known: it is made good.
+    drop(store);
+    let mut store = folder.open(folder.options());
+    store.tell_catalogue();
+    assert!(hear(&mut store).contains(&"User { name: \"eve\" }".into()));
+}
+
+/// People who come while nothing can be written are known behind the next start, also if nobody says anything any more;
+/// as many as there may be.
+#[test]
+fn people_who_come_while_the_disk_fails() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { people: 1 << 20, ..folder.options() });
+    ask(&mut store, append(ROOM, "one", 1));
+    store.tables().unwrap().allow_pages(1).unwrap();
+    for n in 0..5000 {
+        store.ask(Request::Know { user: &format!("user {n} {}", "x".repeat(50)) }).unwrap();
+        if n % 1000 == 0 {
+            hear(&mut store);
+        }
+    }
+    hear(&mut store);
+    assert!(store.ailing);
+    let owed = store.unnoted.len();
+    assert!((3900..=4096).contains(&owed), "{owed}");
+    // Not by hand: a disk that works again has room, whatever this connection was told.
+    store.tables().unwrap().allow_pages(1 << 20).unwrap();
+    drop(store);
+    let mut store = folder.open(folder.options());
+    store.tell_catalogue();
+    let people = hear(&mut store).iter().filter(|news| news.contains("user ")).count();
+    assert!(people >= owed, "{people} of {owed}");
+}
+
+/// A store that was given up because of an error ends in order all the same if the disk works again.
+#[test]
+fn an_end_in_order_behind_an_error() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    store.settle(Err((Trouble::Said("as the test wants it".into()), false)));
+    assert!(store.tables.is_none() && store.ailing);
+    drop(store);
+    assert_eq!(fs::metadata(folder.0.join("state/salon.db-wal")).unwrap().len(), 0);
+    let file = rusqlite::Connection::open(&folder.options().path).unwrap();
+    let clean: bool = file.query_row("SELECT clean FROM store", [], |row| row.get(0)).unwrap();
+    assert!(clean);
+}
+
+/// Somebody who reads an old state of the file for long keeps the log from being moved into it: that is said once, and
+/// when they end it is short again.
+#[test]
+fn a_log_that_is_held_up() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { messages: usize::MAX, ..folder.options() });
+    ask(&mut store, append(ROOM, "one", 1));
+    let log = folder.0.join("state/salon.db-wal");
+    let bytes = || fs::metadata(&log).unwrap().len();
+    let text = "x".repeat(16 << 10);
+    let say = |store: &mut Sqlite| {
+        (0..16).for_each(|_| store.ask(append(ROOM, &text, 1)).unwrap());
+        hear(store);
+    };
+    (0..60).for_each(|_| say(&mut store));
+    assert!(!store.held_up && bytes() < 8 << 20, "{}", bytes());
+    let reader = rusqlite::Connection::open(&folder.options().path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    let mut turns = 0;
+    while !store.held_up {
+        say(&mut store);
+        turns += 1;
+        assert!(turns < 60, "{}", bytes());
+    }
+    drop(reader);
+    (0..10).for_each(|_| say(&mut store));
+    assert!(!store.held_up);
 }
 
 /// Somebody writes to the file by hand, and takes long: requests fail meanwhile.
