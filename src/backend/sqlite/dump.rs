@@ -19,7 +19,7 @@ use super::tables::{Tables, count, number, signed};
 use super::trouble::{Result, Trouble};
 use super::upkeep::{self, open_for_reading};
 use super::{CHECKED_BYTES, file, schema};
-use crate::backend::{Epoch, MAX_BANS};
+use crate::backend::{Epoch, MAX_BANS, MAX_EMOJI, Reacted};
 use crate::random::Random;
 
 /// One thing that a store keeps, or what an export says of itself.
@@ -250,14 +250,15 @@ struct Going {
 }
 
 /// What is told next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
     Begin,
     Users(i64),
     Heads,
     Entries,
     Missing,
-    Reads,
+    /// Of users behind this one, and of this one of conversations behind that.
+    Reads(String, i64),
     Bans,
     End,
     Over,
@@ -384,13 +385,14 @@ impl Export {
                     .map(|(_, Going { name, next, last })| Record::Missing { name, from: next, to: last })
                     .collect();
                 if piece.is_empty() {
-                    self.stage = if self.room.is_some() { Stage::End } else { Stage::Reads };
+                    self.stage = if self.room.is_some() { Stage::End } else { Stage::Reads(String::new(), 0) };
                 }
                 Ok(piece)
             }
-            Stage::Reads => {
-                self.stage = Stage::Bans;
-                self.reads()
+            Stage::Reads(ref user, conversation) => {
+                let (piece, last) = self.reads(user, conversation)?;
+                self.stage = last.map_or(Stage::Bans, |(user, conversation)| Stage::Reads(user, conversation));
+                Ok(piece)
             }
             Stage::Bans => {
                 self.stage = Stage::End;
@@ -432,14 +434,21 @@ impl Export {
         Ok(piece)
     }
 
-    fn reads(&self) -> Result<Vec<Record>> {
-        // A conversation that has begun since the heads were read has none here.
-        let sql = "SELECT user, name, other, mark.seq FROM mark JOIN conversation ON conversation.id = conversation \
-                   WHERE conversation.id <= ?1 ORDER BY user, name, other";
-        let row = |row: &Row<'_>| {
-            Ok(Record::Read { user: row.get(0)?, name: Name::of(row.get(1)?, row.get(2)?), seq: number(row, 3)? })
-        };
-        Ok(self.tables.connection.prepare(sql)?.query_map([self.newest], row)?.collect::<rusqlite::Result<_>>()?)
+    /// The next marks, behind that of a user in a conversation; and which was the last of them, if more may follow.
+    fn reads(&self, user: &str, conversation: i64) -> Result<(Vec<Record>, Option<(String, i64)>)> {
+        // As they lie in the file. A conversation that has begun since the heads were read has none here.
+        let sql = "SELECT user, name, other, mark.seq, conversation.id \
+                   FROM mark CROSS JOIN conversation ON conversation.id = conversation \
+                   WHERE (user, conversation) > (?1, ?2) AND conversation.id <= ?3 ORDER BY user, conversation LIMIT ?4";
+        let mut statement = self.tables.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![user, conversation, self.newest, count(PIECE)])?;
+        let (mut piece, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            let (user, seq): (String, u64) = (row.get(0)?, number(row, 3)?);
+            last = Some((user.clone(), row.get(4)?));
+            piece.push(Record::Read { user, name: Name::of(row.get(1)?, row.get(2)?), seq });
+        }
+        Ok((piece, last))
     }
 
     fn bans(&self) -> Result<Vec<Record>> {
@@ -525,6 +534,8 @@ pub struct Import {
     left_out: u64,
     /// The longest content of a message.
     content_bytes: usize,
+    /// The user whose mark came last, and how many of theirs since it was looked whether these are more than they may.
+    reading: (String, usize),
 }
 
 impl Drop for Import {
@@ -602,6 +613,7 @@ impl Import {
             with_holes,
             left_out: 0,
             content_bytes,
+            reading: (String::new(), 0),
         };
         import.connect().map_err(|trouble| trouble.sentence(&import.claim.path))?;
         Ok(import)
@@ -794,6 +806,7 @@ impl Import {
             let sql = "UPDATE conversation SET first = ?2, last = ?3, said = ?4 WHERE id = ?1";
             self.tables(|tables| tables.execute(sql, params![id, signed(first), last, signed(said)]).map(drop))?;
         }
+        self.bound_marks()?;
         let (batch, entry, indexed) = (self.batch + 1, self.entry, self.indexed);
         self.tables(|tables| {
             tables.number_batch(batch, entry, indexed)?;
@@ -858,6 +871,14 @@ impl Import {
         if seq > next && !self.with_holes {
             return Err(Trouble::Said(format!("expected the seq {next} of {name}, found {seq}; {HOW_TO}")));
         }
+        if let Body::Reaction { of, emoji, on: true } = body
+            && let (different, Reacted::No) = self.tables(|tables| tables.reacted(begun.id, *of, emoji, sender))?
+            && different >= MAX_EMOJI
+        {
+            return Err(Trouble::Said(format!(
+                "emoji: expected at most {MAX_EMOJI} different ones at the seq {of} of {name}, found one more"
+            )));
+        }
         if seq > next {
             self.left_out += begun.next.map_or(0, |next| next - begun.first);
             begun.first = seq;
@@ -892,8 +913,8 @@ impl Import {
         Ok(())
     }
 
-    fn read(&self, user: &str, name: &Name, seq: u64) -> Result<()> {
-        let Some(begun) = self.begun.get(name) else {
+    fn read(&mut self, user: &str, name: &Name, seq: u64) -> Result<()> {
+        let Some(begun) = self.begun.get(name).copied() else {
             return Err(Trouble::Said(format!("expected the line of {name} before who has read it, found none")));
         };
         if let Name::Direct(two) = name
@@ -904,7 +925,19 @@ impl Import {
         self.tables(|tables| {
             let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             tables.execute(sql, params![user, begun.id, signed(seq.min(begun.head.seq))]).map(drop)
-        })
+        })?;
+        // In an export those of one user come together.
+        if self.reading.0 != user || self.reading.1 >= MARKS_SEEN_TO {
+            self.bound_marks()?;
+            self.reading = (user.to_owned(), 0);
+        }
+        self.reading.1 += 1;
+        Ok(())
+    }
+
+    /// Of more marks than a user may have, those of the oldest conversations go.
+    fn bound_marks(&self) -> Result<()> {
+        self.tables(|tables| tables.bound_marks(&self.reading.0))
     }
 }
 
@@ -948,6 +981,9 @@ pub const VERSION: u32 = 1;
 /// What to do where lines are missing.
 const HOW_TO: &str = "lines are missing: export it again, or say --with-holes to have what stands behind the last hole \
      of each conversation";
+
+/// Marks of one user that are read in before it is looked whether these are more than they may have.
+const MARKS_SEEN_TO: usize = if cfg!(test) { 10 } else { 1024 };
 
 /// Records that are read at once.
 const PIECE: usize = 512;

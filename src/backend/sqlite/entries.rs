@@ -178,7 +178,7 @@ impl Tables {
     }
 
     /// How many different emoji a message has, and who has reacted with this one.
-    fn reacted(&self, conversation: i64, message: u64, emoji: &str, user: &str) -> Result<(usize, Reacted)> {
+    pub fn reacted(&self, conversation: i64, message: u64, emoji: &str, user: &str) -> Result<(usize, Reacted)> {
         let message = signed(message);
         let sql = "SELECT count(*), count(*) FILTER (WHERE emoji = ?3) FROM emoji \
                    WHERE conversation = ?1 AND message = ?2";

@@ -126,13 +126,12 @@ impl Sqlite {
             self.purges = self.purges.saturating_sub(1);
             return;
         }
-        self.indexed += INDEXED_TOGETHER;
-        let (batch, entry, indexed) = (self.batches + 1, self.entry, self.indexed);
+        let (batch, entry, indexed) = (self.batches + 1, self.entry, self.indexed + INDEXED_TOGETHER);
         let written = self.tables().and_then(|tables| Ok(tables.number_batch(batch, entry, indexed)?));
         match written {
-            Ok(()) => self.batches = batch,
-            // Until the next start, or the next batch.
-            Err(_) => self.indexed = self.entry,
+            Ok(()) => (self.batches, self.indexed) = (batch, indexed),
+            // It is tried again when something can be written: what waits is not lost to the index by that.
+            Err(trouble) => self.fail(&trouble, false),
         }
     }
 

@@ -137,9 +137,7 @@ impl Tables {
         }
         let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3)";
         self.execute(sql, params![user, conversation, signed(seq)])?;
-        let sql = "DELETE FROM mark WHERE user = ?1 AND conversation <= \
-                   (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation DESC LIMIT 1 OFFSET ?2)";
-        self.execute(sql, params![user, count(MAX_MARKS)])?;
+        self.bound_marks(user)?;
         match self.marks_left.get() {
             0 => self.make_room_for_marks(),
             left => {
@@ -147,6 +145,13 @@ impl Tables {
                 Ok(())
             }
         }
+    }
+
+    /// Of more marks than a user may have, those of the oldest conversations go.
+    pub fn bound_marks(&self, user: &str) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM mark WHERE user = ?1 AND conversation <= \
+                   (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation DESC LIMIT 1 OFFSET ?2)";
+        self.execute(sql, params![user, count(MAX_MARKS)]).map(drop)
     }
 
     /// Nothing is noted any more of what a user has read there.

@@ -421,3 +421,54 @@ fn bans_are_bounded() {
         }
     }
 }
+
+/// What an import takes is bounded as what people do is: a user has so many marks, a message so many emoji. And marks
+/// are exported in pieces.
+#[test]
+fn marks_and_emoji_of_an_import_are_bounded() {
+    let folder = Folder::new();
+    let rooms: Vec<_> = (0..MAX_MARKS + 15).map(|n| Name::Room(format!("room {n}"))).collect();
+    let head = Line { epoch: Epoch(1), seq: 1, oldest: 2, message: 1, said: 0 };
+    let mut records: Vec<_> =
+        rooms.iter().map(|name| Record::Conversation { name: name.clone(), head, about: About::default() }).collect();
+    let users: Vec<_> = (0..20).map(|n| format!("user {n:02}")).collect();
+    for user in &users {
+        records.extend(rooms.iter().map(|name| Record::Read { user: user.clone(), name: name.clone(), seq: 1 }));
+    }
+    let path = folder.options().path;
+    import(&path, &records);
+    let mut export = Export::open(&path, None).unwrap();
+    let (mut reads, mut pieces) = (Vec::new(), 0);
+    loop {
+        let piece = export.next_piece().unwrap();
+        if piece.is_empty() {
+            break;
+        }
+        assert!(piece.len() <= 512, "{}", piece.len());
+        let before = reads.len();
+        reads.extend(piece.into_iter().filter(|record| matches!(record, Record::Read { .. })));
+        pieces += usize::from(reads.len() > before);
+    }
+    let expected: Vec<_> = users
+        .iter()
+        .flat_map(|user| rooms[15..].iter().map(|name| Record::Read { user: user.clone(), name: name.clone(), seq: 1 }))
+        .collect();
+    assert_eq!(reads, expected);
+    assert!(pieces > 1);
+    // One emoji more than a message may have.
+    let folder = Folder::new();
+    let name = Name::Room("den".into());
+    let entry = |seq: u64, body| Record::Entry { name: name.clone(), seq, ts: 1, sender: "ann".into(), body };
+    let last = 2 + MAX_EMOJI as u64;
+    let head = Line { epoch: Epoch(1), seq: last, oldest: 1, message: 1, said: 0 };
+    let message = Written::Message { content: Some("x".into()), reply_to: None, edited: None, reactions: Vec::new() };
+    let mut import = Import::open(&folder.options().path, 20_000, false).unwrap();
+    import.take(Record::Conversation { name: name.clone(), head, about: About::default() }).unwrap();
+    import.take(entry(1, message)).unwrap();
+    for seq in 2..last {
+        import.take(entry(seq, Written::Reaction { of: 1, emoji: format!(":{seq}:"), on: true })).unwrap();
+    }
+    let more = entry(last, Written::Reaction { of: 1, emoji: ":more:".into(), on: true });
+    let sentence = import.take(more).unwrap_err();
+    assert!(sentence.contains("emoji: expected at most 20"), "{sentence}");
+}

@@ -271,6 +271,31 @@ fn an_edit_amid_a_gathering() {
     }
 }
 
+/// Where the index is damaged and cannot be written to either, what waits for it stays where it is: it is taken in when
+/// the disk works again.
+#[test]
+fn what_waits_for_an_index_that_cannot_be_written() {
+    let folder = Folder::new();
+    let mut store = folder.open(folder.options());
+    for n in 0..40 {
+        store.ask(append(ROOM, &format!("amber{n}"), 1)).unwrap();
+    }
+    store.poll();
+    let connection = &store.tables().unwrap().connection;
+    connection.pragma_update(None, "query_only", "ON").unwrap();
+    store.skip_indexing();
+    assert_eq!((store.indexed, store.ailing), (0, true));
+    // One that can be written to passes over as many as belong together.
+    if let Some(tables) = &store.tables {
+        tables.connection.pragma_update(None, "query_only", "OFF").unwrap();
+    }
+    ask(&mut store, append(ROOM, "amber40", 1));
+    store.skip_indexing();
+    assert_eq!((store.indexed, store.ailing), (16, false));
+    rest(&mut store);
+    assert_eq!((places(&store, "amber3"), places(&store, "amber20")), (0, 1));
+}
+
 #[test]
 fn what_cannot_be_found() {
     let folder = Folder::new();
