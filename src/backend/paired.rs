@@ -31,9 +31,11 @@ pub struct Paired<W, R> {
     reader: R,
     lanes: Vec<Lane>,
     hasher: RandomState,
-    /// Requests with tickets that the writer has taken, and outcomes of them that have been heard.
+    /// Requests that the writer has taken, and up to which of them all are done as far as that has been heard.
     asked: u64,
     answered: u64,
+    /// Which of them have tickets and are not done.
+    unanswered: VecDeque<u64>,
     /// What the reader reads, with the lane if it is about one conversation.
     reads: HashMap<Ticket, (Option<usize>, Requests)>,
     /// What waits for the reader, with the lane.
@@ -47,7 +49,7 @@ pub struct Paired<W, R> {
 /// Conversations of one hash.
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    /// When so many requests are answered, the writer has done what it was asked here.
+    /// When so many requests are done, the writer has done what it was asked here.
     busy_until: u64,
     /// Reads that the reader has not answered, or that wait for those before them.
     reads: usize,
@@ -65,6 +67,7 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             hasher: RandomState::new(),
             asked: 0,
             answered: 0,
+            unanswered: VecDeque::new(),
             reads: HashMap::new(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -110,10 +113,12 @@ impl<W: Backend, R: Backend> Paired<W, R> {
     /// Has the writer carry it out.
     fn write(&mut self, request: Request<'_>, lane: Option<usize>) -> Result<(), Overloaded> {
         self.writer.ask(request)?;
-        self.asked += u64::from(request.ticket().is_some());
+        self.asked += 1;
+        if request.ticket().is_some() {
+            self.unanswered.push_back(self.asked);
+        }
         if let Some(lane) = lane {
-            // One without an outcome is done when the next one with one is.
-            self.lanes[lane].busy_until = self.asked + u64::from(request.ticket().is_none());
+            self.lanes[lane].busy_until = self.asked;
         }
         Ok(())
     }
@@ -189,6 +194,10 @@ fn one(request: Request<'_>) -> Requests {
 
 impl<W: Backend, R: Backend> Backend for Paired<W, R> {
     fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
+        // One without an outcome is done when a later one with one is, or when the writer has nothing more to do.
+        if self.answered < self.asked && self.unanswered.is_empty() && self.writer.is_idle() {
+            self.answered = self.asked;
+        }
         let (lane, reads) = self.place(&request);
         let (busy, reading, held) = lane.map_or((false, false, false), |lane| {
             let Lane { busy_until, reads, .. } = self.lanes[lane];
@@ -225,7 +234,9 @@ impl<W: Backend, R: Backend> Backend for Paired<W, R> {
             return self.said.get(self.told - 1);
         }
         let news = self.writer.poll();
-        self.answered += u64::from(news.as_ref().is_some_and(|news| news.ticket().is_some()));
+        if news.as_ref().is_some_and(|news| news.ticket().is_some()) {
+            self.answered = self.unanswered.pop_front().unwrap_or(self.answered);
+        }
         news
     }
 
@@ -239,7 +250,7 @@ impl<W: Backend, R: Backend> Backend for Paired<W, R> {
     }
 
     fn held_bytes(&self) -> usize {
-        let lanes = self.lanes.capacity() * size_of::<Lane>();
+        let lanes = self.lanes.capacity() * size_of::<Lane>() + self.unanswered.capacity() * size_of::<u64>();
         let reads = self.reads.values().map(|(_, requests)| requests.held_bytes()).sum::<usize>();
         let held = self.held.iter().map(|(_, requests)| requests.held_bytes()).sum::<usize>();
         lanes + reads + held + self.said.held_bytes() + self.writer.held_bytes() + self.reader.held_bytes()
@@ -341,18 +352,20 @@ mod tests {
             if self.told == self.said.len() {
                 self.said.clear();
                 self.told = 0;
-                let next = if self.open.get() { self.asked.pop_front() } else { None };
-                let requests = next?;
-                let request = requests.get(0)?;
-                match request.ticket() {
-                    Some(ticket) if self.random.below(1000) < self.refuses => {
-                        self.said.push(&News::Refused { ticket, why: Why::Unsupported });
-                    }
-                    _ => {
-                        let mut memory = self.memory.borrow_mut();
-                        memory.ask(request).unwrap();
-                        while let Some(news) = memory.poll() {
-                            self.said.push(&news);
+                while self.said.len() == 0 {
+                    let next = if self.open.get() { self.asked.pop_front() } else { None };
+                    let requests = next?;
+                    let request = requests.get(0)?;
+                    match request.ticket() {
+                        Some(ticket) if self.random.below(1000) < self.refuses => {
+                            self.said.push(&News::Refused { ticket, why: Why::Unsupported });
+                        }
+                        _ => {
+                            let mut memory = self.memory.borrow_mut();
+                            memory.ask(request).unwrap();
+                            while let Some(news) = memory.poll() {
+                                self.said.push(&news);
+                            }
                         }
                     }
                 }
@@ -436,6 +449,35 @@ mod tests {
         reader.set(true);
         assert_eq!(hear(&mut store), [7, 8, 9]);
         assert!(store.is_idle());
+    }
+
+    /// What has no outcome does not keep those who read from the reader when it is done, also if nobody asks anything
+    /// more of the writer.
+    #[test]
+    fn what_has_no_outcome_is_done_too() {
+        let (mut store, writer, _) = pair(0, 1);
+        store.ask(append("den", 0)).unwrap();
+        assert_eq!(hear(&mut store), [0]);
+        for ask_more in [false, true] {
+            writer.set(false);
+            store.ask(Request::Release { room: "den" }).unwrap();
+            // It is not done yet.
+            store.ask(read("den", 1)).unwrap();
+            assert_eq!(hear(&mut store), [0; 0]);
+            writer.set(true);
+            assert_eq!(hear(&mut store), [1]);
+            store.ask(Request::Release { room: "den" }).unwrap();
+            if ask_more {
+                store.ask(append("bar", 2)).unwrap();
+                assert_eq!(hear(&mut store), [2]);
+            }
+            hear(&mut store);
+            writer.set(false);
+            store.ask(read("den", 3)).unwrap();
+            assert_eq!(hear(&mut store), [3], "ask more: {ask_more}");
+            writer.set(true);
+            assert!(hear(&mut store).is_empty() && store.is_idle());
+        }
     }
 
     #[test]
