@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::file;
 use super::folding::Line;
 use super::reading::{Counted, Many};
+use super::retention::is_too_old;
 use super::tables::{Place, Tables};
 use super::trouble::Result;
 use super::{
@@ -104,8 +105,7 @@ impl ReadOnly {
         }
         if place.kept() > 0 {
             let said_at = tables.said_at(place.id, place.first)?;
-            let old = |said_at: u64| Duration::from_millis(now.unix_ms.saturating_sub(said_at)) > self.age;
-            if said_at.is_none_or(old) {
+            if is_too_old(said_at, now, self.age) {
                 return Ok(None);
             }
         }

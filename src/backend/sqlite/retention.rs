@@ -17,6 +17,11 @@ pub enum At {
     Rest,
 }
 
+/// Whether what was said then, by the wall clock, is not kept any more; nor is what is not there.
+pub fn is_too_old(said_at: Option<u64>, now: Moment, age: Duration) -> bool {
+    said_at.is_none_or(|said_at| Duration::from_millis(now.unix_ms.saturating_sub(said_at)) > age)
+}
+
 impl Sqlite {
     /// Lets go of what is too old in one conversation, so many entries at most. Returns how many there were.
     pub(super) fn expire_one(
@@ -46,8 +51,7 @@ impl Sqlite {
         // Where nothing becomes too old, nothing is read: there may be many conversations.
         while self.options.age < Duration::MAX && place.kept() > 0 && place.first - before < most {
             let said_at = self.tables()?.said_at(place.id, place.first)?;
-            let old = |said_at: u64| Duration::from_millis(now.unix_ms.saturating_sub(said_at)) > self.options.age;
-            if !said_at.is_none_or(old) {
+            if !is_too_old(said_at, now, self.options.age) {
                 break;
             }
             place.first += 1;
