@@ -285,6 +285,8 @@ impl Sqlite {
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
         (self.retries, self.purge, self.gathered) = (None, None, None);
+        // What was counted in it is counted anew.
+        self.tables.iter().for_each(|tables| drop(tables.marks.take()));
         match last {
             // It has been seen before anything was written, or is only open still, so that it can be saved by hand.
             Some(last) if rolled_back && trouble.leaves_file_whole() => {

@@ -127,6 +127,8 @@ impl Sqlite {
         let last = self.tables.as_ref().and_then(|tables| tables.last().ok());
         self.forget_places();
         (self.retries, self.purge, self.gathered, self.sweeping) = (None, None, None, None);
+        // What was counted in it is counted anew.
+        self.tables.iter().for_each(|tables| drop(tables.marks.take()));
         match last.filter(|_| rolled_back) {
             Some(last) => (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed),
             None => self.tables = None,

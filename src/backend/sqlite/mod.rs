@@ -43,6 +43,7 @@ mod entries;
 mod file;
 mod folding;
 mod index;
+mod marks;
 mod places;
 mod purging;
 mod read_only;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, params};
 
+use super::marks::{MARKS_TOGETHER, MARKS_WALKED, MAX_MARKS, Marks};
 use super::schema;
 use super::tables::{Place, Tables, count, number, signed};
 use super::trouble::Result;
@@ -138,13 +139,14 @@ impl Tables {
         let sql = "INSERT INTO mark (user, conversation, seq) VALUES (?1, ?2, ?3)";
         self.execute(sql, params![user, conversation, signed(seq)])?;
         self.bound_marks(user)?;
-        match self.marks_left.get() {
-            0 => self.make_room_for_marks(),
-            left => {
-                self.marks_left.set(left - 1);
-                Ok(())
-            }
-        }
+        let mut marks = self.marks.take();
+        marks.made += 1;
+        let walked = match marks.made >= marks.waits {
+            true => self.walk_marks(&mut marks),
+            false => Ok(()),
+        };
+        self.marks.replace(marks);
+        walked
     }
 
     /// Of more marks than a user may have, those of the oldest conversations go.
@@ -160,27 +162,53 @@ impl Tables {
         self.execute(sql, params![user, conversation]).map(drop)
     }
 
-    /// Counts the marks of all; if there are as many as there may be, those who have the most of all give some up,
-    /// those of the oldest conversations: nobody who has few loses one because others have many.
-    fn make_room_for_marks(&self) -> rusqlite::Result<()> {
-        let all = self.connection.query_row("SELECT count(*) FROM mark", [], |row| number(row, 0))?;
-        let all = usize::try_from(all).unwrap_or(usize::MAX);
-        let over = (all + MARKS_TOGETHER).saturating_sub(MAX_MARKS_OF_ALL).min(2 * MARKS_TOGETHER);
-        if over > 0 {
-            let sql = "SELECT user, count(*) AS marks FROM mark GROUP BY user ORDER BY marks DESC, min(conversation) \
-                       LIMIT ?1";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, number(row, 1)?));
-            let most: Vec<_> = statement.query_map([count(over)], row)?.collect::<rusqlite::Result<_>>()?;
-            let left = level(most.iter().map(|(_, marks)| *marks), over as u64);
-            let sql = "DELETE FROM mark WHERE user = ?1 AND conversation IN \
-                       (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation LIMIT ?2)";
-            for (user, marks) in most {
-                self.execute(sql, params![user, signed(marks.saturating_sub(left))])?;
+    /// Goes on over the marks of all, a piece for each few that are made.
+    fn walk_marks(&self, marks: &mut Marks) -> rusqlite::Result<()> {
+        // Those that were made before it are counted as it comes to them.
+        let begins = marks.after.is_empty() && marks.takes.is_none();
+        marks.all += if begins { 0 } else { marks.made };
+        (marks.made, marks.waits) = (0, MARKS_TOGETHER);
+        let (users, is_over) = self.users_with_marks(&marks.after)?;
+        marks.after = users.last().map_or(String::new(), |(user, _)| user.clone());
+        for (user, number) in users {
+            match &mut marks.takes {
+                None => {
+                    marks.all += number;
+                    *marks.users.entry(number).or_insert(0) += 1;
+                }
+                Some(takes) => {
+                    let gone = number.saturating_sub(takes.level).min(takes.left);
+                    if gone > 0 {
+                        let sql = "DELETE FROM mark WHERE user = ?1 AND conversation IN \
+                                   (SELECT conversation FROM mark WHERE user = ?1 ORDER BY conversation LIMIT ?2)";
+                        self.execute(sql, params![user, count(gone)])?;
+                        (takes.left, marks.all) = (takes.left - gone, marks.all.saturating_sub(gone));
+                    }
+                }
             }
         }
-        self.marks_left.set((MAX_MARKS_OF_ALL + over).saturating_sub(all).min(MARKS_TOGETHER));
+        if is_over {
+            marks.turn();
+        }
         Ok(())
+    }
+
+    /// The users behind one by their names, with how many marks each has; and whether these were the last.
+    fn users_with_marks(&self, after: &str) -> rusqlite::Result<(Vec<(String, usize)>, bool)> {
+        let sql = "SELECT user FROM mark WHERE user > ?1 ORDER BY user";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([after])?;
+        let (mut users, mut seen) = (Vec::<(String, usize)>::new(), 0);
+        while let Some(row) = rows.next()? {
+            let user = row.get_ref(0)?.as_str()?;
+            match users.last_mut().filter(|(last, _)| last == user) {
+                Some((_, number)) => *number += 1,
+                None if seen >= MARKS_WALKED => return Ok((users, false)),
+                None => users.push((user.to_owned(), 1)),
+            }
+            seen += 1;
+        }
+        Ok((users, true))
     }
 
     /// Counts messages of others from a number on, the newest first; and finds from where on there are many for
@@ -233,28 +261,6 @@ impl Tables {
     }
 }
 
-/// How many each may keep of these numbers, the largest first, so that together they are so much less, or a little more
-/// than that.
-fn level(most: impl Iterator<Item = u64>, less: u64) -> u64 {
-    let (mut sum, mut level) = (0, 0);
-    for (n, number) in (0..).zip(most) {
-        // Down to this one, those before it would give up as much as is wanted.
-        if n > 0 && sum - n * number >= less {
-            break;
-        }
-        sum += number;
-        level = sum.saturating_sub(less) / (n + 1);
-    }
-    level
-}
-
-/// Marks of one user.
-pub const MAX_MARKS: usize = if cfg!(test) { 50 } else { 10_000 };
-
-/// Marks of all users, about; and how many are made before it is counted again.
-pub const MAX_MARKS_OF_ALL: usize = if cfg!(test) { 200 } else { 1 << 20 };
-pub const MARKS_TOGETHER: usize = if cfg!(test) { 10 } else { 4096 };
-
 /// Entries looked at to count messages that a user has not read: more than are counted, if some are the user's own. To
 /// join a room costs a frame, as does a page of a history, which may take three times as many.
 pub const MAX_COUNTED: usize = 4096;
@@ -262,30 +268,3 @@ pub const MAX_COUNTED: usize = 4096;
 /// Entries looked at for all conversations that one user asks about in one go, and for each one behind that.
 pub const MAX_COUNTED_TOGETHER: usize = if cfg!(test) { 8192 } else { 32_768 };
 pub const MIN_COUNTED: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::level;
-
-    /// Those who have the most give up the same number in the end, and no more than a few too many of all.
-    #[test]
-    fn those_who_have_the_most_give_up() {
-        for (most, less, left) in [
-            (&[10, 1, 1][..], 4, 6),
-            (&[10, 8, 1], 2, 8),
-            (&[10, 8, 1], 3, 7),
-            (&[10, 8, 1], 4, 7),
-            (&[5, 5, 5], 3, 4),
-            (&[5, 5, 5], 4, 3),
-            (&[5, 5, 5], 100, 0),
-            (&[1, 1, 1, 1], 2, 0),
-            (&[], 2, 0),
-            (&[7], 0, 7),
-        ] {
-            let found = level(most.iter().copied(), less);
-            assert_eq!(found, left, "{most:?} {less}");
-            let gone: u64 = most.iter().map(|number| u64::saturating_sub(*number, found)).sum();
-            assert!(gone >= less.min(most.iter().sum()), "{most:?} {less}");
-        }
-    }
-}

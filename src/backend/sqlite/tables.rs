@@ -1,7 +1,7 @@
 //! The statements of a store in one file: a connection, and a verb for each thing that is done to its tables. What
 //! they mean to each other, and when a transaction ends, is for [`super::Sqlite`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
 
 use crate::backend::{Description, Epoch};
 
+use super::marks::Marks;
 use super::schema;
 
 /// A connection. It ends without a checkpoint, so that a file that is looked at is left as it was.
@@ -25,8 +26,8 @@ pub struct Tables {
     pub(super) is_worn: Cell<bool>,
     /// Entries that have gone and that nobody has counted yet.
     pub(super) gone: Cell<usize>,
-    /// So many marks more may be made before it is counted how many there are.
-    pub(super) marks_left: Cell<usize>,
+    /// What is known of how many marks there are.
+    pub(super) marks: RefCell<Marks>,
 }
 
 /// What the file says of its last use.
@@ -127,7 +128,7 @@ impl Tables {
             noted.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log_pages, is_worn: Cell::new(false), gone: Cell::new(0), marks_left: Cell::new(0) })
+        Ok(Self { connection, log_pages, is_worn: Cell::new(false), gone: Cell::new(0), marks: RefCell::default() })
     }
 
     /// What the file says of its last use without its log. Nothing is made or locked beside it for that.

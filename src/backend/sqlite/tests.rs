@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::reading::{MAX_MARKS, MAX_MARKS_OF_ALL};
+use super::marks::{MAX_MARKS, MAX_MARKS_OF_ALL};
 use super::*;
 use crate::backend::memory::{Limits, Memory};
 use crate::backend::{Ban, Bounds, MAX_EMOJI, Right};
