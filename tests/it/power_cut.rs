@@ -31,6 +31,9 @@ use crate::common::{Client, Folder, Server, hear, salon, say};
 /// opened by a SQLite that is not optimised here.
 const IMAGES: u64 = 60;
 
+/// Entries of a room that are kept in any case.
+const KEPT: u64 = 30;
+
 /// The least that can be on the disk or not.
 const SECTOR: usize = 512;
 
@@ -311,6 +314,15 @@ impl File {
     }
 }
 
+/// How a record is made.
+#[derive(Clone, Copy, Default)]
+struct How {
+    /// Syncs fail now and then.
+    fails: bool,
+    /// So much is kept; if nothing is said, all of it.
+    keeps: &'static [&'static str],
+}
+
 /// A life of the server in a record: its durability, and how it ended.
 struct Life {
     durability: Durability,
@@ -432,7 +444,7 @@ fn record(
     folder: &Folder,
     library: &Path,
     lives: &[(Durability, bool)],
-    fails: bool,
+    how: How,
     random: &mut Random,
 ) -> (Vec<Event>, Vec<Life>) {
     let (root, recorded) = (folder.0.join("disk"), folder.0.join("record"));
@@ -442,8 +454,8 @@ fn record(
     for &(durability, ends_well) in lives {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn", "--rate", "off"];
         let of_store = ["--store", file.to_str().unwrap(), "--durability", durability.word()];
-        let mut command = salon(&[&arguments[..], &of_store[..]].concat());
-        let control = fails.then(|| {
+        let mut command = salon(&[&arguments[..], &of_store[..], how.keeps].concat());
+        let control = how.fails.then(|| {
             let path = folder.0.join("control");
             fs::write(&path, [0; 4096]).unwrap();
             command.env("DISK_CONTROL", &path);
@@ -526,7 +538,9 @@ fn look(
     due: usize,
     marks: &[(usize, Mark)],
     goes_on: bool,
-) {
+    keeps: &[&str],
+) -> usize {
+    let mut gone = 0;
     let options = Options {
         path: root.join("state/salon.db"),
         durability,
@@ -556,7 +570,15 @@ fn look(
     for (place, taken) in &taken {
         let (head, found) = read(&mut store, place);
         let epoch = head.epoch.to_string();
+        // What has made room for others, and that is the oldest.
+        let first = head.seq + 1 - head.kept;
+        assert!(first == 1 || !keeps.is_empty(), "{place:?}: nothing goes");
+        assert!(head.kept >= KEPT.min(head.seq) || !place.1.is_empty(), "{place:?}: {} are kept", head.kept);
         for (_, told) in must.iter().filter(|(_, told)| told.place == **place) {
+            if told.seq < first {
+                gone += 1;
+                continue;
+            }
             let there = found.get(&told.seq).map(|(entry, _)| &entry.what);
             assert_eq!(there, Some(&told.entry.what), "{place:?} {} is there", told.seq);
             assert!(!goes_on || epoch == told.epoch, "{place:?} goes on in its epoch");
@@ -601,16 +623,17 @@ fn look(
         let Some(News::Page { reading: Some(reading), .. }) = store.poll() else { panic!("{room} is read") };
         assert!(reading.read >= *seq, "{user} has read {room} up to {seq}, not {}", reading.read);
     }
+    gone
 }
 
 /// Looks at images of a record of these lives.
-fn cut(name: &str, lives: &[(Durability, bool)], fails: bool, usual: u64) {
+fn cut(name: &str, lives: &[(Durability, bool)], how: How, usual: u64) {
     let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
     let (images, seed) = (number("IMAGES", usual), number("SEED", 1));
     let folder = Folder::in_memory(&format!("power-cut-{name}"));
     let Some(library) = library(&folder) else { return };
     let (mut random, root) = (Random::from(seed), folder.0.join("disk"));
-    let (events, lives) = record(&folder, &library, lives, fails, &mut random);
+    let (events, lives) = record(&folder, &library, lives, how, &mut random);
     let (mut told, mut marks) = (Vec::new(), Vec::new());
     let ends = lives.iter().skip(1).map(|life| life.from).chain([events.len()]);
     for (life, end) in lives.iter().zip(ends) {
@@ -620,6 +643,17 @@ fn cut(name: &str, lives: &[(Durability, bool)], fails: bool, usual: u64) {
     }
     let is_done = |what: &str| told.iter().any(|(_, told): &(usize, Told)| told.entry.what.contains(what));
     assert!([" says", " edits ", " deletes ", ":x: to "].into_iter().all(is_done) && !marks.is_empty());
+    // A log that has been moved into the file is begun anew amid what is said.
+    let begins = |at: &usize| {
+        let Event { operation, name, position, .. } = &events[*at];
+        (*operation, *position) == (b'w', 0) && name.ends_with("-wal")
+    };
+    for (n, life) in lives.iter().enumerate() {
+        let end = lives.get(n + 1).map_or(events.len(), |next| next.from);
+        let last = told.iter().rfind(|(at, _)| (life.from..end).contains(at)).map_or(0, |(at, _)| *at);
+        let anew = (life.told_from..last).filter(begins).count();
+        assert!(anew > 0 || how.fails, "{name}: the log was begun anew amid talk in life {n}");
+    }
     // Half of them right behind something that was told, a quarter while the log is moved into the file, others
     // anywhere.
     let of_file = |event: &Event| event.name.ends_with(".db") || b"tuc".contains(&event.operation);
@@ -632,7 +666,7 @@ fn cut(name: &str, lives: &[(Durability, bool)], fails: bool, usual: u64) {
         })
         .collect();
     cuts.sort_unstable();
-    let (mut disk, mut played) = (Disk::default(), 0);
+    let (mut disk, mut played, mut gone) = (Disk::default(), 0, 0);
     for (n, cut) in cuts.into_iter().enumerate() {
         events[played..cut].iter().for_each(|event| disk.play(event));
         played = cut;
@@ -652,12 +686,16 @@ fn cut(name: &str, lives: &[(Durability, bool)], fails: bool, usual: u64) {
         write_image(&root, &disk.image(&mut random));
         let what = format!("{name} SEED={seed}: image {n}, cut at {cut} of {}", events.len());
         let (durability, goes_on) = (lives[life].durability, in_power && has_told);
-        let looked = std::panic::catch_unwind(|| look(&root, durability, told, due, marks, goes_on));
-        if let Err(panic) = looked {
-            println!("{what}");
-            std::panic::resume_unwind(panic);
+        let looked = std::panic::catch_unwind(|| look(&root, durability, told, due, marks, goes_on, how.keeps));
+        match looked {
+            Ok(some) => gone += some,
+            Err(panic) => {
+                println!("{what}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    assert_eq!(gone > 0, !how.keeps.is_empty(), "{name}: {gone} entries had gone that were told");
     println!(
         "{name}: {images} images of a record of {} pieces, in which {} entries were told",
         events.len(),
@@ -667,7 +705,12 @@ fn cut(name: &str, lives: &[(Durability, bool)], fails: bool, usual: u64) {
 
 #[test]
 fn in_mode_power() {
-    cut("power", &[(Durability::Power, false), (Durability::Power, true), (Durability::Power, false)], false, IMAGES);
+    cut(
+        "power",
+        &[(Durability::Power, false), (Durability::Power, true), (Durability::Power, false)],
+        How::default(),
+        IMAGES,
+    );
 }
 
 #[test]
@@ -675,7 +718,7 @@ fn in_mode_process() {
     cut(
         "process",
         &[(Durability::Process, false), (Durability::Process, true), (Durability::Process, false)],
-        false,
+        How::default(),
         IMAGES,
     );
 }
@@ -686,7 +729,7 @@ fn in_both_in_turn() {
     cut(
         "both",
         &[(process, false), (power, false), (process, true), (power, true), (process, false)],
-        false,
+        How::default(),
         IMAGES / 3,
     );
 }
@@ -696,5 +739,18 @@ fn in_both_in_turn() {
 #[test]
 fn after_syncs_that_failed() {
     let (process, power) = (Durability::Process, Durability::Power);
-    cut("failed", &[(power, false), (process, false), (power, true)], true, IMAGES / 3);
+    let how = How { fails: true, ..How::default() };
+    cut("failed", &[(power, false), (process, false), (power, true)], how, IMAGES / 3);
+}
+
+/// What is too much goes amid all that: of each conversation the oldest, and of all the oldest.
+#[test]
+fn where_what_is_too_much_goes() {
+    let (process, power) = (Durability::Process, Durability::Power);
+    for (name, keeps) in
+        [("history", &["--history", "50"][..]), ("size", &["--history", "1000000", "--store-size", "1MiB"][..])]
+    {
+        let how = How { keeps, ..How::default() };
+        cut(name, &[(power, false), (process, true), (power, false)], how, IMAGES / 3);
+    }
 }
