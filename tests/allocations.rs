@@ -814,7 +814,7 @@ fn what_tls_counts_is_about_what_it_allocates() {
             ("a record that is not taken", 3, 0, 0, 64 << 10, 16 << 10, 0),
             ("a record that is taken in part", 3, 0, 0, 64 << 10, 100_000, 30_000),
         ] {
-            let acceptor = Acceptor::new(Identity::read(chain.as_bytes(), key.as_bytes()).unwrap());
+            let acceptor = Acceptor::new(Identity::read(chain.as_bytes(), key.as_bytes()).unwrap().into());
             let tell = vec![b'x'; told];
             let mut held = 0;
             let mut count = |used: Used| held += used.held;

@@ -114,12 +114,13 @@ pub struct ServeArgs {
     /// Where people and programs come in with TLS (https://, wss://); 127.0.0.1:8443 if there is a certificate
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_TLS_LISTEN")]
     pub tls_listen: Option<SocketAddr>,
-    /// The certificate in PEM, the server's own first and the chain behind it
-    #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT", group = AT_ONCE)]
-    pub tls_cert: Option<PathBuf>,
-    /// Its private key in PEM, not encrypted
-    #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", group = AT_ONCE)]
-    pub tls_key: Option<PathBuf>,
+    /// The certificate in PEM, the server's own first and the chain behind it (repeatable): a client is shown the one
+    /// that has the name it asks for, by itself or by a wildcard, else the first
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT", value_delimiter = ',', group = AT_ONCE)]
+    pub tls_cert: Vec<PathBuf>,
+    /// Its private key in PEM, not encrypted (repeatable, in the order of --tls-cert)
+    #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", value_delimiter = ',', group = AT_ONCE)]
+    pub tls_key: Vec<PathBuf>,
     /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come
     /// by a Unix socket (repeatable). Limits by address then hold for its clients and not for itself
     #[arg(long, value_name = "ADDRESS|NETWORK|unix")]

@@ -17,7 +17,7 @@ use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
 use crate::server::kernel::Bound;
 use crate::server::listener::Address;
-use crate::server::tls::{self, Identity, Validity};
+use crate::server::tls::{self, Identities, Validity};
 
 use super::args::ServeArgs;
 use super::config_file::{self, Value};
@@ -40,9 +40,9 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
         Some(address) => report.place("listen", address),
         None => report.ok("listen: off"),
     }
-    if let Some((address, identity)) = &settings.tls {
+    if let Some((address, identities)) = &settings.tls {
         report.port("tls_listen", *address);
-        report.certificate(identity);
+        report.certificates(identities);
     }
     if let Some(address) = &settings.admin {
         report.place("admin", address);
@@ -110,28 +110,33 @@ impl Report {
         }
     }
 
-    fn certificate(&mut self, identity: &Identity) {
+    fn certificates(&mut self, identities: &Identities) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let validity = identity.validity(now);
-        match validity {
-            Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("tls_cert: {validity}")),
-            Validity::EndsSoon { .. } => self.warn(&format!("tls_cert: {validity}")),
-            Validity::Good { .. } => {
-                let names = identity.names().join(", ");
-                self.ok(&format!("tls_cert: {validity}, and the key is its own; for {names}"));
+        for (called, identity) in identities.called("tls_cert") {
+            let validity = identity.validity(now);
+            match validity {
+                Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("{called}: {validity}")),
+                Validity::EndsSoon { .. } => self.warn(&format!("{called}: {validity}")),
+                Validity::Good { .. } => {
+                    let names = identity.names().join(", ");
+                    self.ok(&format!("{called}: {validity}, and the key is its own; for {names}"));
+                }
+            }
+            for fault in identity.faults(now) {
+                match fault.is_refused() {
+                    true => self.fail(&format!("{called}: {fault}")),
+                    false => self.warn(&format!("{called}: {fault}")),
+                }
             }
         }
-        for fault in identity.faults(now) {
-            match fault.is_refused() {
-                true => self.fail(&format!("tls_cert: {fault}")),
-                false => self.warn(&format!("tls_cert: {fault}")),
+        identities.overlaps().iter().for_each(|overlap| self.warn(&format!("tls_cert: {overlap}")));
+        for (called, identity) in identities.called("tls_key") {
+            if let Some(bits @ 3073..) = identity.rsa_bits() {
+                self.warn(&format!(
+                    "{called}: a handshake with RSA of {bits} bits takes about 5 ms, so all clients together can begin \
+                     200 connections a second; with ECDSA P-256 it is 3,700"
+                ));
             }
-        }
-        if let Some(bits @ 3073..) = identity.rsa_bits() {
-            self.warn(&format!(
-                "tls_key: a handshake with RSA of {bits} bits takes about 5 ms, so all clients together can begin 200 \
-                 connections a second; with ECDSA P-256 it is 3,700"
-            ));
         }
     }
 
@@ -219,7 +224,7 @@ impl Report {
 
     fn memory(&mut self, args: &ServeArgs) {
         let (mib, connections) = (1 << 20, args.max_connections);
-        let each = BYTES_PER_CONNECTION + if args.tls_cert.is_some() { tls::IDLE_BYTES } else { 0 };
+        let each = BYTES_PER_CONNECTION + if !args.tls_cert.is_empty() { tls::IDLE_BYTES } else { 0 };
         let idle = connections * each;
         let history = if settings::is_on_disk(args) { STORE_BYTES } else { args.fine.history_bytes };
         let sum = history + idle + BASE_BYTES;

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::server::forwarded::Proxies;
 use crate::server::kernel::Handed;
 use crate::server::listener::Address;
 use crate::server::serve::HandedOver;
 use crate::server::settings::ProxyProtocol;
-use crate::server::tls::Identity;
+use crate::server::tls::{Identities, Identity, IdentityError};
 
 use super::args::ServeArgs;
 use super::small_file;
@@ -43,7 +43,7 @@ pub struct Listeners {
     /// Without TLS.
     pub plain: Option<Address>,
     /// With TLS.
-    pub tls: Option<(SocketAddr, Identity)>,
+    pub tls: Option<(SocketAddr, Identities)>,
     /// Whether the PROXY protocol is spoken there.
     pub proxy_protocol: ProxyProtocol,
     /// The trusted proxies.
@@ -78,14 +78,13 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
         Listen::Tcp(address) => Some(Address::Tcp(*address)),
         Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: args.socket_mode }),
     };
-    let tls = match (&args.tls_cert, &args.tls_key, args.tls_listen) {
-        (Some(chain), Some(key), address) => Some((address.unwrap_or(TLS_ADDRESS.into()), identity(chain, key)?)),
-        (Some(_), None, _) => return Err("--tls-cert: expected --tls-key beside it, found none".into()),
-        (None, Some(_), _) => return Err("--tls-key: expected --tls-cert beside it, found none".into()),
-        (None, None, Some(address)) => {
+    let identities = identities(("--tls-cert", &args.tls_cert), ("--tls-key", &args.tls_key))?;
+    let tls = match (identities, args.tls_listen) {
+        (Some(identities), address) => Some((address.unwrap_or(TLS_ADDRESS.into()), identities)),
+        (None, Some(address)) => {
             return Err(format!("--tls-listen {address}: expected --tls-cert and --tls-key beside it, found none"));
         }
-        (None, None, None) => None,
+        (None, None) => None,
     };
     if plain.is_none() && tls.is_none() {
         return Err("--listen off: expected --tls-cert and --tls-key beside it, for nobody could come in".into());
@@ -106,15 +105,45 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     Ok(Listeners { plain, tls, proxy_protocol, proxies })
 }
 
-fn identity(chain: &Path, key: &Path) -> Result<Identity, String> {
+/// An option, and the files that it names.
+type Files<'a> = (&'static str, &'a [PathBuf]);
+
+/// The certificates of these files, each with the key at its place; `None`: there are none.
+fn identities((of_chains, chains): Files<'_>, (of_keys, keys): Files<'_>) -> Result<Option<Identities>, String> {
+    match (chains.len(), keys.len()) {
+        (_, 0) if !chains.is_empty() => return Err(format!("{of_chains}: expected {of_keys} beside it, found none")),
+        (0, _) if !keys.is_empty() => return Err(format!("{of_keys}: expected {of_chains} beside it, found none")),
+        (certificates, keys) if certificates != keys => {
+            return Err(format!(
+                "{of_chains}: expected as many as of {of_keys}, in the same order, found {certificates} and {keys}"
+            ));
+        }
+        _ => {}
+    }
     let read = |option: &str, path: &Path| {
         small_file::read(path).map_err(|error| format!("{option} {}: {error}", path.display()))
     };
-    let (chain_bytes, key_bytes) = (read("--tls-cert", chain)?, read("--tls-key", key)?);
-    Identity::read(&chain_bytes, &key_bytes).map_err(|error| match error.is_of_key() {
-        true => format!("--tls-key {}: {error}", key.display()),
-        false => format!("--tls-cert {}: {error}", chain.display()),
-    })
+    let mut pairs = Vec::new();
+    for (chain, key) in chains.iter().zip(keys) {
+        pairs.push((read(of_chains, chain)?, read(of_keys, key)?));
+    }
+    let mut identities = Vec::new();
+    for (at, (chain, key)) in pairs.iter().enumerate() {
+        let identity = Identity::read(chain, key).map_err(|error| {
+            let swapped = || pairs.iter().position(|(other, _)| Identity::read(other, key).is_ok());
+            let advice = match matches!(error, IdentityError::KeyOfAnother).then(swapped).flatten() {
+                Some(other) => format!(", but that of {}; name each at its place", chains[other].display()),
+                None => String::new(),
+            };
+            match error.is_of_key() {
+                true => format!("{of_keys} {}: {error}{advice}", keys[at].display()),
+                false => format!("{of_chains} {}: {error}", chains[at].display()),
+            }
+        })?;
+        identities.push(identity);
+    }
+    let mut identities = identities.into_iter();
+    Ok(identities.next().map(|first| Identities::of(first, identities.collect())))
 }
 
 /// The default address of TLS.

@@ -183,8 +183,8 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("listen", &handed.public);
     void("tls_listen", &handed.tls);
     void("admin", &handed.admin);
-    let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
-    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identity, contents);
+    let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
+    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identities, contents);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }

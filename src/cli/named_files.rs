@@ -35,18 +35,18 @@ pub fn of(args: &ServeArgs) -> Vec<NamedFile<'_>> {
         // The other keys are public.
         file("auth_key", &format!("auth_key {}", at + 1), &key.file, key.algorithm == Algorithm::Hs256)
     });
-    let certificate = [
-        one("tls_cert", "the chain", args.tls_cert.as_ref(), false),
-        one("tls_key", "the key of TLS", args.tls_key.as_ref(), true),
+    let certificates = [
+        several("tls_cert", "the chain", &args.tls_cert, false),
+        several("tls_key", "the key of TLS", &args.tls_key, true),
     ];
     let operators = args
         .operator
         .iter()
         .map(|operator| file("operator", &format!("the key of {}", operator.name), &operator.file, true));
-    certificate
+    certificates
         .into_iter()
-        .chain([one("admin_key", "the key of admin", args.admin_key.as_ref(), true)])
         .flatten()
+        .chain(args.admin_key.iter().map(|path| file("admin_key", "the key of admin", path, true)))
         .chain(operators)
         .chain(keys)
         .chain(password)
@@ -57,8 +57,10 @@ fn file<'a>(setting: &'static str, what: &str, path: &'a Path, secret: bool) -> 
     NamedFile { setting, what: what.into(), path, secret, again: true }
 }
 
-fn one<'a>(setting: &'static str, what: &str, path: Option<&'a PathBuf>, secret: bool) -> Option<NamedFile<'a>> {
-    path.map(|path| file(setting, what, path, secret))
+/// Of more than one file, each is called by its place.
+fn several<'a>(setting: &'static str, what: &str, paths: &'a [PathBuf], secret: bool) -> Vec<NamedFile<'a>> {
+    let called = |at: usize| if paths.len() > 1 { format!("{what} {}", at + 1) } else { what.into() };
+    paths.iter().enumerate().map(|(at, path)| file(setting, &called(at), path, secret)).collect()
 }
 
 /// What was in the files when they were last read, as numbers by which one content is told from another. They are shown

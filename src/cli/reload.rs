@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::server::settings::Reading;
-use crate::server::tls::Identity;
+use crate::server::tls::{Identities, Identity};
 
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
@@ -25,24 +25,24 @@ pub struct Reload {
     pending: Vec<Setting>,
     file: Option<PathBuf>,
     handed: Places,
-    /// The certificate of the last reading.
-    identity: Option<Identity>,
+    /// The certificates of the last reading.
+    identities: Option<Identities>,
     /// What was in the files of keys and certificates then.
     contents: Contents,
 }
 
 impl Reload {
     /// For settings that were read from this command line and this file, where sockets were handed over at `handed`,
-    /// and with this certificate and these contents of the files that they name.
+    /// and with these certificates and these contents of the files that they name.
     pub fn new(
         command_line: Vec<OsString>,
         in_force: Vec<Setting>,
         file: Option<PathBuf>,
         handed: Places,
-        identity: Option<Identity>,
+        identities: Option<Identities>,
         contents: Contents,
     ) -> Self {
-        Self { command_line, in_force, pending: Vec::new(), file, handed, identity, contents }
+        Self { command_line, in_force, pending: Vec::new(), file, handed, identities, contents }
     }
 
     /// The settings in force, as a file of settings.
@@ -77,22 +77,31 @@ impl Reload {
         let settings = settings::of(&args, &self.handed)?;
         let fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
         (self.in_force, self.pending, self.file) = (next, pending, read.file);
-        let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+        let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
         changed.extend(contents.changed_since(&self.contents));
         self.contents = contents;
-        if let (Some(before), Some(now)) = (&self.identity, &identity)
-            && !now.has_the_certificate_of(before)
-        {
-            let end = UNIX_EPOCH + Duration::from_secs(now.expires());
-            changed.push(format!("the certificate, which is good until {}", httpdate::fmt_http_date(end)));
+        if let (Some(before), Some(now)) = (&self.identities, &identities) {
+            changed.extend(renewed(before, now));
         }
-        self.identity = identity;
+        self.identities = identities;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {
             log::warn!("changed only at the next start: {}", list(&fixed));
         }
         Ok(Reading { settings, changed, at_the_next_start: fixed })
     }
+}
+
+/// The certificates that were not there before, in words.
+fn renewed(before: &Identities, now: &Identities) -> Vec<String> {
+    let is_new = |one: &&Identity| !before.all().iter().any(|other| one.has_the_certificate_of(other));
+    let several = now.all().len() > 1;
+    let words = |one: &Identity| {
+        let end = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(one.expires()));
+        let name = if several { format!(" for {}", one.names().join(", ")) } else { String::new() };
+        format!("the certificate{name}, which is good until {end}")
+    };
+    now.all().iter().filter(is_new).map(words).collect()
 }
 
 /// Whether two texts of one setting are one value: `16384` and `16KiB`.

@@ -375,7 +375,7 @@ impl<S: System> Service<S> for ChatService {
         };
         self.responder.change(&settings);
         self.chat.change_settings(settings.chat, self.responder.verifier(), now);
-        Some(Reloaded { bounds: settings.bounds, identity: settings.tls.map(|(_, identity)| identity) })
+        Some(Reloaded { bounds: settings.bounds, identities: settings.tls.map(|(_, identities)| identities) })
     }
 
     fn held(&self) -> (chat::Held, usize) {

@@ -151,11 +151,13 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     }
     if let Some(tls) = tls {
         let handshakes = tls.handshakes();
-        page.gauge(
-            "salon_tls_certificate_expires_timestamp_seconds",
-            "When the certificate ends, in seconds since the Unix epoch.",
-            tls.identity().expires() as f64,
-        );
+        let expires = "salon_tls_certificate_expires_timestamp_seconds";
+        page.head(expires, "When each certificate ends, in seconds since the Unix epoch.", "gauge");
+        for (at, one) in tls.identities().all().iter().enumerate() {
+            // A name is of DNS, or an address: of these letters.
+            let name = one.name().replace(|c: char| !(c.is_ascii_alphanumeric() || " .:*-_".contains(c)), "?");
+            page.sample(expires, &format!("number=\"{}\",name=\"{name}\"", at + 1), one.expires() as f64);
+        }
         page.head("salon_tls_handshakes_total", "TLS handshakes by outcome.", "counter");
         for (outcome, count) in
             [("done", &handshakes.done), ("failed", &handshakes.failed), ("plain_http", &handshakes.plain_http)]

@@ -181,8 +181,8 @@ pub trait Service<S: System> {
 pub struct Reloaded {
     /// The bounds of the loop.
     pub bounds: Bounds,
-    /// The identity for TLS.
-    pub identity: Option<tls::Identity>,
+    /// The identities for TLS.
+    pub identities: Option<tls::Identities>,
 }
 
 /// The parts of the loop that a service may change, between events.
@@ -215,7 +215,7 @@ pub struct Seen<'a> {
     pub lost: Lost,
     /// The trusted proxies, and the counts of refusals.
     pub admission: &'a Admission,
-    /// The counts of TLS handshakes, and the certificate; `None` where there is no TLS.
+    /// The counts of TLS handshakes, and the certificates; `None` where there is no TLS.
     pub tls: Option<&'a tls::Acceptor>,
     /// The memory that was held when the last turn ended, and its budget.
     pub memory: &'a memory::Budget,

@@ -27,7 +27,7 @@ use super::refusals::Reason;
 use super::socket::Socket;
 use super::strangers::Strangers;
 use super::system::{RawOf, Ready, System, Watched};
-use super::tls::{Acceptor, Identity, Validity};
+use super::tls::{Acceptor, Identities, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
 /// How long turns took, and how many there were.
@@ -165,13 +165,13 @@ struct Stop {
 }
 
 impl<S: System> Reactor<S> {
-    /// A loop for listeners of this system. `identity` is shown where TLS is spoken.
+    /// A loop for listeners of this system. `identities` are shown where TLS is spoken.
     pub fn new(
         system: S,
         listeners: Vec<Listener>,
         settings: Settings,
         bounds: Bounds,
-        identity: Option<Identity>,
+        identities: Option<Identities>,
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
@@ -190,7 +190,7 @@ impl<S: System> Reactor<S> {
             arrivals: Vec::new(),
             lost: Lost::default(),
             late_worded: None,
-            acceptor: identity.map(Acceptor::new),
+            acceptor: identities.map(Acceptor::new),
             turns: Turns::new(),
             leaves_at: None,
             stopping: None,
@@ -224,7 +224,7 @@ impl<S: System> Reactor<S> {
     /// # Errors
     /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.
     pub fn run(mut self, service: &mut impl Service<S>) -> Result<(), Error> {
-        self.look_at_certificate(self.moment(self.system.elapsed()));
+        self.look_at_certificates(self.moment(self.system.elapsed()));
         while self.go_round(service)? {}
         Ok(())
     }
@@ -262,17 +262,17 @@ impl<S: System> Reactor<S> {
         self.word_late_answer(now);
         self.engine.begin_turn(now.tick);
         let reload = signals.reload || service.wants_reload();
-        if reload && let Some(Reloaded { bounds, identity }) = service.reload(now) {
+        if reload && let Some(Reloaded { bounds, identities }) = service.reload(now) {
             let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
             (self.max_connections, self.stop_after, self.stop_within) = (max_connections, stop_after, stop_within);
             self.admission.change(addresses, proxies);
-            match (&mut self.acceptor, identity) {
-                (Some(acceptor), Some(identity)) => acceptor.change_identity(identity),
+            match (&mut self.acceptor, identities) {
+                (Some(acceptor), Some(identities)) => acceptor.change_identities(identities),
                 (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
                 (_, None) => {}
             }
             self.memory.change(memory);
-            self.look_at_certificate(now);
+            self.look_at_certificates(now);
         }
         if reload {
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
@@ -332,15 +332,18 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Logs what is wrong with the certificate or its chain, if anything is.
-    fn look_at_certificate(&self, now: Moment) {
+    /// Logs what is wrong with certificates or their chains, if anything is.
+    fn look_at_certificates(&self, now: Moment) {
         let Some(acceptor) = &self.acceptor else { return };
         let seconds = now.unix_ms / 1000;
-        match acceptor.identity().validity(seconds) {
-            Validity::Good { .. } => {}
-            validity => log::warn!("tls_cert: {validity}"),
+        for (name, identity) in acceptor.identities().called("tls_cert") {
+            match identity.validity(seconds) {
+                Validity::Good { .. } => {}
+                validity => log::warn!("{name}: {validity}"),
+            }
+            identity.faults(seconds).iter().for_each(|fault| log::warn!("{name}: {fault}"));
         }
-        acceptor.identity().faults(seconds).iter().for_each(|fault| log::warn!("tls_cert: {fault}"));
+        acceptor.identities().overlaps().iter().for_each(|overlap| log::warn!("tls_cert: {overlap}"));
     }
 
     /// Looks at the memory that is held, and carries out a piece of the measures of the budget.

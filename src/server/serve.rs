@@ -71,9 +71,9 @@ pub fn run(
         tls: listen(tls, Port::Public, true, settings.proxy_protocol.tls)?,
         admin: listen(admin, Port::Admin, false, false)?,
     };
-    let identity = settings.tls.as_ref().map(|(_, identity)| identity.clone());
+    let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
     let store = store(kernel.waker()).map_err(Error::Store)?;
-    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), identity);
+    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), identities);
     greet(&said, &settings, &*store);
     starter.note(State::Ready);
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter), Random::secret()))

@@ -11,15 +11,15 @@ use super::listener::Address;
 use super::operators::Operators;
 use super::pages::Pages;
 use super::reactor::Bounds;
-use super::tls::Identity;
+use super::tls::Identities;
 
 /// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The public address; `None`: only TLS.
     pub listen: Option<Address>,
-    /// The public address with TLS, and its identity; `None`: no TLS.
-    pub tls: Option<(SocketAddr, Identity)>,
+    /// The public address with TLS, and its identities; `None`: no TLS.
+    pub tls: Option<(SocketAddr, Identities)>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
     /// The operator's address; `None`: none.

@@ -36,7 +36,13 @@ impl Certificate {
 
     /// Another one in the same place.
     fn renew(&mut self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        self.renew_for(&["localhost"]);
+    }
+
+    /// Another one in the same place, for these names.
+    fn renew_for(&mut self, names: &[&str]) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
         fs::write(self.chain(), made.cert.pem()).unwrap();
         fs::write(self.key(), made.signing_key.serialize_pem()).unwrap();
         self.der = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
@@ -69,8 +75,25 @@ impl Certificate {
         Server::serve(&[&tls, arguments].concat())
     }
 
-    /// A client that trusts this certificate alone.
+    /// A client that trusts this certificate alone, and asks for localhost.
     fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> ClientConnection {
+        self.client_of("localhost", versions, alpn)
+    }
+
+    /// Whether a client that trusts this certificate alone is served under that name.
+    fn serves(&self, server: &Server, name: &str) -> bool {
+        [&TLS12, &TLS13].into_iter().all(|version| {
+            let mut stream = StreamOwned::new(self.client_of(name, &[version], &[]), tcp(server.tls.unwrap()));
+            stream.write_all(HEALTH).is_ok() && status(&String::from_utf8(read_to_end(&mut stream).0).unwrap()) == 200
+        })
+    }
+
+    fn client_of(
+        &self,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&[u8]],
+    ) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -79,7 +102,7 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+        ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap()
     }
 
     fn stream(&self, address: SocketAddr) -> Tls {
@@ -342,6 +365,83 @@ fn a_certificate_can_be_renewed_under_live_connections() {
     server.signal("HUP");
     server.logged("key.pem: the key is not that of the certificate");
     assert!(serves(&certificate));
+}
+
+#[test]
+fn a_client_is_shown_the_certificate_of_the_name_that_it_asks_for() {
+    let [mut first, mut second, mut third] = [Certificate::new(), Certificate::new(), Certificate::new()];
+    first.renew_for(&["localhost", "127.0.0.1"]);
+    second.renew_for(&["chat.example", "*.rooms.example"]);
+    third.renew_for(&["den.rooms.example", "chat.example"]);
+    let all = [&first, &second, &third];
+    let files = all.map(|one| (one.chain(), one.key()));
+    let of = |option: &str, file: &PathBuf| [option.to_owned(), file.to_str().unwrap().to_owned()];
+    let options: Vec<String> = files
+        .iter()
+        .flat_map(|(chain, key)| [of("--tls-cert", chain), of("--tls-key", key)].concat())
+        .chain(["--tls-listen".into(), "127.0.0.1:0".into()])
+        .collect();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+
+    let server = Server::serve(&[&options[..], &["--log", "info"]].concat());
+    server.logged("tls_cert: certificates 2 and 3 are both for chat.example; clients that ask for it are shown 2");
+    for (name, shown) in [
+        ("localhost", 0),
+        ("127.0.0.1", 0),
+        ("chat.example", 1),
+        ("CHAT.example", 1),
+        ("other.rooms.example", 1),
+        ("den.rooms.example", 2),
+    ] {
+        for (at, one) in all.iter().enumerate() {
+            assert_eq!(one.serves(&server, name), at == shown, "{name} {at}");
+        }
+    }
+    let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+    for label in ["number=\"1\",name=\"localhost\"", "number=\"3\",name=\"den.rooms.example\""] {
+        let line = format!("salon_tls_certificate_expires_timestamp_seconds{{{label}}} ");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+
+    // What `check` says of them.
+    let usual = ["check", "--listen", "off", "--admin", "off", "--max-connections", "10"];
+    let output = salon(&[&usual, &options[..]].concat()).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "warning  tls_cert: certificates 2 and 3 are both for chat.example",
+        "ok       tls_cert 1 (localhost): the certificate is good for ",
+        "for den.rooms.example, chat.example\n",
+    ] {
+        assert!(output.status.success() && shown.contains(line), "{line}: {shown}");
+    }
+
+    // A renewed one is told by name, and the others stay.
+    second.renew_for(&["chat.example", "*.rooms.example"]);
+    server.signal("HUP");
+    let line = server.logged("settings read again; changed: ");
+    assert!(line.contains("changed: the certificate for chat.example, *.rooms.example, which is good until"), "{line}");
+    assert!(second.serves(&server, "chat.example") && first.serves(&server, "localhost"));
+
+    // Keys that are not in the order of certificates.
+    let [first, second] = [&first, &second].map(|one| (one.chain(), one.key()));
+    let wrong = |pairs: &[(&PathBuf, &PathBuf)], without: usize| {
+        let chains = pairs.iter().flat_map(|(chain, _)| of("--tls-cert", chain));
+        let keys = pairs.iter().skip(without).flat_map(|(_, key)| of("--tls-key", key));
+        let options: Vec<String> = chains.chain(keys).collect();
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let output = salon(&[&["check"], &options[..]].concat()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = wrong(&[(&first.0, &second.1), (&second.0, &first.1)], 0);
+    let sentence = format!(
+        "--tls-key {}: the key is not that of the certificate, but that of {}; name each at its place\n",
+        second.1.display(),
+        second.0.display()
+    );
+    assert!(status == Some(2) && said.ends_with(&sentence), "{said}");
+    let (status, said) = wrong(&[(&first.0, &first.1), (&second.0, &second.1)], 1);
+    let sentence = "--tls-cert: expected as many as of --tls-key, in the same order, found 2 and 1\n";
+    assert!(status == Some(2) && said.ends_with(sentence), "{said}");
 }
 
 #[test]

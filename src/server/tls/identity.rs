@@ -1,23 +1,23 @@
-//! A server's certificate with its key, ready for handshakes.
+//! A server's certificate with its key, ready for handshakes; [`super::identities`] chooses among several.
 //!
 //! It reads no files and asks no clock: certificate and key come as bytes, the time is an argument. What its chain is
 //! worth is told by [`super::chain`].
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::chain::{Chain, Fault, Validity, names};
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::sign::CertifiedKey;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 /// A certificate with its key, ready for handshakes.
 #[derive(Clone)]
 pub struct Identity {
-    config: Arc<ServerConfig>,
+    key: Arc<CertifiedKey>,
     begins: u64,
     expires: u64,
     rsa_bits: Option<u32>,
@@ -49,27 +49,17 @@ impl Identity {
         let provider = rustls::crypto::ring::default_provider();
         // Checked by itself, so that an unusable key is not blamed on the certificate.
         provider.key_provider.load_private_key(key.clone_key()).map_err(|_| IdentityError::UnfitKey)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_single_cert(chain.clone(), key.clone_key())
-            .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    let at = (1..chain.len()).find(|&at| fits(&chain[at], &key));
-                    at.map_or(IdentityError::KeyOfAnother, |at| IdentityError::NotFirst { number: at + 1 })
-                }
-                error => IdentityError::Unfit(error),
-            })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Sessions are resumed by tickets: state that the client keeps costs no memory here.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        if let Some(ticketer) = ticketer() {
-            config.ticketer = ticketer;
-        }
+        let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider);
+        let certified = certified.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                let at = (1..chain.len()).find(|&at| fits(&chain[at], &key, &provider));
+                at.map_or(IdentityError::KeyOfAnother, |at| IdentityError::NotFirst { number: at + 1 })
+            }
+            error => IdentityError::Unfit(error),
+        })?;
         let [begins, expires] = [not_before, not_after].map(|time| time.to_unix_duration().as_secs());
         let (names, chain) = (names(certificate), Chain::of(certificate, &issuers));
-        Ok(Self { config: Arc::new(config), begins, expires, rsa_bits, names, chain, first })
+        Ok(Self { key: Arc::new(certified), begins, expires, rsa_bits, names, chain, first })
     }
 
     /// Whether both have the same certificate.
@@ -82,15 +72,25 @@ impl Identity {
         &self.names
     }
 
+    /// The first of them, by which it is told from others.
+    pub fn name(&self) -> &str {
+        self.names.first().map_or("without a name", String::as_str)
+    }
+
     /// What is wrong with the certificate and its chain at that time, beside the [validity](Self::validity) of the
     /// first.
     pub fn faults(&self, now: u64) -> Vec<Fault> {
         self.chain.faults(now)
     }
 
-    /// The configuration for rustls.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+    /// The same for rustls.
+    pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.key
+    }
+
+    /// The kind of its key, as TLS numbers them.
+    pub(super) fn algorithm(&self) -> u8 {
+        self.key.key.algorithm().into()
     }
 
     /// How long its key is, in bits, if it is one of RSA.
@@ -121,11 +121,8 @@ impl Identity {
 }
 
 /// Whether a key is that of a certificate.
-fn fits(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> bool {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().is_ok_and(|builder| {
-        builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key.clone_key()).is_ok()
-    })
+fn fits(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>, provider: &CryptoProvider) -> bool {
+    CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), provider).is_ok()
 }
 
 /// The name of RSA keys (RFC 8017).
@@ -141,13 +138,6 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("expires", &self.expires).finish_non_exhaustive()
     }
-}
-
-/// Seals the tickets of all identities of this process, so that clients can resume across a new certificate.
-fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
-    static TICKETER: OnceLock<Option<Arc<dyn ProducesTickets>>> = OnceLock::new();
-    // Without random numbers there are no tickets; a handshake will say so.
-    TICKETER.get_or_init(|| rustls::crypto::ring::Ticketer::new().ok()).clone()
 }
 
 /// Why there is no [`Identity`].

@@ -5,9 +5,11 @@
 //! key come as bytes.
 
 mod chain;
+mod identities;
 mod identity;
 mod stream;
 
 pub use chain::{Fault, RENEW_DAYS, Validity};
+pub use identities::{Identities, Overlap};
 pub use identity::{Identity, IdentityError};
 pub use stream::{Acceptor, Handshakes, IDLE_BYTES, MAX_HANDSHAKE_LEN, MAX_UNSENT, TlsStream, Transport};

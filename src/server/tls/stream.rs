@@ -16,12 +16,12 @@ use rustls::ServerConnection;
 
 use crate::engine::{Got, Wrote};
 
-use super::identity::Identity;
+use super::identities::Identities;
 
-/// Begins TLS connections: the present identity, and the counts of handshakes.
+/// Begins TLS connections: the present identities, and the counts of handshakes.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
-    identity: Identity,
+    identities: Identities,
     shared: Rc<Shared>,
 }
 
@@ -35,13 +35,13 @@ struct Shared {
 
 impl Acceptor {
     /// With nothing counted yet.
-    pub fn new(identity: Identity) -> Self {
-        Self { identity, shared: Rc::default() }
+    pub fn new(identities: Identities) -> Self {
+        Self { identities, shared: Rc::default() }
     }
 
-    /// Sets the identity of new connections. Open connections keep theirs.
-    pub fn change_identity(&mut self, identity: Identity) {
-        self.identity = identity;
+    /// Sets the identities of new connections. Open connections keep theirs.
+    pub fn change_identities(&mut self, identities: Identities) {
+        self.identities = identities;
     }
 
     /// A connection that is about to begin its handshake.
@@ -49,7 +49,7 @@ impl Acceptor {
     /// # Errors
     /// Those of rustls, which has none for a configuration that was once good.
     pub fn accept(&self) -> Result<TlsStream, rustls::Error> {
-        let mut tls = ServerConnection::new(self.identity.config())?;
+        let mut tls = ServerConnection::new(self.identities.config())?;
         tls.set_buffer_limit(Some(MAX_UNSENT));
         let mut stream = TlsStream {
             tls,
@@ -60,16 +60,16 @@ impl Acceptor {
             plaintext: 0,
             unsent: 0,
             noted: 0,
-            handshake_steps: self.identity.handshake_steps(),
+            handshake_steps: self.identities.handshake_steps(),
             shared: self.shared.clone(),
         };
         stream.note_held();
         Ok(stream)
     }
 
-    /// The identity of new connections.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// The identities of new connections.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// Handshakes by outcome.
@@ -149,7 +149,7 @@ impl fmt::Debug for TlsStream {
 
 impl TlsStream {
     /// The steps that the next [`TlsStream::receive`] may cost beside its bytes: until the handshake is done, one
-    /// [signature](Identity::handshake_steps).
+    /// [signature](Identities::handshake_steps).
     pub fn receive_steps(&self) -> usize {
         if matches!(self.state, State::Handshake { .. }) { self.handshake_steps as usize } else { 0 }
     }
@@ -559,6 +559,7 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
     use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+    use super::super::identity::Identity;
     use super::super::identity::tests::identity_pem;
     use super::*;
 
@@ -632,7 +633,7 @@ mod tests {
                 .unwrap()
                 .with_root_certificates(roots)
                 .with_no_client_auth();
-            Self { acceptor: Acceptor::new(identity), client: Arc::new(config) }
+            Self { acceptor: Acceptor::new(identity.into()), client: Arc::new(config) }
         }
     }
 
