@@ -16,6 +16,7 @@ use salon::server::kernel::{Bound, Kernel};
 use salon::server::listener::{Address, Listener};
 use salon::server::reactor::{Bounds, Reactor};
 use salon::server::system::System;
+use salon::server::tls::Certificates;
 use salon::server::{Error, Port, Seen, Service, Turn};
 use salon::time::{Moment, Tick};
 
@@ -86,7 +87,7 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
     let server = std::thread::spawn(move || {
         let mut kernel = Kernel::new().unwrap();
         let listener = Listener::new(kernel.listen(socket).unwrap(), Port::Public);
-        Reactor::new(kernel, vec![listener], Settings::default(), bounds, None).run(&mut Fragile)
+        Reactor::new(kernel, vec![listener], Settings::default(), bounds, Certificates::default()).run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
     // Behind the word lies more, which nothing will read: all must get their Close nevertheless.

@@ -140,6 +140,7 @@ fn run(
     let settings = Settings {
         listen: None,
         tls: None,
+        admin_tls: None,
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
         operators: Operators::default(),

@@ -143,6 +143,13 @@ pub struct ServeArgs {
     /// path for the user that Salon runs as, and root, alone; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_ADMIN")]
     pub admin: Listen,
+    /// The certificate with which the admin port speaks TLS, in PEM with its chain; without one it speaks none, and by
+    /// a Unix socket never
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_TLS_CERT", group = AT_ONCE)]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// Its private key in PEM, not encrypted
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_TLS_KEY", group = AT_ONCE)]
+    pub admin_tls_key: Option<PathBuf>,
     /// The file of the key that the operator must show there (`Authorization: Bearer KEY`), 16 to 1024 characters. The
     /// variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY", group = AT_ONCE)]

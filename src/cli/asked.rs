@@ -1,48 +1,72 @@
 //! The options by which a command says which running server it asks, at its admin port.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::server::tls;
 use crate::top::http::Place;
+use crate::top::tls::{Known, config};
 
 use super::admin_key;
-use super::values::Listen;
+use super::values::{AdminArg, Listen};
 
 /// The server to ask. `layers` reads these from the server's file, too.
 #[derive(Debug, Args)]
 pub struct Server {
-    /// The server's admin port
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH", env = "SALON_ADMIN")]
-    pub admin: Listen,
+    /// The server's admin port; by a URL with `https://` with TLS
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|URL", env = "SALON_ADMIN")]
+    pub admin: AdminArg,
     /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
     pub admin_key: Option<PathBuf>,
-    /// The server's file of settings, of which `admin` and `admin_key` are read; salon.toml in the working directory if
-    /// there is one
+    /// The certificate that the admin port shows, or that of its issuer, where this machine does not trust it by
+    /// itself: then it is asked with TLS
+    #[arg(long, value_name = "FILE", env = "SALON_ADMIN_TLS_CERT")]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// The server's file of settings, of which `admin`, `admin_key` and `admin_tls_cert` are read; salon.toml in the
+    /// working directory if there is one
     #[arg(long, value_name = "FILE", env = "SALON_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
 impl Server {
     /// The one that is started with these settings.
-    pub fn of_settings(admin: &Listen, admin_key: Option<&Path>) -> Self {
-        Self { admin: admin.clone(), admin_key: admin_key.map(Path::to_owned), config: None }
+    pub fn of_settings(admin: Listen, admin_key: Option<PathBuf>, admin_tls_cert: Option<PathBuf>) -> Self {
+        Self { admin: AdminArg::There(admin), admin_key, admin_tls_cert, config: None }
     }
 
     /// Where it is.
     ///
     /// # Errors
-    /// One sentence: it has no admin port.
+    /// One sentence: it has no admin port, or its certificate cannot be read.
     pub fn place(&self) -> Result<Place, String> {
-        match &self.admin {
-            Listen::Off => Err("admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing \
-                                can be asked"
-                .into()),
-            Listen::Tcp(address) => Ok(Place::Tcp(reachable(*address))),
-            Listen::Unix(path) => Ok(Place::Unix(path.clone())),
+        let (place, with_tls) = match &self.admin {
+            AdminArg::There(Listen::Off) => {
+                return Err(
+                    "admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing can be \
+                            asked"
+                        .into(),
+                );
+            }
+            AdminArg::There(Listen::Unix(path)) => return Ok(Place::Unix(path.clone())),
+            AdminArg::There(Listen::Tcp(address)) => (Place::Tcp(reachable(*address)), self.admin_tls_cert.is_some()),
+            AdminArg::Url { tls, host, port } => (Place::Host(host.clone(), *port), *tls),
+        };
+        if !with_tls {
+            return Ok(place);
         }
+        let known = match &self.admin_tls_cert {
+            None => Known::System,
+            Some(file) => {
+                let pem = fs::read(file).map_err(|error| format!("--admin-tls-cert {}: {error}", file.display()))?;
+                Known::By { names: tls::names_of(&pem), pem }
+            }
+        };
+        let config = config(&known).map_err(|error| format!("--admin-tls-cert: {error}"))?;
+        Ok(Place::Tls(Box::new(place), config))
     }
 
     /// The key that is to be shown, if there is one.

@@ -42,10 +42,13 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     }
     if let Some((address, identities)) = &settings.tls {
         report.port("tls_listen", *address);
-        report.certificates(identities);
+        report.certificates(("tls_cert", identities), "tls_key");
     }
     if let Some(address) = &settings.admin {
         report.place("admin", address);
+    }
+    if let Some(identities) = &settings.admin_tls {
+        report.certificates(("admin_tls_cert", identities), "admin_tls_key");
     }
     for NamedFile { setting, what, path, .. } in named_files::of(args).iter().filter(|file| file.secret) {
         report.secret(setting, what, path);
@@ -110,9 +113,9 @@ impl Report {
         }
     }
 
-    fn certificates(&mut self, identities: &Identities) {
+    fn certificates(&mut self, (of_chains, identities): (&str, &Identities), of_keys: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        for (called, identity) in identities.called("tls_cert") {
+        for (called, identity) in identities.called(of_chains) {
             let validity = identity.validity(now);
             match validity {
                 Validity::Ended { .. } | Validity::NotYet { .. } => self.fail(&format!("{called}: {validity}")),
@@ -129,8 +132,8 @@ impl Report {
                 }
             }
         }
-        identities.overlaps().iter().for_each(|overlap| self.warn(&format!("tls_cert: {overlap}")));
-        for (called, identity) in identities.called("tls_key") {
+        identities.overlaps().iter().for_each(|overlap| self.warn(&format!("{of_chains}: {overlap}")));
+        for (called, identity) in identities.called(of_keys) {
             if let Some(bits @ 3073..) = identity.rsa_bits() {
                 self.warn(&format!(
                     "{called}: a handshake with RSA of {bits} bits takes about 5 ms, so all clients together can begin \

@@ -166,7 +166,7 @@ fn of_asked_server(command_line: &[OsString], given: &ArgMatches) -> Result<Vec<
     let Some(file) = file_of(matches) else { return Ok(line) };
     for entry in config_file::read(&file).map_err(Unreadable::Sentence)? {
         let open = |key: &str| matches!(matches.value_source(key), None | Some(ValueSource::DefaultValue));
-        if [ADMIN, ADMIN_KEY].contains(&&*entry.key) && open(&entry.key) {
+        if [ADMIN, ADMIN_KEY, ADMIN_TLS_CERT].contains(&&*entry.key) && open(&entry.key) {
             let wrong = |error| Unreadable::Sentence(format!("{} line {}: {error}", file.display(), entry.line));
             line.extend(options(&entry).map_err(wrong)?.into_iter().map(OsString::from));
         }
@@ -390,6 +390,7 @@ const CONFIG: &str = "config";
 /// The keys that say where the server can be asked.
 const ADMIN: &str = "admin";
 const ADMIN_KEY: &str = "admin_key";
+const ADMIN_TLS_CERT: &str = "admin_tls_cert";
 
 /// Options that are no settings.
 const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];

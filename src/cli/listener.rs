@@ -105,6 +105,15 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     Ok(Listeners { plain, tls, proxy_protocol, proxies })
 }
 
+/// What the operator's port shows where it speaks TLS; `None`: it does not.
+///
+/// # Errors
+/// One sentence: a file that cannot be used, or one without the other.
+pub fn of_admin(args: &ServeArgs) -> Result<Option<Identities>, String> {
+    let (chain, key) = (args.admin_tls_cert.as_slice(), args.admin_tls_key.as_slice());
+    identities(("--admin-tls-cert", chain), ("--admin-tls-key", key))
+}
+
 /// An option, and the files that it names.
 type Files<'a> = (&'static str, &'a [PathBuf]);
 

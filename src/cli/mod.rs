@@ -183,8 +183,8 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("listen", &handed.public);
     void("tls_listen", &handed.tls);
     void("admin", &handed.admin);
-    let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
-    let reload = Reload::new(command_line, layers.settings, layers.file, handed, identities, contents);
+    let certificates = settings.certificates();
+    let reload = Reload::new(command_line, layers.settings, layers.file, handed, certificates, contents);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }
@@ -214,7 +214,9 @@ fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure>
     let text = match (args.markdown, args.running) {
         (true, _) => config::reference(),
         (_, true) => {
-            operate::settings_in_force(&Server::of_settings(&args.serve.admin, args.serve.admin_key.as_deref()))?
+            let args::ServeArgs { admin, admin_key, admin_tls_cert, .. } = &args.serve;
+            let server = Server::of_settings(admin.clone(), admin_key.clone(), admin_tls_cert.clone());
+            operate::settings_in_force(&server)?
         }
         _ => config::text_of(&layers.settings, &[], layers.file.as_deref()),
     };

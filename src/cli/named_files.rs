@@ -46,6 +46,8 @@ pub fn of(args: &ServeArgs) -> Vec<NamedFile<'_>> {
     certificates
         .into_iter()
         .flatten()
+        .chain(args.admin_tls_cert.iter().map(|path| file("admin_tls_cert", "the chain of admin", path, false)))
+        .chain(args.admin_tls_key.iter().map(|path| file("admin_tls_key", "the key of TLS of admin", path, true)))
         .chain(args.admin_key.iter().map(|path| file("admin_key", "the key of admin", path, true)))
         .chain(operators)
         .chain(keys)
@@ -104,6 +106,10 @@ mod tests {
             "/c",
             "--tls-key",
             "/k",
+            "--admin-tls-cert",
+            "/ac",
+            "--admin-tls-key",
+            "/ak",
             "--admin-key",
             "/a",
             "--operator",
@@ -118,9 +124,9 @@ mod tests {
         let args = Args::try_parse_from(words).unwrap().serve;
         let files = of(&args);
         let secret: Vec<_> = files.iter().filter(|file| file.secret).map(|file| file.path.to_str().unwrap()).collect();
-        assert_eq!(secret, ["/k", "/a", "/o", "/s", "/r"]);
+        assert_eq!(secret, ["/k", "/ak", "/a", "/o", "/s", "/r"]);
         let public: Vec<_> = files.iter().filter(|file| !file.secret).map(|file| file.path.to_str().unwrap()).collect();
-        assert_eq!(public, ["/c", "/p"]);
+        assert_eq!(public, ["/c", "/ac", "/p"]);
         let mut command = <Args as clap::CommandFactory>::command();
         command.build();
         let named = super::super::layers::keys(&command).filter(|arg| {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::server::settings::Reading;
-use crate::server::tls::{Identities, Identity};
+use crate::server::tls::{Certificates, Identities, Identity};
 
 use super::args::Command;
 use super::layers::{self, Changes, Setting};
@@ -26,7 +26,7 @@ pub struct Reload {
     file: Option<PathBuf>,
     handed: Places,
     /// The certificates of the last reading.
-    identities: Option<Identities>,
+    certificates: Certificates,
     /// What was in the files of keys and certificates then.
     contents: Contents,
 }
@@ -39,10 +39,10 @@ impl Reload {
         in_force: Vec<Setting>,
         file: Option<PathBuf>,
         handed: Places,
-        identities: Option<Identities>,
+        certificates: Certificates,
         contents: Contents,
     ) -> Self {
-        Self { command_line, in_force, pending: Vec::new(), file, handed, identities, contents }
+        Self { command_line, in_force, pending: Vec::new(), file, handed, certificates, contents }
     }
 
     /// The settings in force, as a file of settings.
@@ -77,13 +77,14 @@ impl Reload {
         let settings = settings::of(&args, &self.handed)?;
         let fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
         (self.in_force, self.pending, self.file) = (next, pending, read.file);
-        let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
         changed.extend(contents.changed_since(&self.contents));
         self.contents = contents;
-        if let (Some(before), Some(now)) = (&self.identities, &identities) {
-            changed.extend(renewed(before, now));
+        let certificates = settings.certificates();
+        for (setting, now) in certificates.named() {
+            let before = self.certificates.named().find(|(other, _)| *other == setting);
+            changed.extend(before.map(|(_, before)| renewed(before, now, setting)).unwrap_or_default());
         }
-        self.identities = identities;
+        self.certificates = certificates;
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {
             log::warn!("changed only at the next start: {}", list(&fixed));
@@ -93,13 +94,14 @@ impl Reload {
 }
 
 /// The certificates that were not there before, in words.
-fn renewed(before: &Identities, now: &Identities) -> Vec<String> {
+fn renewed(before: &Identities, now: &Identities, setting: &str) -> Vec<String> {
     let is_new = |one: &&Identity| !before.all().iter().any(|other| one.has_the_certificate_of(other));
     let several = now.all().len() > 1;
     let words = |one: &Identity| {
         let end = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(one.expires()));
         let name = if several { format!(" for {}", one.names().join(", ")) } else { String::new() };
-        format!("the certificate{name}, which is good until {end}")
+        let of = if setting == "tls_cert" { String::new() } else { format!(" of {setting}") };
+        format!("the certificate{of}{name}, which is good until {end}")
     };
     now.all().iter().filter(is_new).map(words).collect()
 }

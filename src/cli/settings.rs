@@ -179,6 +179,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         tls: listen.tls,
         proxy_protocol: listen.proxy_protocol,
         admin,
+        admin_tls: listener::of_admin(args)?,
         operators,
         pages: Pages { origins: args.origin.clone(), by_any_name },
         keys,

@@ -204,6 +204,47 @@ impl FromStr for Listen {
     }
 }
 
+/// Where a running server can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminArg {
+    /// Where its setting says.
+    There(Listen),
+    /// At a URL.
+    Url {
+        /// It begins with `https`.
+        tls: bool,
+        /// The host, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl FromStr for AdminArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return text.parse().map(Self::There),
+        };
+        let place = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
+            None => place.split_once(':').map_or((place, Some("")), |(host, port)| (host, Some(port))),
+        };
+        let usual = if tls { 443 } else { 80 };
+        let port = port.and_then(|port| if port.is_empty() { Some(usual) } else { port.parse().ok() });
+        let is_host =
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte));
+        match port.filter(|_| is_host) {
+            Some(port) => Ok(Self::Url { tls, host: host.into(), port }),
+            None => Err("expected https://HOST:PORT, such as https://chat.example:8081".into()),
+        }
+    }
+}
+
 /// The header in which proxies say for whom they speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardedArg(pub Header);
@@ -577,6 +618,28 @@ mod tests {
         }
         assert_eq!("localhost:1".parse(), Ok(Listen::Tcp(([127, 0, 0, 1], 1).into())));
         assert!("8080".parse::<Listen>().is_err());
+        let url = |tls, host: &str, port| Ok(AdminArg::Url { tls, host: host.into(), port });
+        for (text, expected) in [
+            ("https://chat.example:8081", url(true, "chat.example", 8081)),
+            ("https://chat.example/", url(true, "chat.example", 443)),
+            ("http://10.0.0.1:8081/", url(false, "10.0.0.1", 8081)),
+            ("https://[::1]:8081", url(true, "::1", 8081)),
+            ("https://[::1]", url(true, "::1", 443)),
+            ("127.0.0.1:1", Ok(AdminArg::There(Listen::Tcp(([127, 0, 0, 1], 1).into())))),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        for wrong in [
+            "https://",
+            "https://a:b",
+            "https://a:99999",
+            "https://a/b",
+            "https://a b",
+            "https://u@a",
+            "https://[::1]x",
+        ] {
+            assert!(wrong.parse::<AdminArg>().is_err(), "{wrong}");
+        }
         assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));
         assert_eq!("off".parse(), Ok(Listen::Off));
         for wrong in ["", "unix:", "8080", "/run/salon.sock"] {

@@ -374,8 +374,9 @@ impl<S: System> Service<S> for ChatService {
             }
         };
         self.responder.change(&settings);
+        let certificates = settings.certificates();
         self.chat.change_settings(settings.chat, self.responder.verifier(), now);
-        Some(Reloaded { bounds: settings.bounds, identities: settings.tls.map(|(_, identities)| identities) })
+        Some(Reloaded { bounds: settings.bounds, certificates })
     }
 
     fn held(&self) -> (chat::Held, usize) {

@@ -19,6 +19,7 @@ use super::listener::{Address, Listener};
 use super::reactor::{Bounds, Reactor};
 use super::socket::Socket;
 use super::system::System;
+use super::tls::Certificates;
 use super::{Error, Port, Seen, Service, Turn, http, logging};
 
 /// Sends each message back.
@@ -120,7 +121,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         stop_after: Duration::ZERO,
         stop_within: Duration::from_secs(3),
     };
-    let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, None);
+    let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, Certificates::default());
     let words = format!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
     logging::say(Level::Info, words, "started", vec![("echo", format!("ws://{address}/").into())]);
     reactor.run(&mut Echo::default())

@@ -149,14 +149,16 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         let count = admission.refused().of(reason);
         page.sample("salon_refused_total", &format!("reason=\"{}\"", reason.as_str()), count as f64);
     }
-    if let Some(tls) = tls {
-        let handshakes = tls.handshakes();
+    if let Some(handshakes) = tls.handshakes() {
         let expires = "salon_tls_certificate_expires_timestamp_seconds";
         page.head(expires, "When each certificate ends, in seconds since the Unix epoch.", "gauge");
-        for (at, one) in tls.identities().all().iter().enumerate() {
-            // A name is of DNS, or an address: of these letters.
-            let name = one.name().replace(|c: char| !(c.is_ascii_alphanumeric() || " .:*-_".contains(c)), "?");
-            page.sample(expires, &format!("number=\"{}\",name=\"{name}\"", at + 1), one.expires() as f64);
+        for (setting, identities) in tls.named() {
+            for (at, one) in identities.all().iter().enumerate() {
+                // A name is of DNS, or an address: of these letters.
+                let name = one.name().replace(|c: char| !(c.is_ascii_alphanumeric() || " .:*-_".contains(c)), "?");
+                let label = format!("setting=\"{setting}\",number=\"{}\",name=\"{name}\"", at + 1);
+                page.sample(expires, &label, one.expires() as f64);
+            }
         }
         page.head("salon_tls_handshakes_total", "TLS handshakes by outcome.", "counter");
         for (outcome, count) in

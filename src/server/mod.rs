@@ -181,8 +181,8 @@ pub trait Service<S: System> {
 pub struct Reloaded {
     /// The bounds of the loop.
     pub bounds: Bounds,
-    /// The identities for TLS.
-    pub identities: Option<tls::Identities>,
+    /// What is shown where TLS is spoken.
+    pub certificates: tls::Certificates,
 }
 
 /// The parts of the loop that a service may change, between events.
@@ -215,8 +215,8 @@ pub struct Seen<'a> {
     pub lost: Lost,
     /// The trusted proxies, and the counts of refusals.
     pub admission: &'a Admission,
-    /// The counts of TLS handshakes, and the certificates; `None` where there is no TLS.
-    pub tls: Option<&'a tls::Acceptor>,
+    /// The counts of TLS handshakes, and the certificates.
+    pub tls: &'a tls::Acceptors,
     /// The memory that was held when the last turn ended, and its budget.
     pub memory: &'a memory::Budget,
     /// What the system says of the process.

@@ -27,7 +27,7 @@ use super::refusals::Reason;
 use super::socket::Socket;
 use super::strangers::Strangers;
 use super::system::{RawOf, Ready, System, Watched};
-use super::tls::{Acceptor, Identities, Validity};
+use super::tls::{Acceptor, Acceptors, Certificates, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
 /// How long turns took, and how many there were.
@@ -126,7 +126,7 @@ pub struct Reactor<S: System> {
     lost: Lost,
     /// Of which second the answer to late requests is.
     late_worded: Option<u64>,
-    acceptor: Option<Acceptor>,
+    acceptors: Acceptors,
     turns: Turns,
     /// When the stop begins that was asked for.
     leaves_at: Option<Tick>,
@@ -165,13 +165,13 @@ struct Stop {
 }
 
 impl<S: System> Reactor<S> {
-    /// A loop for listeners of this system. `identities` are shown where TLS is spoken.
+    /// A loop for listeners of this system. `certificates` are shown where TLS is spoken.
     pub fn new(
         system: S,
         listeners: Vec<Listener>,
         settings: Settings,
         bounds: Bounds,
-        identities: Option<Identities>,
+        certificates: Certificates,
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
@@ -190,7 +190,7 @@ impl<S: System> Reactor<S> {
             arrivals: Vec::new(),
             lost: Lost::default(),
             late_worded: None,
-            acceptor: identities.map(Acceptor::new),
+            acceptors: Acceptors::new(certificates),
             turns: Turns::new(),
             leaves_at: None,
             stopping: None,
@@ -262,14 +262,12 @@ impl<S: System> Reactor<S> {
         self.word_late_answer(now);
         self.engine.begin_turn(now.tick);
         let reload = signals.reload || service.wants_reload();
-        if reload && let Some(Reloaded { bounds, identities }) = service.reload(now) {
+        if reload && let Some(Reloaded { bounds, certificates }) = service.reload(now) {
             let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
             (self.max_connections, self.stop_after, self.stop_within) = (max_connections, stop_after, stop_within);
             self.admission.change(addresses, proxies);
-            match (&mut self.acceptor, identities) {
-                (Some(acceptor), Some(identities)) => acceptor.change_identities(identities),
-                (None, Some(_)) => log::warn!("TLS begins only at the next start: nobody listens for it"),
-                (_, None) => {}
+            for setting in self.acceptors.change(certificates) {
+                log::warn!("{setting}: TLS begins only at the next start: nobody listens for it");
             }
             self.memory.change(memory);
             self.look_at_certificates(now);
@@ -334,23 +332,24 @@ impl<S: System> Reactor<S> {
 
     /// Logs what is wrong with certificates or their chains, if anything is.
     fn look_at_certificates(&self, now: Moment) {
-        let Some(acceptor) = &self.acceptor else { return };
         let seconds = now.unix_ms / 1000;
-        for (name, identity) in acceptor.identities().called("tls_cert") {
-            match identity.validity(seconds) {
-                Validity::Good { .. } => {}
-                validity => log::warn!("{name}: {validity}"),
+        for (setting, identities) in self.acceptors.named() {
+            for (name, identity) in identities.called(setting) {
+                match identity.validity(seconds) {
+                    Validity::Good { .. } => {}
+                    validity => log::warn!("{name}: {validity}"),
+                }
+                identity.faults(seconds).iter().for_each(|fault| log::warn!("{name}: {fault}"));
             }
-            identity.faults(seconds).iter().for_each(|fault| log::warn!("{name}: {fault}"));
+            identities.overlaps().iter().for_each(|overlap| log::warn!("{setting}: {overlap}"));
         }
-        acceptor.identities().overlaps().iter().for_each(|overlap| log::warn!("tls_cert: {overlap}"));
     }
 
     /// Looks at the memory that is held, and carries out a piece of the measures of the budget.
     fn make_room(&mut self, service: &mut impl Service<S>, now: Moment) {
         let (chat, deliveries) = service.held();
         let addresses = self.admission.held_bytes();
-        let tls = self.acceptor.as_ref().map_or(0, Acceptor::held_bytes);
+        let tls = self.acceptors.held_bytes();
         let relief = self.memory.note(Held { engine: self.engine.held(), chat, addresses, tls, deliveries });
         service.set_memory_left(self.memory.left_for_new());
         self.relieving = false;
@@ -570,7 +569,7 @@ impl<S: System> Reactor<S> {
             Verdict::TooMany => (Port::Refused, true),
             Verdict::Welcome { counted } => (if full { Port::Refused } else { port }, counted),
         };
-        let tls = self.acceptor.as_ref().filter(|_| tls).map(Acceptor::accept);
+        let tls = self.acceptors.of(port == Port::Admin).filter(|_| tls).map(Acceptor::accept);
         let (tls, broken) = match tls {
             None => (None, false),
             Some(Ok(tls)) => (Some(tls), false),
@@ -627,7 +626,7 @@ impl<S: System> Reactor<S> {
                 max_connections: self.max_connections,
                 lost: self.lost,
                 admission: &self.admission,
-                tls: self.acceptor.as_ref(),
+                tls: &self.acceptors,
                 memory: &self.memory,
                 process: S::process,
             };

@@ -55,10 +55,13 @@ pub fn run(
     let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
         let mut places = Vec::new();
         for socket in sockets {
-            places.push(match (socket.local_address().map_err(Error::Loop)?, socket.path()) {
+            let place = match (socket.local_address().map_err(Error::Loop)?, socket.path()) {
                 (Some(address), _) => Place::Tcp(address),
                 (None, path) => Place::Unix(path.map(Path::to_owned).unwrap_or_default()),
-            });
+            };
+            // The operator's Unix socket does not leave the machine, nor this user.
+            let tls = tls && (port != Port::Admin || matches!(place, Place::Tcp(_)));
+            places.push(place);
             let number = kernel.listen(socket).map_err(Error::Loop)?;
             let mut listener = Listener::new(number, port);
             (listener.tls, listener.proxy_protocol) = (tls, proxy_protocol);
@@ -69,11 +72,11 @@ pub fn run(
     let said = Said {
         public: listen(public, Port::Public, false, settings.proxy_protocol.listen)?,
         tls: listen(tls, Port::Public, true, settings.proxy_protocol.tls)?,
-        admin: listen(admin, Port::Admin, false, false)?,
+        admin: listen(admin, Port::Admin, settings.admin_tls.is_some(), false)?,
     };
-    let identities = settings.tls.as_ref().map(|(_, identities)| identities.clone());
     let store = store(kernel.waker()).map_err(Error::Store)?;
-    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), identities);
+    let certificates = settings.certificates();
+    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), certificates);
     greet(&said, &settings, &*store);
     starter.note(State::Ready);
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter), Random::secret()))
@@ -117,7 +120,8 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
         false => "for who shows the key",
         true => "without a key: for every program on this machine",
     };
-    let admin: Vec<String> = said.admin.iter().map(|place| place.url("http")).collect();
+    let admin_scheme = if settings.admin_tls.is_some() { "https" } else { "http" };
+    let admin: Vec<String> = said.admin.iter().map(|place| place.url(admin_scheme)).collect();
     let admin = match &admin[..] {
         [] => "off".into(),
         places => format!("{}  /health /metrics /connections, POST /api/CALL; {who}", places.join(" ")),
@@ -160,7 +164,7 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
         }
     }
     for (field, places, scheme) in
-        [("listen", &said.public, "http"), ("tls_listen", &said.tls, "https"), ("admin", &said.admin, "http")]
+        [("listen", &said.public, "http"), ("tls_listen", &said.tls, "https"), ("admin", &said.admin, admin_scheme)]
     {
         fields.push((field, places.iter().map(|place| place.url(scheme)).collect::<Vec<_>>().into()));
     }

@@ -11,7 +11,7 @@ use super::listener::Address;
 use super::operators::Operators;
 use super::pages::Pages;
 use super::reactor::Bounds;
-use super::tls::Identities;
+use super::tls::{Certificates, Identities};
 
 /// The operator's settings.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// The operator's address; `None`: none.
     pub admin: Option<Address>,
+    /// What the operator is shown there, by TCP; `None`: no TLS.
+    pub admin_tls: Option<Identities>,
     /// Those who may use the admin port; none: every program on this machine.
     pub operators: Operators,
     /// The pages that may connect.
@@ -36,6 +38,16 @@ pub struct Settings {
     pub chat: chat::Settings,
     /// The settings of the engine.
     pub engine: engine::Settings,
+}
+
+impl Settings {
+    /// What is shown where TLS is spoken.
+    pub fn certificates(&self) -> Certificates {
+        Certificates {
+            public: self.tls.as_ref().map(|(_, identities)| identities.clone()),
+            admin: self.admin_tls.clone(),
+        }
+    }
 }
 
 /// Where what comes in begins with a header of the PROXY protocol.

@@ -34,6 +34,7 @@ use crate::server::forwarded::Trusted;
 use crate::server::listener::Listener;
 use crate::server::reactor::{ADMIN_RESERVE, Bounds, REFUSALS, Reactor};
 use crate::server::settings::{Reading, Settings, Starter, State};
+use crate::server::tls::Certificates;
 use crate::server::{Error, Port};
 
 use client::{Client, room_name, user_name};
@@ -168,7 +169,7 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
     let starter = Box::new(Simulated(settings.clone()));
     let random = Random::from(plan.seed ^ (u64::from(life) << 40));
     let mut service = ChatService::new(settings, store, starter, random);
-    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, None);
+    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, Certificates::default());
     let ended = loop {
         match reactor.go_round(&mut service) {
             Ok(true) => look_inside(&reactor, &service, world, plan),

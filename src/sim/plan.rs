@@ -404,6 +404,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
     Settings {
         listen: None,
         tls: None,
+        admin_tls: None,
         proxy_protocol: ProxyProtocol::default(),
         admin: None,
         operators: Operators::default(),

@@ -1,40 +1,100 @@
-//! The part of an HTTP/1.1 client that the view needs: one connection that is kept, by TCP or a Unix socket, a key,
-//! answers with a length.
+//! The part of an HTTP/1.1 client that the view needs: one connection that is kept, by TCP, with TLS or without, or a
+//! Unix socket, a key, answers with a length.
 //!
 //! The connection is kept, because one for each question would show up in the very numbers on the screen. It knows no
-//! TLS, no redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
+//! redirects and no chunked bodies: the admin port has none of them. Everything has a deadline and a bound.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Where an admin port is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Place {
     /// At that address.
     Tcp(SocketAddr),
+    /// At that port of a host.
+    Host(String, u16),
     /// At that Unix socket.
     Unix(PathBuf),
+    /// There, with TLS.
+    Tls(Box<Self>, Arc<ClientConfig>),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls(place, _) => write!(f, "https://{place}"),
+        }
+    }
+}
+
+/// A connection to one.
+enum Stream {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.sock,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.write_all(bytes),
+            Self::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(bytes),
+            Self::Tls(tls) => tls.read(bytes),
         }
     }
 }
 
 impl Place {
-    fn connect(&self) -> io::Result<Socket> {
+    fn connect(&self) -> io::Result<Stream> {
+        let (place, config) = match self {
+            Self::Tls(place, config) => (&**place, Some(config)),
+            place => (place, None),
+        };
+        let socket = place.socket()?;
+        let Some(config) = config else { return Ok(Stream::Plain(socket)) };
+        let tls = ClientConnection::new(config.clone(), place.server_name()?).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(tls, socket))))
+    }
+
+    fn socket(&self) -> io::Result<Socket> {
         let (domain, address) = match self {
             Self::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+            Self::Host(host, port) => {
+                let mut last = io::Error::from(io::ErrorKind::NotFound);
+                for address in (host.as_str(), *port).to_socket_addrs()? {
+                    match Self::Tcp(address).socket() {
+                        Ok(socket) => return Ok(socket),
+                        Err(error) => last = error,
+                    }
+                }
+                return Err(last);
+            }
             Self::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+            Self::Tls(place, _) => return place.socket(),
         };
         let socket = Socket::new(domain, Type::STREAM, None)?;
         socket.connect_timeout(&address, PATIENCE)?;
@@ -48,7 +108,22 @@ impl Place {
     fn host(&self) -> String {
         match self {
             Self::Tcp(address) => address.to_string(),
+            Self::Host(host, port) => format!("{host}:{port}"),
             Self::Unix(_) => "localhost".into(),
+            Self::Tls(place, _) => place.host(),
+        }
+    }
+
+    /// The name that its certificate is to have.
+    fn server_name(&self) -> io::Result<ServerName<'static>> {
+        match self {
+            Self::Tcp(address) => Ok(ServerName::from(address.ip())),
+            Self::Host(host, _) => match host.parse::<IpAddr>() {
+                Ok(address) => Ok(ServerName::from(address)),
+                Err(_) => ServerName::try_from(host.clone()).map_err(io::Error::other),
+            },
+            Self::Unix(_) => Ok(ServerName::from(IpAddr::from([127, 0, 0, 1]))),
+            Self::Tls(place, _) => place.server_name(),
         }
     }
 }
@@ -57,7 +132,7 @@ impl Place {
 pub struct Client {
     place: Place,
     key: Option<String>,
-    stream: Option<Socket>,
+    stream: Option<Stream>,
 }
 
 /// Why there is no answer.
@@ -65,6 +140,8 @@ pub struct Client {
 pub enum Error {
     /// The server cannot be reached, or went away.
     Away(io::Error),
+    /// The server shows a certificate that is not the one expected.
+    Unknown(String),
     /// The server refuses: status, and its sentence.
     Refused(u16, String),
     /// The bytes are no answer to this.
@@ -75,6 +152,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away(error) => write!(f, "cannot be reached: {error}"),
+            Self::Unknown(what) => write!(
+                f,
+                "shows a certificate that is not known here ({what}); --admin-tls-cert names the one to expect, or that \
+                 of its issuer"
+            ),
             Self::Refused(status, sentence) => write!(f, "refuses ({status}): {sentence}"),
             Self::Strange(what) => write!(f, "is no Salon of this version: {what}"),
         }
@@ -83,7 +165,10 @@ impl fmt::Display for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Away(error)
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(what)) => Self::Unknown(what.to_string()),
+            _ => Self::Away(error),
+        }
     }
 }
 
@@ -144,13 +229,15 @@ struct Answer {
     status: u16,
     body: Vec<u8>,
     /// The connection, if it stays open.
-    stream: Option<Socket>,
+    stream: Option<Stream>,
 }
 
-fn exchange(mut stream: Socket, request: &str) -> Result<Answer, Error> {
+fn exchange(mut stream: Stream, request: &str) -> Result<Answer, Error> {
     let until = Instant::now() + PATIENCE;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(request.as_bytes())?;
+    stream.socket().set_write_timeout(Some(PATIENCE))?;
+    // A handshake reads, too.
+    stream.socket().set_read_timeout(Some(PATIENCE))?;
+    stream.write(request.as_bytes())?;
     let mut bytes = Vec::new();
     let mut head = None;
     loop {
@@ -167,7 +254,7 @@ fn exchange(mut stream: Socket, request: &str) -> Result<Answer, Error> {
         if left.is_zero() {
             return Err(Error::Away(io::ErrorKind::TimedOut.into()));
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.socket().set_read_timeout(Some(left))?;
         let mut buffer = [0; 16 << 10];
         match stream.read(&mut buffer) {
             Ok(0) => return Err(Error::Away(io::ErrorKind::UnexpectedEof.into())),

@@ -1,14 +1,16 @@
 //! `salon top`: a live view of a running server on a terminal.
 //!
 //! A client of the admin port like any other: it asks for `/metrics` and `/top`, and knows nothing else of the server.
-//! [`http`] asks, [`metrics`] reads, [`figures`] makes rates of two answers, [`poll`] does that again and again;
-//! [`screen`] is what the keys have chosen and [`view`] draws it. It changes nothing on the server.
+//! [`http`] asks ([`tls`] knows the server), [`metrics`] reads, [`figures`] makes rates of two answers, [`poll`] does
+//! that again and again; [`screen`] is what the keys have chosen and [`view`] draws it. It changes nothing on the
+//! server.
 
 pub mod figures;
 pub mod http;
 pub mod metrics;
 pub mod poll;
 pub mod screen;
+pub mod tls;
 pub mod view;
 
 use std::fmt;

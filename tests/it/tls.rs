@@ -398,8 +398,9 @@ fn a_client_is_shown_the_certificate_of_the_name_that_it_asks_for() {
         }
     }
     let (_, metrics) = get(server.admin.unwrap(), "/metrics");
-    for label in ["number=\"1\",name=\"localhost\"", "number=\"3\",name=\"den.rooms.example\""] {
-        let line = format!("salon_tls_certificate_expires_timestamp_seconds{{{label}}} ");
+    for label in ["1\",name=\"localhost", "3\",name=\"den.rooms.example"] {
+        let line =
+            format!("salon_tls_certificate_expires_timestamp_seconds{{setting=\"tls_cert\",number=\"{label}\"}} ");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
 
@@ -442,6 +443,94 @@ fn a_client_is_shown_the_certificate_of_the_name_that_it_asks_for() {
     let (status, said) = wrong(&[(&first.0, &first.1), (&second.0, &second.1)], 1);
     let sentence = "--tls-cert: expected as many as of --tls-key, in the same order, found 2 and 1\n";
     assert!(status == Some(2) && said.ends_with(sentence), "{said}");
+}
+
+/// What a command says that asks the admin port there, and its status.
+fn asked(words: &[&str], admin: &str, trusted: &Certificate) -> (Option<i32>, String) {
+    let mut command = salon(&[words, &["--admin", admin]].concat());
+    // What the machine trusts, as OpenSSL is told.
+    let output = command.env("SSL_CERT_FILE", trusted.chain()).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn the_admin_port_speaks_tls() {
+    let (certificate, other) = (Certificate::new(), Certificate::new());
+    let (chain, key) = (certificate.chain(), certificate.key());
+    let (chain, key) = (chain.to_str().unwrap(), key.to_str().unwrap());
+    let server = Server::serve(&["--admin-tls-cert", chain, "--admin-tls-key", key, "--log", "info"]);
+    let admin = server.admin.unwrap();
+    let mut stream = certificate.stream(admin);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let metrics = String::from_utf8(read_to_end(&mut stream).0).unwrap();
+    let label = "setting=\"admin_tls_cert\",number=\"1\",name=\"localhost\"";
+    assert!(metrics.contains(&format!("_expires_timestamp_seconds{{{label}}} ")), "{metrics}");
+    assert!(metrics.contains("salon_tls_handshakes_total{outcome=\"done\"} 1\n"), "{metrics}");
+
+    let (named, by_name, by_address) =
+        (["--admin-tls-cert", chain], format!("https://localhost:{}", admin.port()), format!("https://{admin}"));
+    for (words, place, trusted, expected, said) in [
+        // The file names it, whatever the server is called here.
+        (&[&["health"], &named[..]].concat()[..], &*admin.to_string(), &other, 0, "ok\n"),
+        (&[&["rooms"], &named[..]].concat(), &by_address, &other, 0, ""),
+        (&[&["top", "--json"], &named[..]].concat(), &by_name, &other, 0, "{"),
+        // The machine trusts it.
+        (&["health"], &by_name, &certificate, 0, "ok\n"),
+        (&["health"], &by_address, &certificate, 1, "shows a certificate that is not known here"),
+        (&["health"], &by_name, &other, 1, "shows a certificate that is not known here"),
+        (&["health"], &admin.to_string(), &certificate, 1, "this port speaks TLS: use https://"),
+        (&["health", "--admin-tls-cert", key], &by_name, &other, 2, "expected certificates in PEM, found none"),
+    ] {
+        let (status, shown) = asked(words, place, trusted);
+        assert!(status == Some(expected) && shown.contains(said), "{words:?} {place}: {status:?} {shown}");
+    }
+
+    // A setting without the other.
+    let output = salon(&["check", "--admin-tls-cert", chain]).output().unwrap();
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert!(shown.ends_with("--admin-tls-cert: expected --admin-tls-key beside it, found none\n"), "{shown}");
+    let output = salon(&["check", "--admin-tls-cert", chain, "--admin-tls-key", key]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("ok       admin_tls_cert: the certificate is good for "), "{shown}");
+}
+
+/// A command that asks knows the server's file of settings, and the certificate in it may be newer than the one that
+/// the server shows.
+#[test]
+fn a_reload_by_the_admin_port_takes_its_renewed_certificate() {
+    let certificate = Certificate::new();
+    let issuer_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer_pem = params.self_signed(&issuer_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(params, issuer_key);
+    let renew = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(["chat.example".to_owned()]).unwrap().signed_by(&key, &issuer);
+        fs::write(certificate.chain(), made.unwrap().pem() + &issuer_pem).unwrap();
+        fs::write(certificate.key(), key.serialize_pem()).unwrap();
+    };
+    renew();
+    let file = certificate.folder.join("salon.toml");
+    let settings = format!("admin_tls_cert = {:?}\nadmin_tls_key = {:?}\n", certificate.chain(), certificate.key());
+    fs::write(&file, settings).unwrap();
+    let server = Server::serve(&["--config", file.to_str().unwrap(), "--log", "info"]);
+    let admin = server.admin.unwrap().to_string();
+    let reload = ["reload", "--config", file.to_str().unwrap()];
+    let (status, shown) = asked(&reload, &admin, &certificate);
+    assert!(status == Some(0) && shown.contains("changed: nothing"), "{shown}");
+    renew();
+    let (status, shown) = asked(&reload, &admin, &certificate);
+    assert!(
+        status == Some(0) && shown.contains("changed: the certificate of admin_tls_cert, which is good"),
+        "{shown}"
+    );
+    assert_eq!(asked(&["health", "--config", file.to_str().unwrap()], &admin, &certificate), (Some(0), "ok\n".into()));
+    // Another certificate by nobody that is known.
+    let other = Certificate::new();
+    fs::copy(other.chain(), certificate.chain()).unwrap();
+    let (status, shown) = asked(&reload, &admin, &other);
+    assert!(status == Some(1) && shown.contains("is not known here"), "{shown}");
 }
 
 #[test]

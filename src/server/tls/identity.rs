@@ -120,6 +120,12 @@ impl Identity {
     }
 }
 
+/// The names of the first certificate in PEM; none if there is none that can be read.
+pub fn names_of(chain: &[u8]) -> Vec<String> {
+    let first = CertificateDer::pem_slice_iter(chain).next().and_then(Result::ok);
+    first.and_then(|first| Certificate::from_der(&first).ok()).map(|first| names(&first)).unwrap_or_default()
+}
+
 /// Whether a key is that of a certificate.
 fn fits(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>, provider: &CryptoProvider) -> bool {
     CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), provider).is_ok()

@@ -4,12 +4,14 @@
 //! asks for no client certificates and offers neither renegotiation nor early data. It reads no files: certificate and
 //! key come as bytes.
 
+mod acceptors;
 mod chain;
 mod identities;
 mod identity;
 mod stream;
 
+pub use acceptors::{Acceptors, Certificates};
 pub use chain::{Fault, RENEW_DAYS, Validity};
 pub use identities::{Identities, Overlap};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, names_of};
 pub use stream::{Acceptor, Handshakes, IDLE_BYTES, MAX_HANDSHAKE_LEN, MAX_UNSENT, TlsStream, Transport};

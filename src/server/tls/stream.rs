@@ -39,6 +39,11 @@ impl Acceptor {
         Self { identities, shared: Rc::default() }
     }
 
+    /// Another one that shows these, and counts with this one.
+    pub fn beside(&self, identities: Identities) -> Self {
+        Self { identities, shared: self.shared.clone() }
+    }
+
     /// Sets the identities of new connections. Open connections keep theirs.
     pub fn change_identities(&mut self, identities: Identities) {
         self.identities = identities;

@@ -65,11 +65,11 @@ impl Server {
                 })
             };
             greeting.extend([&line, "\n"]);
-            tls = tls.or(address(["wss://", "https://"]));
-            match address(["ws://", "http://"]) {
-                Some(address) if line.contains("admin") => admin = Some(address),
-                Some(address) => public = Some(address),
-                None => {}
+            if line.contains("admin") {
+                admin = admin.or(address(["https://", "http://"]));
+            } else {
+                tls = tls.or(address(["wss://", "https://"]));
+                public = address(["ws://", "http://"]).or(public);
             }
             if line.contains("Ctrl-C") {
                 break;
