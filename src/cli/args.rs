@@ -17,7 +17,7 @@ use super::top::{KEYS, TopArgs};
 use super::values::{
     Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, OperatorArg, ProxyProtocolArg,
     RateArg, WhoArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
-    parse_outbox, parse_per_address, parse_size, parse_time, parse_wait,
+    parse_outbox, parse_per_address, parse_port, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
@@ -121,6 +121,16 @@ pub struct ServeArgs {
     /// Its private key in PEM, not encrypted (repeatable, in the order of --tls-cert)
     #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", value_delimiter = ',', group = AT_ONCE)]
     pub tls_key: Vec<PathBuf>,
+    /// Where requests without TLS are sent on to the same URL with https://
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_REDIRECT_HTTP")]
+    pub redirect_http: Option<SocketAddr>,
+    /// The port of those URLs; if nothing is said, that of --tls-listen. For where clients reach that by another port
+    #[arg(long, value_name = "PORT", value_parser = parse_port, env = "SALON_HTTPS_PORT")]
+    pub https_port: Option<u16>,
+    /// For how long browsers that came by TLS are to come by nothing else (HSTS), such as 365d; if nothing is said,
+    /// they are not told
+    #[arg(long, value_name = "TIME", value_parser = parse_time, env = "SALON_HSTS", group = AT_ONCE)]
+    pub hsts: Option<Duration>,
     /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come
     /// by a Unix socket (repeatable). Limits by address then hold for its clients and not for itself
     #[arg(long, value_name = "ADDRESS|NETWORK|unix")]

@@ -44,6 +44,9 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
         report.port("tls_listen", *address);
         report.certificates(("tls_cert", identities), "tls_key");
     }
+    if let Some(address) = settings.redirect {
+        report.port("redirect_http", address);
+    }
     if let Some(address) = &settings.admin {
         report.place("admin", address);
     }

@@ -23,6 +23,8 @@ pub struct Places {
     pub public: Vec<Option<SocketAddr>>,
     /// For everybody, with TLS.
     pub tls: Vec<Option<SocketAddr>>,
+    /// For everybody, to be sent to TLS.
+    pub redirect: Vec<Option<SocketAddr>>,
     /// For the operator.
     pub admin: Vec<Option<SocketAddr>>,
 }
@@ -34,7 +36,12 @@ impl Places {
     /// Those of the system.
     pub fn of(sockets: &HandedOver) -> io::Result<Self> {
         let places = |sockets: &[Handed]| sockets.iter().map(Handed::address).collect::<io::Result<Vec<_>>>();
-        Ok(Self { public: places(&sockets.public)?, tls: places(&sockets.tls)?, admin: places(&sockets.admin)? })
+        Ok(Self {
+            public: places(&sockets.public)?,
+            tls: places(&sockets.tls)?,
+            redirect: places(&sockets.redirect)?,
+            admin: places(&sockets.admin)?,
+        })
     }
 }
 
@@ -86,6 +93,15 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
         }
         (None, None) => None,
     };
+    for (option, said) in [
+        ("--redirect-http", args.redirect_http.is_some()),
+        ("--https-port", args.https_port.is_some()),
+        ("--hsts", args.hsts.is_some()),
+    ] {
+        if said && tls.is_none() {
+            return Err(format!("{option}: expected --tls-cert and --tls-key beside it, found none"));
+        }
+    }
     if plain.is_none() && tls.is_none() {
         return Err("--listen off: expected --tls-cert and --tls-key beside it, for nobody could come in".into());
     }

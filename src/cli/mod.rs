@@ -182,6 +182,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     };
     void("listen", &handed.public);
     void("tls_listen", &handed.tls);
+    void("redirect_http", &handed.redirect);
     void("admin", &handed.admin);
     let certificates = settings.certificates();
     let reload = Reload::new(command_line, layers.settings, layers.file, handed, certificates, contents);

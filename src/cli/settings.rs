@@ -45,11 +45,17 @@ pub fn admin_is_guarded(address: SocketAddr, operators: &Operators) -> Result<()
 ///
 /// # Errors
 /// One sentence: which of them have.
-fn distinct(listen: &listener::Listeners, admin: Option<&Address>, handed: &Places) -> Result<(), String> {
+fn distinct(
+    listen: &listener::Listeners,
+    redirect: Option<SocketAddr>,
+    admin: Option<&Address>,
+    handed: &Places,
+) -> Result<(), String> {
     let plain = listen.plain.clone().filter(|_| handed.public.is_empty());
     let tls = listen.tls.as_ref().map(|(address, _)| Address::Tcp(*address)).filter(|_| handed.tls.is_empty());
+    let redirect = redirect.map(Address::Tcp).filter(|_| handed.redirect.is_empty());
     let admin = admin.cloned().filter(|_| handed.admin.is_empty());
-    let places = [("--listen", plain), ("--tls-listen", tls), ("--admin", admin)];
+    let places = [("--listen", plain), ("--tls-listen", tls), ("--redirect-http", redirect), ("--admin", admin)];
     for (at, (option, address)) in places.iter().enumerate() {
         let twin = places[..at].iter().find(|(_, other)| address.iter().zip(other).any(|(a, b)| overlap(a, b)));
         if let (Some(address), Some((other, Some(taken)))) = (address, twin) {
@@ -77,8 +83,10 @@ fn overlap(one: &Address, other: &Address) -> bool {
 /// One sentence: a setting that cannot be, or not beside another; a key that cannot be read.
 pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Settings, String> {
     let listen = listener::of(args)?;
-    if !handed.tls.is_empty() && listen.tls.is_none() {
-        return Err("a socket of systemd is called tls: expected --tls-cert and --tls-key, found none".into());
+    for (name, places) in [("tls", &handed.tls), ("redirect", &handed.redirect)] {
+        if !places.is_empty() && listen.tls.is_none() {
+            return Err(format!("a socket of systemd is called {name}: expected --tls-cert and --tls-key, found none"));
+        }
     }
     if let Some((option, address)) = listen.beyond_loopback(handed)
         && !args.open
@@ -108,7 +116,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
             fine.content_bytes, fine.message_bytes
         ));
     }
-    distinct(&listen, admin.as_ref(), handed)?;
+    distinct(&listen, args.redirect_http, admin.as_ref(), handed)?;
     let keys = keys::read(args)?;
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
@@ -177,6 +185,9 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     Ok(server::settings::Settings {
         listen: listen.plain,
         tls: listen.tls,
+        redirect: args.redirect_http,
+        https_port: args.https_port,
+        hsts: args.hsts,
         proxy_protocol: listen.proxy_protocol,
         admin,
         admin_tls: listener::of_admin(args)?,
@@ -364,6 +375,7 @@ mod tests {
             (&["salon"], Places { admin: vec![None, Some(far)], ..none() }, false),
             // Without a certificate there is no TLS there.
             (&["salon", "--open"], tls(near), false),
+            (&["salon", "--open"], Places { redirect: vec![Some(near)], ..none() }, false),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;
             let found = of(&args, &handed).map(|_| ());

@@ -19,7 +19,8 @@ use crate::server::settings::{self, Reading, State};
 use super::reload::Reload;
 
 /// The sockets that systemd listens on for us: those called `admin` are for the operator, those called `tls` for
-/// everybody by TLS, the others for everybody without. There may be several of each, TCP and Unix.
+/// everybody by TLS, those called `redirect` send there, the others are for everybody without TLS. There may be several
+/// of each, TCP and Unix.
 ///
 /// # Errors
 /// One sentence: other sockets were handed over, or too many.
@@ -48,6 +49,7 @@ pub fn sockets() -> Result<HandedOver, String> {
         match name {
             Some(ADMIN) => sockets.admin.push(socket),
             Some(TLS) => sockets.tls.push(socket),
+            Some(REDIRECT) => sockets.redirect.push(socket),
             _ => sockets.public.push(socket),
         }
     }
@@ -152,3 +154,6 @@ const ADMIN: &str = "admin";
 
 /// The name of sockets of the TLS port.
 const TLS: &str = "tls";
+
+/// The name of sockets that send everybody to TLS.
+const REDIRECT: &str = "redirect";

@@ -481,6 +481,10 @@ pub(super) fn parse_per_address(text: &str) -> Result<u32, String> {
     in_range(text, 1, 10_000_000).map(|number| number as u32)
 }
 
+pub(super) fn parse_port(text: &str) -> Result<u16, String> {
+    in_range(text, 1, 65_535).map(|port| port as u16)
+}
+
 pub(super) fn parse_mode(text: &str) -> Result<u32, String> {
     // A number without the prefix of a base is octal, as for chmod; one with a prefix is what it says, and never octal
     // digits.

@@ -94,7 +94,9 @@ fn decide<'a>(
         Port::Refused => return Err(EntryError::Full),
         Port::TooFast => return Err(EntryError::TooFast),
         // Over the address limit: routed as usual, but a chat door upgrades it only to say goodbye.
-        Port::Crowded | Port::Public => Port::Public,
+        Port::Crowded | Port::Public | Port::Secure => Port::Public,
+        // `responder` has sent it elsewhere.
+        Port::Redirect => return Err(EntryError::NotFound),
         Port::Admin => Port::Admin,
     };
     let path = request.path();

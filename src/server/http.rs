@@ -1,7 +1,7 @@
 //! Responses of the HTTP doors (RFC 9110, RFC 9112): status line, headers, body.
 //!
 //! Requests are read by [`crate::proto::handshake`]. Every response has a Content-Length, so a connection can
-//! be kept. Nothing of a request is copied into a response head.
+//! be kept. Nothing of a request is copied into a response head but what [`super::redirect`] has read.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -27,12 +27,14 @@ pub struct Response<'a> {
     pub head_only: bool,
     /// Whether the connection stays open.
     pub keep: bool,
+    /// For how many seconds browsers are to come by TLS alone (RFC 6797).
+    pub hsts: Option<u64>,
 }
 
 impl<'a> Response<'a> {
     /// A response that keeps the connection.
     pub fn new(status: u16, content_type: &'static str, body: &'a [u8]) -> Self {
-        Self { status, content_type, headers: &[], body, head_only: false, keep: true }
+        Self { status, content_type, headers: &[], body, head_only: false, keep: true, hsts: None }
     }
 
     /// The response by itself.
@@ -53,6 +55,9 @@ impl<'a> Response<'a> {
             }
             for (name, value) in self.headers {
                 write!(out, "{name}: {value}\r\n")?;
+            }
+            if let Some(seconds) = self.hsts {
+                write!(out, "Strict-Transport-Security: max-age={seconds}\r\n")?;
             }
             if !self.keep {
                 write!(out, "Connection: close\r\n")?;
@@ -144,6 +149,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         304 => "Not Modified",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

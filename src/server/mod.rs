@@ -8,7 +8,7 @@
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call, [`operators`] whose
 //! [`admin_key`] it shows and what they may do, and [`jwt`] whether a token holds. `responder` says what it is
-//! answered with: a file of the [`site`], one of the [`reports`] ([`metrics`] and [`top`] among them, made from
+//! answered with: a file of the [`site`], [another URL](redirect), one of the [`reports`] ([`metrics`] and [`top`] among them, made from
 //! [`sources`]), or by `refusing` with the words of an [`entry_error`]; [`http`] writes responses. [`calls`] knows
 //! which answers are owed, `trail` tells what operators did, `delivering` hands on what the chat wants done.
 //! [`refusals`] counts who was turned away, `addresses` knows what can be sent to others, [`memory`] keeps to a
@@ -40,6 +40,7 @@ pub mod pages;
 pub mod proxy_protocol;
 mod query;
 pub mod reactor;
+pub mod redirect;
 pub mod refusals;
 mod refusing;
 pub mod reports;
@@ -85,15 +86,26 @@ pub enum Port {
     Crowded = 3,
     /// For everybody, but its address opens connections too fast: answered 429 and closed.
     TooFast = 4,
+    /// For everybody, to be sent to the port with TLS.
+    Redirect = 5,
+    /// For everybody, with TLS.
+    Secure = 6,
 }
 
 impl Port {
+    /// Whether it is for everybody, and limits by address hold there.
+    fn is_public(self) -> bool {
+        self != Self::Admin
+    }
+
     fn of_tag(tag: u8) -> Self {
         match tag {
             0 => Self::Public,
             1 => Self::Admin,
             3 => Self::Crowded,
             4 => Self::TooFast,
+            5 => Self::Redirect,
+            6 => Self::Secure,
             _ => Self::Refused,
         }
     }

@@ -550,14 +550,14 @@ impl<S: System> Reactor<S> {
     fn take_in(&mut self, Arrival { raw, client, port, tls, watched }: Arrival<S>, now: Tick) {
         // A client behind a proxy is counted when its request has named it.
         let verdict = match client {
-            Some(client) if port == Port::Public && !self.admission.proxies().trust(Some(client)) => {
+            Some(client) if port.is_public() && !self.admission.proxies().trust(Some(client)) => {
                 self.admission.admit(client, now)
             }
             _ => Verdict::Welcome { counted: false },
         };
-        let short = port == Port::Public && self.memory.is_short();
+        let short = port.is_public() && self.memory.is_short();
         let public = self.engine.len() - self.operators;
-        let full = short || port == Port::Public && public >= self.max_connections;
+        let full = short || port.is_public() && public >= self.max_connections;
         // One reason for each: a connection over the limit of an address has been noted for that.
         if full && verdict.refusal().is_none() {
             self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
@@ -565,9 +565,12 @@ impl<S: System> Reactor<S> {
         let (tag, counted) = match verdict {
             Verdict::Dropped => return,
             Verdict::TooFast => (Port::TooFast, true),
-            Verdict::TooMany if !full => (Port::Crowded, true),
+            // A page of the chat is for the other ports.
+            Verdict::TooMany if !full && port != Port::Redirect => (Port::Crowded, true),
             Verdict::TooMany => (Port::Refused, true),
-            Verdict::Welcome { counted } => (if full { Port::Refused } else { port }, counted),
+            Verdict::Welcome { counted } if full => (Port::Refused, counted),
+            Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted),
+            Verdict::Welcome { counted } => (port, counted),
         };
         let tls = self.acceptors.of(port == Port::Admin).filter(|_| tls).map(Acceptor::accept);
         let (tls, broken) = match tls {

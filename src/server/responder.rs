@@ -13,7 +13,6 @@ use crate::proto::handshake::Request;
 use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
-use super::Port;
 use super::api::CallHead;
 use super::doors::{self, ALLOWED, Entry, Guard};
 use super::entry_error::EntryError;
@@ -24,6 +23,7 @@ use super::pages::Pages;
 use super::reports::{Look, Words};
 use super::settings::Settings;
 use super::sources::Sources;
+use super::{Port, redirect};
 
 /// Decides the answers to requests.
 pub(super) struct Responder {
@@ -31,6 +31,10 @@ pub(super) struct Responder {
     keys: Option<Rc<Keys>>,
     operators: Operators,
     deflate: bool,
+    /// Where [`Port::Redirect`] leads.
+    https_port: u16,
+    /// For how long browsers are to come by TLS alone, in seconds.
+    hsts: Option<u64>,
 }
 
 /// The properties of a request that every answer depends on.
@@ -52,6 +56,8 @@ pub(crate) struct Asked {
     pub let_in: bool,
     /// It asks for a call of the API, whether there is one of that name or not.
     pub call: bool,
+    /// The answer says for so many seconds that browsers are to come by TLS alone.
+    pub hsts: Option<u64>,
 }
 
 impl Asked {
@@ -65,6 +71,7 @@ impl Asked {
         operator: false,
         let_in: false,
         call: false,
+        hsts: None,
     };
 
     /// The properties of a request whose connection ends with the answer.
@@ -74,7 +81,7 @@ impl Asked {
 
     /// The form of a response that this request needs.
     pub fn word(self, response: Response<'_>, now: Moment) -> Worded {
-        let response = Response { keep: self.keep, head_only: self.head_only, ..response };
+        let response = Response { keep: self.keep, head_only: self.head_only, hsts: self.hsts, ..response };
         Worded { status: response.status, bytes: response.to_vec(now) }
     }
 }
@@ -111,10 +118,12 @@ pub(crate) enum Answer {
 
 impl Responder {
     /// A responder with these settings. Whether messages may be compressed holds until the next start, as it does for
-    /// the engine.
+    /// the engine; and so does the port with TLS.
     pub fn new(settings: &Settings) -> Self {
         let deflate = settings.engine.deflate.is_some();
-        let mut responder = Self { pages: Pages::default(), keys: None, operators: Operators::default(), deflate };
+        let (pages, operators) = (Pages::default(), Operators::default());
+        let https_port = settings.https_port.unwrap_or(HTTPS);
+        let mut responder = Self { pages, keys: None, operators, deflate, https_port, hsts: None };
         responder.change(settings);
         responder
     }
@@ -124,6 +133,7 @@ impl Responder {
         self.pages = settings.pages.clone();
         self.keys = settings.keys.clone().map(Rc::new);
         self.operators = settings.operators.clone();
+        self.hsts = settings.hsts.map(|time| time.as_secs());
     }
 
     /// The verifier of tokens; `None`: anybody may come in under any name.
@@ -143,11 +153,15 @@ impl Responder {
                 && !stopping
                 && port != Port::Crowded
                 && (!sources.leaving || port == Port::Admin),
-            pays: port == Port::Public,
+            pays: matches!(port, Port::Public | Port::Secure | Port::Redirect),
             operator: port == Port::Admin,
             let_in: false,
             call: port == Port::Admin && request.path().starts_with(doors::CALLS),
+            hsts: self.hsts.filter(|_| port == Port::Secure),
         };
+        if port == Port::Redirect {
+            return (asked.ending(), self.redirect(request, asked.ending(), seen.now));
+        }
         let guard = self.keys.as_deref().map(|keys| Guard { verifier: keys, unix_ms: seen.now.unix_ms });
         // Deciding changes nothing; so a mistake of ours in it costs this connection alone.
         let decide = || doors::enter(request, port, &self.pages, guard, &self.operators);
@@ -224,7 +238,21 @@ impl Responder {
             }
         }
     }
+
+    /// Whatever it asks for is at the port with TLS; nothing else is said here.
+    fn redirect(&self, request: &Request<'_>, asked: Asked, now: Moment) -> Answer {
+        match redirect::location(request, self.https_port) {
+            Some(location) => {
+                let headers = &[("Location", &*location)];
+                Answer::Respond(asked.word(Response { headers, ..Response::new(308, http::TEXT, b"") }, now))
+            }
+            None => Answer::Refuse(EntryError::Bad("expected a Host that is a name or an address".into())),
+        }
+    }
 }
+
+/// The port of `https` where none is said.
+const HTTPS: u16 = 443;
 
 /// Room for the response to an upgrade.
 const UPGRADE_BYTES: usize = 256;

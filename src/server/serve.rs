@@ -27,6 +27,8 @@ pub struct HandedOver {
     pub public: Vec<Handed>,
     /// Instead of the address of [`Settings::tls`].
     pub tls: Vec<Handed>,
+    /// Instead of [`Settings::redirect`].
+    pub redirect: Vec<Handed>,
     /// Instead of [`Settings::admin`].
     pub admin: Vec<Handed>,
 }
@@ -40,7 +42,7 @@ pub struct HandedOver {
 /// # Errors
 /// An address that cannot be listened on, a backend that cannot be made, or a loop that fails.
 pub fn run(
-    settings: Settings,
+    mut settings: Settings,
     sockets: HandedOver,
     starter: impl Starter + 'static,
     store: impl FnOnce(Waker) -> Result<Box<dyn Backend>, String>,
@@ -51,6 +53,7 @@ pub fn run(
     let public = bound(sockets.public, settings.listen.clone(), "--listen")?;
     let tls = settings.tls.as_ref().map(|(address, _)| Address::Tcp(*address));
     let tls = if tls.is_none() { Vec::new() } else { bound(sockets.tls, tls, "--tls-listen")? };
+    let redirect = bound(sockets.redirect, settings.redirect.map(Address::Tcp), "--redirect-http")?;
     let admin = bound(sockets.admin, settings.admin.clone(), "--admin")?;
     let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
         let mut places = Vec::new();
@@ -72,8 +75,14 @@ pub fn run(
     let said = Said {
         public: listen(public, Port::Public, false, settings.proxy_protocol.listen)?,
         tls: listen(tls, Port::Public, true, settings.proxy_protocol.tls)?,
+        redirect: listen(redirect, Port::Redirect, false, false)?,
         admin: listen(admin, Port::Admin, settings.admin_tls.is_some(), false)?,
     };
+    let of_tls = said.tls.iter().find_map(|place| match place {
+        Place::Tcp(address) => Some(address.port()),
+        Place::Unix(_) => None,
+    });
+    settings.https_port = settings.https_port.or(of_tls);
     let store = store(kernel.waker()).map_err(Error::Store)?;
     let certificates = settings.certificates();
     let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), certificates);
@@ -95,6 +104,7 @@ fn bound(handed: Vec<Handed>, address: Option<Address>, option: &'static str) ->
 struct Said {
     public: Vec<Place>,
     tls: Vec<Place>,
+    redirect: Vec<Place>,
     admin: Vec<Place>,
 }
 
@@ -163,9 +173,20 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
             picture = picture.or_else(|| addresses::picture(&format!("http{s}://{first}/"), first));
         }
     }
-    for (field, places, scheme) in
-        [("listen", &said.public, "http"), ("tls_listen", &said.tls, "https"), ("admin", &said.admin, admin_scheme)]
-    {
+    for place in &said.redirect {
+        let place = match place {
+            Place::Tcp(address) => address.to_string(),
+            Place::Unix(path) => format!("unix:{}", path.display()),
+        };
+        let port = settings.https_port.unwrap_or_default();
+        line(format_args!("  redirect   {place} sends to https at port {port}"));
+    }
+    for (field, places, scheme) in [
+        ("listen", &said.public, "http"),
+        ("tls_listen", &said.tls, "https"),
+        ("redirect_http", &said.redirect, "http"),
+        ("admin", &said.admin, admin_scheme),
+    ] {
         fields.push((field, places.iter().map(|place| place.url(scheme)).collect::<Vec<_>>().into()));
     }
     let max = settings.bounds.max_connections;

@@ -20,6 +20,12 @@ pub struct Settings {
     pub listen: Option<Address>,
     /// The public address with TLS, and its identities; `None`: no TLS.
     pub tls: Option<(SocketAddr, Identities)>,
+    /// The public address that only sends to the one with TLS; `None`: none.
+    pub redirect: Option<SocketAddr>,
+    /// The port to which it sends; `None`: that of the first listener with TLS.
+    pub https_port: Option<u16>,
+    /// For how long browsers that came by TLS are to come by nothing else.
+    pub hsts: Option<Duration>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
     /// The operator's address; `None`: none.

@@ -84,7 +84,7 @@ fn a_line_is_text_or_an_object() {
     let expected = serde_json::json!({
         "ts": started["ts"], "level": "info", "target": "salon::server::logging", "message": "started",
         "version": env!("CARGO_PKG_VERSION"), "pid": json.child.id(), "listen": [format!("http://{}/", json.public)],
-        "tls_listen": [], "admin": [format!("http://{}/", json.admin)], "access": "open", "max_connections": started["max_connections"],
+        "tls_listen": [], "redirect_http": [], "admin": [format!("http://{}/", json.admin)], "access": "open", "max_connections": started["max_connections"],
         "history": started["history"],
     });
     assert_eq!(started, expected);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::common::{PATIENCE, Server, get, hear_with, salon, say, status, tcp};
+use crate::common::{PATIENCE, Server, exchange, get, hear_with, salon, say, status, tcp};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
@@ -531,6 +531,85 @@ fn a_reload_by_the_admin_port_takes_its_renewed_certificate() {
     fs::copy(other.chain(), certificate.chain()).unwrap();
     let (status, shown) = asked(&reload, &admin, &other);
     assert!(status == Some(1) && shown.contains("is not known here"), "{shown}");
+}
+
+/// Where the plain listener is that sends to TLS.
+fn redirect_of(server: &Server) -> SocketAddr {
+    let line = server.greeting.lines().find_map(|line| line.trim().strip_prefix("redirect ")).expect("it is said");
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_client_without_tls_is_sent_to_it() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--listen", "off", "--redirect-http", "127.0.0.1:0"]);
+    let (address, port) = (redirect_of(&server), server.tls.unwrap().port());
+    for (request, status_line, location) in [
+        ("GET /a?b=c HTTP/1.1\r\nHost: chat.example:80\r\n", 308, Some(format!("https://chat.example:{port}/a?b=c"))),
+        ("POST /ws HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 0\r\n", 308, Some(format!("https://[::1]:{port}/ws"))),
+        ("HEAD / HTTP/1.1\r\nHost: x\r\n", 308, Some(format!("https://x:{port}/"))),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n", 308, Some(format!("https://x:{port}/"))),
+        ("GET /health HTTP/1.0\r\n", 400, None),
+        ("GET / HTTP/1.1\r\nHost: a;b\r\n", 400, None),
+        ("GET / HTTP/1.1\r\n", 400, None),
+        ("GET /\u{e9} HTTP/1.1\r\nHost: x\r\n", 400, None),
+        ("GET / HTTP/1.1\r\nHost: x\r\nX: a\nLocation: y\r\n", 400, None),
+        (
+            "GET /ws?user=a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n",
+            308,
+            Some(format!("https://x:{port}/ws?user=a")),
+        ),
+    ] {
+        // The connection ends behind each answer.
+        let answer = String::from_utf8(exchange(address, format!("{request}\r\n").as_bytes())).unwrap();
+        assert_eq!(status(&answer), status_line, "{request} {answer}");
+        let said: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("Location: ")).collect();
+        assert_eq!(said, location.as_slice(), "{request} {answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n") && !answer.contains("Strict-Transport"), "{answer}");
+    }
+    // Another port, and the usual one, which is not said.
+    for (port, said) in [("9443", "Location: https://x:9443/\r\n"), ("443", "Location: https://x/\r\n")] {
+        let server = certificate.serve(&["--redirect-http", "127.0.0.1:0", "--https-port", port]);
+        let answer = exchange(redirect_of(&server), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(String::from_utf8(answer).unwrap().contains(said), "{port}");
+    }
+    for (option, value) in [("--redirect-http", "127.0.0.1:0"), ("--https-port", "443"), ("--hsts", "1d")] {
+        let output = salon(&["check", option, value]).output().unwrap();
+        let shown = String::from_utf8(output.stderr).unwrap();
+        let sentence = format!("{option}: expected --tls-cert and --tls-key beside it, found none\n");
+        assert!(output.status.code() == Some(2) && shown.ends_with(&sentence), "{shown}");
+    }
+}
+
+/// The limits of an address and of all hold there too.
+#[test]
+fn the_port_that_sends_to_tls_is_bounded() {
+    let certificate = Certificate::new();
+    let limits = ["--count-loopback", "--max-connections-per-address", "1"];
+    let server = certificate.serve(&[&limits[..], &["--redirect-http", "127.0.0.1:0"]].concat());
+    let held = tcp(redirect_of(&server));
+    let answer = exchange(redirect_of(&server), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(status(&String::from_utf8(answer).unwrap()), 503);
+    drop(held);
+}
+
+#[test]
+fn browsers_are_told_to_come_by_tls_alone() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--hsts", "365d"]);
+    let header = "\r\nStrict-Transport-Security: max-age=31536000\r\n";
+    for (target, status_line) in [("/", 200), ("/nothing", 404), ("/health", 200)] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut stream = certificate.stream(server.tls.unwrap());
+        stream.write_all(request.as_bytes()).unwrap();
+        let answer = String::from_utf8_lossy(&read_to_end(&mut stream).0).into_owned();
+        assert!(status(&answer) == status_line && answer.contains(header), "{target} {answer}");
+        // Without TLS it means nothing (RFC 6797 section 8.1), and anybody could have written it.
+        let answer = String::from_utf8_lossy(&exchange(server.public, request.as_bytes())).into_owned();
+        assert!(status(&answer) == status_line && !answer.contains("Strict-Transport"), "{target} {answer}");
+    }
+    assert!(!get(server.admin.unwrap(), "/metrics").1.contains("Strict-Transport"));
 }
 
 #[test]
