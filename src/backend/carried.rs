@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Audience, Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News,
-    Presence, Query, Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Talk, Ticket, Why,
+    Presence, Query, Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Step, Talk, Ticket, Why,
 };
 use crate::slack;
 use crate::time::Moment;
@@ -31,6 +31,7 @@ pub(crate) struct Reports {
     readings: Vec<Reading>,
     talks: Vec<(Span, Talk<'static>)>,
     hits: Vec<Shot>,
+    steps: Vec<StepCard>,
 }
 
 #[derive(Debug)]
@@ -84,6 +85,12 @@ enum Asked {
     Search(Box<Sought>, Ticket),
     Ban(BanCard, Ticket),
     Unban(Span, Ticket),
+    Note(Box<StepCard>),
+    Trail {
+        cursor: Option<Span>,
+        limit: usize,
+        ticket: Ticket,
+    },
     Know(Span),
     Release(Span),
     Erase(Span),
@@ -141,6 +148,7 @@ enum Said {
     Readings { ticket: Ticket, readings: Range },
     Conversations { ticket: Ticket, talks: Range, next: Option<Span> },
     Found { ticket: Ticket, hits: Range, next: Option<Span> },
+    Trail { ticket: Ticket, steps: Range, next: Option<Span> },
     Noted(Ticket),
     Refused(Ticket, Why),
     Failed(Ticket),
@@ -211,6 +219,17 @@ struct Shot {
     content: Span,
 }
 
+/// A step of the trail.
+#[derive(Clone, Copy, Debug)]
+struct StepCard {
+    ts: u64,
+    operator: Span,
+    call: Span,
+    room: Option<Span>,
+    user: Option<Span>,
+    status: u16,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct BanCard {
     user: Span,
@@ -266,6 +285,8 @@ impl Requests {
             Request::Search { search, ticket } => Asked::Search(Box::new(texts.sought(search)), ticket),
             Request::Ban { ban, ticket } => Asked::Ban(texts.put_ban(ban), ticket),
             Request::Unban { user, ticket } => Asked::Unban(texts.put(user), ticket),
+            Request::Note { step } => Asked::Note(Box::new(texts.put_step(&step))),
+            Request::Trail { cursor, limit, ticket } => Asked::Trail { cursor: texts.put_maybe(cursor), limit, ticket },
             Request::Know { user } => Asked::Know(texts.put(user)),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
@@ -311,6 +332,10 @@ impl Requests {
             Asked::Search(ref sought, ticket) => Request::Search { search: texts.search(sought), ticket },
             Asked::Ban(ban, ticket) => Request::Ban { ban: texts.ban(ban), ticket },
             Asked::Unban(user, ticket) => Request::Unban { user: texts.get(user), ticket },
+            Asked::Note(ref step) => Request::Note { step: texts.step(step) },
+            Asked::Trail { cursor, limit, ticket } => {
+                Request::Trail { cursor: texts.maybe_text(cursor), limit, ticket }
+            }
             Asked::Know(user) => Request::Know { user: texts.get(user) },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
@@ -388,6 +413,13 @@ impl Reports {
                 let hits = Range { from, to: self.hits.len() };
                 Said::Found { ticket: *ticket, hits, next: self.texts.put_maybe(next.as_deref()) }
             }
+            News::Trail { ticket, steps, next } => {
+                let from = self.steps.len();
+                let texts = &mut self.texts;
+                self.steps.extend(steps.iter().map(|step| texts.put_step(step)));
+                let steps = Range { from, to: self.steps.len() };
+                Said::Trail { ticket: *ticket, steps, next: self.texts.put_maybe(next.as_deref()) }
+            }
             News::Noted { ticket } => Said::Noted(*ticket),
             News::Refused { ticket, why } => Said::Refused(*ticket, *why),
             News::Failed { ticket } => Said::Failed(*ticket),
@@ -440,6 +472,10 @@ impl Reports {
             Said::Found { ticket, hits, next } => {
                 let items = hits.of(&self.hits).iter().map(|shot| texts.hit(shot)).collect();
                 News::Found { ticket, items, next: texts.maybe_text(next).map(Into::into) }
+            }
+            Said::Trail { ticket, steps, next } => {
+                let steps = steps.of(&self.steps).iter().map(|step| texts.step(step)).collect();
+                News::Trail { ticket, steps, next: texts.maybe_text(next).map(Into::into) }
             }
             Said::Noted(ticket) => News::Noted { ticket },
             Said::Refused(ticket, why) => News::Refused { ticket, why },
@@ -672,6 +708,18 @@ impl Texts {
         Presence { room: self.maybe_text(room), user: self.get(user) }
     }
 
+    fn put_step(&mut self, step: &Step<'_>) -> StepCard {
+        let Step { ts, operator, call, room, user, status } = *step;
+        let (operator, call) = (self.put(operator), self.put(call));
+        StepCard { ts, operator, call, room: self.put_maybe(room), user: self.put_maybe(user), status }
+    }
+
+    fn step(&self, step: &StepCard) -> Step<'_> {
+        let StepCard { ts, operator, call, room, user, status } = *step;
+        let (operator, call) = (self.get(operator), self.get(call));
+        Step { ts, operator, call, room: self.maybe_text(room), user: self.maybe_text(user), status }
+    }
+
     fn put_ban(&mut self, ban: Ban<'_>) -> BanCard {
         let Ban { user, until, note } = ban;
         BanCard { user: self.put(user), until, note: self.put_maybe(note) }
@@ -706,6 +754,10 @@ mod tests {
     use crate::backend::Bounds;
     use crate::time::Tick;
 
+    const STEPS: [Step<'_>; 2] = [
+        Step { ts: 1, operator: "mod", call: "kick", room: Some("den"), user: Some("ann"), status: 200 },
+        Step { ts: 2, operator: "-", call: "reload", room: None, user: None, status: 409 },
+    ];
     const CARDS: [Description<'_>; 2] = [
         Description { room: "den", title: None, topic: Some(""), created_at: 7, created: true },
         Description { room: "bär", title: Some("Bär"), topic: None, created_at: 0, created: false },
@@ -753,6 +805,10 @@ mod tests {
             Request::Ban { ban: Ban { user, until: Some(1), note: None }, ticket: Ticket(7) },
             Request::Ban { ban: Ban { user, until: None, note: Some("why") }, ticket: Ticket(7) },
             Request::Unban { user, ticket: Ticket(8) },
+            Request::Note { step: STEPS[0] },
+            Request::Note { step: STEPS[1] },
+            Request::Trail { cursor: None, limit: 7, ticket: Ticket(8) },
+            Request::Trail { cursor: Some("9"), limit: 7, ticket: Ticket(8) },
             Request::Know { user: "bob" },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
@@ -812,6 +868,8 @@ mod tests {
             News::Conversations { ticket: Ticket(4), items: vec![], next: None },
             News::Found { ticket: Ticket(4), items: vec![hit(room), hit(pair)], next: None },
             News::Found { ticket: Ticket(4), items: vec![], next: Some("n".into()) },
+            News::Trail { ticket: Ticket(4), steps: STEPS.to_vec(), next: None },
+            News::Trail { ticket: Ticket(4), steps: vec![], next: Some("9".into()) },
             News::Noted { ticket: Ticket(4) },
             News::Refused { ticket: Ticket(4), why: Why::NotFound },
             News::Failed { ticket: Ticket(4) },

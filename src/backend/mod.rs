@@ -69,7 +69,7 @@ pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
 pub use paired::Paired;
 pub use readers::Readers;
-pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search};
+pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search, Step};
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use threaded::Threaded;

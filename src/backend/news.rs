@@ -1,6 +1,6 @@
 //! News of a store: outcomes of requests, and what has happened elsewhere.
 
-use super::{Audience, Ban, Conversation, Description, Entry, Epoch, Head, Presence, Ticket, Why};
+use super::{Audience, Ban, Conversation, Description, Entry, Epoch, Head, Presence, Step, Ticket, Why};
 
 /// News of a store.
 #[derive(Debug)]
@@ -84,6 +84,15 @@ pub enum News<'a> {
         /// The newest first. A page may have fewer than were asked for, or none, and another one behind it.
         items: Vec<Hit<'a>>,
         /// The cursor of the next page, if there may be more.
+        next: Option<String>,
+    },
+    /// A page of the operators' trail.
+    Trail {
+        /// Which request.
+        ticket: Ticket,
+        /// The newest first.
+        steps: Vec<Step<'a>>,
+        /// The cursor of the next page, if there is one.
         next: Option<String>,
     },
     /// The request is carried out, and there is nothing to be told of it.
@@ -177,6 +186,7 @@ impl News<'_> {
             | Self::Readings { ticket, .. }
             | Self::Conversations { ticket, .. }
             | Self::Found { ticket, .. }
+            | Self::Trail { ticket, .. }
             | Self::Noted { ticket }
             | Self::Refused { ticket, .. }
             | Self::Failed { ticket } => Some(ticket),

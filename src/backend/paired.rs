@@ -104,6 +104,8 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             | Request::Conversations { .. }
             | Request::Ban { .. }
             | Request::Unban { .. }
+            | Request::Note { .. }
+            | Request::Trail { .. }
             | Request::Know { .. }
             | Request::Tell { .. }
             | Request::Post { .. } => (None, false),

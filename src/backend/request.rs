@@ -115,6 +115,21 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
+    /// An operator has done something: it is noted in the trail, of which the newest steps are kept. It has no outcome.
+    Note {
+        /// What.
+        step: Step<'a>,
+    },
+    /// The trail, the newest step first. The outcome is [`Trail`](super::News::Trail), or
+    /// [`Refused`](super::News::Refused) for a bad cursor, or by a store that keeps no trail.
+    Trail {
+        /// Where the page before it ended: its `next`.
+        cursor: Option<&'a str>,
+        /// How many at most.
+        limit: usize,
+        /// What its outcome has.
+        ticket: Ticket,
+    },
     /// A user is known by this name from now on: one can write to them. It has no outcome.
     Know {
         /// The name.
@@ -171,8 +186,10 @@ impl Request<'_> {
             | Self::Conversations { ticket, .. }
             | Self::Search { ticket, .. }
             | Self::Ban { ticket, .. }
-            | Self::Unban { ticket, .. } => Some(ticket),
-            Self::Know { .. }
+            | Self::Unban { ticket, .. }
+            | Self::Trail { ticket, .. } => Some(ticket),
+            Self::Note { .. }
+            | Self::Know { .. }
             | Self::Release { .. }
             | Self::Erase { .. }
             | Self::Unfollow { .. }
@@ -200,6 +217,8 @@ impl<'a> Request<'a> {
             | Self::Conversations { .. }
             | Self::Ban { .. }
             | Self::Unban { .. }
+            | Self::Note { .. }
+            | Self::Trail { .. }
             | Self::Know { .. }
             | Self::Tell { .. }
             | Self::Post { .. } => None,
@@ -260,6 +279,23 @@ pub struct Ban<'a> {
     pub until: Option<u64>,
     /// Why.
     pub note: Option<&'a str>,
+}
+
+/// A step of the operators' trail: what one of them has done, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// When, in milliseconds since the Unix epoch.
+    pub ts: u64,
+    /// The operator's name.
+    pub operator: &'a str,
+    /// Which call it was.
+    pub call: &'a str,
+    /// The room that was named.
+    pub room: Option<&'a str>,
+    /// The user that was named.
+    pub user: Option<&'a str>,
+    /// The status of the answer, as HTTP has them.
+    pub status: u16,
 }
 
 /// Several names, in one text.

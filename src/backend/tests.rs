@@ -13,6 +13,7 @@ mod folding;
 mod reading;
 pub(crate) mod said;
 mod searching;
+mod trail;
 
 const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 const ROOM: Conversation<'_> = Conversation::Room("den");

@@ -155,6 +155,11 @@ impl Hall {
                     self.answer_search(waiting.asker.ask(), &items, next.as_deref(), turn);
                 }
             }
+            News::Trail { ticket, steps, next } => {
+                if let Some(waiting) = self.answered(ticket) {
+                    self.answer_trail(waiting.asker.ask(), &steps, next.as_deref(), turn);
+                }
+            }
             News::Renewed => {
                 self.forget_answered();
                 self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);

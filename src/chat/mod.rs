@@ -68,6 +68,7 @@ mod tell;
 mod timers;
 mod tokens;
 mod topics;
+mod trail;
 mod turn;
 mod typing;
 mod typists;
@@ -103,7 +104,7 @@ use roster::session::NOBODY;
 use roster::session::Session;
 use turn::{Ctx, Turn};
 
-use crate::backend::{Backend, Health, LetGo};
+use crate::backend::{Backend, Health, LetGo, Overloaded, Request, Step};
 use crate::id::{ConnId, TopicId};
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -217,6 +218,14 @@ impl Chat {
     /// or [`Delivery::Refuse`] to that connection, in this turn or, if the backend takes longer, a later one.
     pub fn handle_call(&mut self, conn: ConnId, call: Call, body: &[u8], now: Moment, out: &mut Deliveries) {
         self.turn(now, out, |hall, ctx| hall.call(conn, call, body, ctx));
+    }
+
+    /// An operator has done something, which the store is to keep in the trail.
+    ///
+    /// # Errors
+    /// When too much waits at the store: then it is not kept.
+    pub fn note_step(&mut self, step: Step<'_>) -> Result<(), Overloaded> {
+        self.backend.ask(Request::Note { step })
     }
 
     /// A binary message has come, which neither dialect has: the connection is closed with 1003.

@@ -84,6 +84,7 @@ impl Hall {
             Order::Ban { user, seconds, note } => self.ban(ask, &user, seconds, note.as_deref(), ctx),
             Order::Unban { user } => self.unban(ask, &user, ctx),
             Order::Bans(page) => self.list_bans(ask, page, ctx),
+            Order::Trail(page) => self.list_trail(ask, page, ctx),
         }
     }
 

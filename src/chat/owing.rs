@@ -40,11 +40,13 @@ pub(super) fn most_of(request: &Request<'_>) -> u32 {
         Request::Topic { about, .. } => 2 * about.topic.map_or(0, str::len),
         Request::Readings { .. } => MAX_PAGE * LISTED,
         Request::Conversations { limit, .. } => limit * LISTED,
+        Request::Trail { limit, .. } => limit * LISTED,
         Request::Search { search, .. } => ESCAPED * FOUND_BYTES + search.limit * LISTED,
         Request::Recall { .. }
         | Request::Mark { .. }
         | Request::Ban { .. }
         | Request::Unban { .. }
+        | Request::Note { .. }
         | Request::Know { .. }
         | Request::Release { .. }
         | Request::Erase { .. }

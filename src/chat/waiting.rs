@@ -131,6 +131,8 @@ pub(super) enum What {
     Unban {
         banned: bool,
     },
+    /// A page of what operators have done.
+    Trail,
 }
 
 /// Why it is asked what a room is.
@@ -185,7 +187,8 @@ impl What {
             | Self::History(_)
             | Self::Mark
             | Self::Ban(_)
-            | Self::Unban { .. } => Paid::default(),
+            | Self::Unban { .. }
+            | Self::Trail => Paid::default(),
         }
     }
 }

@@ -93,6 +93,8 @@ pub enum Command {
     Unban(UnbanArgs),
     /// List the rooms, with how many are in each
     Rooms(Server),
+    /// List what operators have done, the newest first, as the store keeps it
+    Trail(Server),
     /// List who is in a room, or here
     Who(WhoArgs),
     /// Whether a running Salon takes clients: exit status 0, or 1 and why not

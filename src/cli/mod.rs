@@ -116,6 +116,7 @@ fn run() -> ExitCode {
         Some(Command::Ban(args)) => operate::ban(args).map_err(Into::into),
         Some(Command::Unban(args)) => operate::unban(args).map_err(Into::into),
         Some(Command::Rooms(server)) => operate::rooms(server).map_err(Into::into),
+        Some(Command::Trail(server)) => operate::trail(server).map_err(Into::into),
         Some(Command::Who(args)) => operate::who(args).map_err(Into::into),
         Some(Command::Health(args)) => operate::health(args).map_err(Into::into),
         Some(Command::Reload(server)) => operate::reload(server).map_err(Into::into),

@@ -1,10 +1,10 @@
-//! `salon say | kick | ban | unban | rooms | who | health | reload`: what an operator does now and then, by command
-//! line.
+//! `salon say | kick | ban | unban | rooms | who | trail | health | reload`: what an operator does now and then, by
+//! command line.
 //!
 //! Each is one call of the HTTP API, or a few, to the admin port of a server that runs (docs/http-api.md).
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
@@ -165,6 +165,19 @@ pub fn unban(args: &UnbanArgs) -> Result<(), Failure> {
 pub fn rooms(server: &Server) -> Result<(), Failure> {
     Port::of(server)?.list("rooms", json!({}), "rooms", |room| {
         format!("{:>7}  {}", words(&room["members"]), words(&room["room_id"]))
+    })
+}
+
+/// `salon trail`: a line for each step.
+pub fn trail(server: &Server) -> Result<(), Failure> {
+    Port::of(server)?.list("trail", json!({}), "steps", |step| {
+        let time = UNIX_EPOCH + Duration::from_millis(step["ts"].as_u64().unwrap_or_default());
+        let named = ["room_id", "user_id"].iter().filter_map(|name| Some(format!(" {name}={}", step.get(name)?)));
+        let [operator, call] = ["operator", "call"].map(|field| words(&step[field]));
+        let named: String = named.collect();
+        let line = format!("{}  {operator}  {call}  {}{named}", httpdate::fmt_http_date(time), step["status"]);
+        // Others choose names: what they are is for the terminal to show and not to obey.
+        line.replace(char::is_control, "?")
     })
 }
 

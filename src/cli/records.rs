@@ -114,6 +114,16 @@ enum Line {
         users: Option<[String; 2]>,
         seq: u64,
     },
+    Step {
+        ts: u64,
+        operator: String,
+        call: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        status: u16,
+    },
     Ban {
         user: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +198,9 @@ fn line_of(record: Record) -> Line {
             Line::Read { user, room_id, users, seq }
         }
         Record::Ban { user, until, note } => Line::Ban { user, until, note },
+        Record::Step { ts, operator, call, room, user, status } => {
+            Line::Step { ts, operator, call, room, user, status }
+        }
     }
 }
 
@@ -239,6 +252,20 @@ fn record_of(line: Line) -> Result<Record, String> {
         Line::Read { user: who, room_id, users, seq } => {
             Ok(Record::Read { user: user("user", who)?, name: name(room_id, users)?, seq })
         }
+        Line::Step { ts, operator, call, room, user, status } => {
+            let texts = [
+                ("operator", Some(&operator)),
+                ("call", Some(&call)),
+                ("room", room.as_ref()),
+                ("user", user.as_ref()),
+            ];
+            for (field, text) in texts {
+                if let Some(found) = text.map(String::len).filter(|&len| len > MAX_STEP_BYTES) {
+                    return Err(format!("{field}: expected at most {MAX_STEP_BYTES} bytes, found {found}"));
+                }
+            }
+            Ok(Record::Step { ts, operator, call, room, user, status })
+        }
         Line::Ban { user: who, until, note } => {
             check_shown("note", note.as_deref())?;
             Ok(Record::Ban { user: user("user", who)?, until, note })
@@ -288,6 +315,9 @@ fn kept(field: &str, expected: &str, found: &str) -> Result<(), String> {
     }
 }
 
+/// The longest text of a step of the operators' trail: 64 characters of a caller.
+const MAX_STEP_BYTES: usize = 256;
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -314,6 +344,8 @@ mod tests {
             r#"{"kind":"read","user":"ann","room_id":"den","seq":2}"#,
             r#"{"kind":"ban","user":"eve","until":9,"note":"spam"}"#,
             r#"{"kind":"ban","user":"eve"}"#,
+            r#"{"kind":"step","ts":5,"operator":"mod","call":"kick","room":"den","user":"ann","status":200}"#,
+            r#"{"kind":"step","ts":5,"operator":"-","call":"reload","status":409}"#,
         ] {
             let record = read(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
             let mut written = Vec::new();

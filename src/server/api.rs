@@ -52,7 +52,9 @@ pub(super) const fn right_of(call: Call) -> Right {
     match call {
         Call::Room | Call::Rooms | Call::Members | Call::Online | Call::History => Right::Read,
         Call::Publish | Call::Broadcast | Call::Direct | Call::Multicast | Call::Create | Call::Topic => Right::Speak,
-        Call::Delete | Call::Kick | Call::Disconnect | Call::Ban | Call::Unban | Call::Bans => Right::Moderate,
+        Call::Delete | Call::Kick | Call::Disconnect | Call::Ban | Call::Unban | Call::Bans | Call::Trail => {
+            Right::Moderate
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Calls {
     /// The connections of open calls.
     owed: HashMap<ConnId, Owed>,
     outcomes: Outcomes,
+    /// What the store is to keep of calls that have been answered, with the status.
+    done: Vec<(Step, u16)>,
 }
 
 /// A call that is to be answered.
@@ -89,7 +91,10 @@ impl Calls {
         let (to, status, text) = answer_of(delivery)?;
         let Owed { keep, step } = self.owed.remove(&to)?;
         self.outcomes.note(status);
-        step.inspect(|step| step.tell(status));
+        if let Some(step) = step {
+            step.tell(status);
+            self.done.extend(step.is_kept().then_some((step, status)));
+        }
         let body = [deliveries.text(text), b"\n"].concat();
         let headers: &[(&str, &str)] = match status {
             503 => &[NO_STORE, ("Retry-After", "1")],
@@ -97,6 +102,11 @@ impl Calls {
         };
         let response = Response { headers, keep, ..Response::new(status, http::JSON, &body) };
         Some(Reply { to, response: response.to_vec(now), keep })
+    }
+
+    /// What the store is to keep of calls that have been answered since it was asked last, with the status.
+    pub fn take_done(&mut self) -> Vec<(Step, u16)> {
+        std::mem::take(&mut self.done)
     }
 
     /// What became of calls.

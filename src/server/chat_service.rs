@@ -29,7 +29,7 @@ use super::socket::Socket;
 use super::sources::{LastReload, Sources, line};
 use super::system::System;
 use super::top::Top;
-use super::trail;
+use super::trail::Step;
 use super::{Port, Reloaded, Seen, Service, Turn};
 
 /// The chat as a service of the loop.
@@ -109,6 +109,13 @@ impl ChatService {
     /// How many calls are owed an answer.
     pub fn owed(&self) -> usize {
         self.calls.owed()
+    }
+
+    /// Has the store keep what an operator has done.
+    fn keep(&mut self, step: &Step, status: u16, now: Moment) {
+        if let Err(error) = self.chat.note_step(step.kept(status, now.unix_ms)) {
+            log::warn!("the trail lacks a step, which the log has: {error}");
+        }
     }
 
     /// The sources of reports.
@@ -293,13 +300,18 @@ impl<S: System> Service<S> for ChatService {
     fn deliver(&mut self, turn: &mut Turn<'_, S>) {
         if let Some((status, text)) = self.reloaded.take() {
             for (id, asked, operator) in std::mem::take(&mut self.reloads) {
-                trail::tell_reload(&operator, status);
+                let step = Step::reload(&operator);
+                step.tell(status);
+                self.keep(&step, status, turn.now);
                 let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
                 self.calls.note_answered(status);
                 turn.engine.respond(id, &asked.word(response, turn.now).bytes, asked.keep);
             }
         }
         turn.deliver(&mut self.deliveries, &mut self.calls);
+        for (step, status) in self.calls.take_done() {
+            self.keep(&step, status, turn.now);
+        }
         // Before anything else happens in the chat, which must not take them for members of the topic.
         while let Some(first) = turn.engine.left_behind() {
             let others = std::iter::from_fn(|| turn.engine.left_behind());

@@ -543,6 +543,61 @@ fn operators_have_rights_and_leave_a_trail() {
     }
 }
 
+/// What operators have done is kept where messages are, and there again after a restart.
+#[test]
+fn the_trail_outlives_a_restart() {
+    let folder = crate::common::Folder::new("trail");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    for name in ["admin", "reader"] {
+        std::fs::write(path(name), format!("the-key-of-{name}-0123456789")).unwrap();
+    }
+    let reader = format!("reader:read:{}", path("reader"));
+    let file = folder.file();
+    let (durable, admin_key) = (cfg!(feature = "sqlite"), path("admin"));
+    let store = if durable { &*file } else { "memory" };
+    let arguments = ["--store", store, "--admin-key", &admin_key, "--operator", &reader];
+    let mut server = Server::serve(&arguments);
+    let run = |server: &Server, who: &str, words: &[&str]| {
+        let admin = server.admin.unwrap().to_string();
+        let output = salon(&[words, &["--admin", &admin, "--admin-key", &path(who)]].concat()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    };
+    // What speaks and what reads is not in it; what is refused is.
+    for (who, words, expected) in [
+        ("admin", &["ban", "eve"][..], 0),
+        ("admin", &["say", "--room", "den", "x"], 0),
+        ("admin", &["unban", "eve"], 0),
+        ("admin", &["kick", "--room", "attic", "ann"], 1),
+        ("admin", &["ban", "a\u{1b}[31m"], 1),
+        ("admin", &["reload"], 0),
+        ("reader", &["trail"], 1),
+    ] {
+        assert_eq!(run(&server, who, words).0, expected, "{words:?}");
+    }
+    let lines = |server: &Server| {
+        let (status, text) = run(server, "admin", &["trail"]);
+        assert_eq!(status, 0, "{text}");
+        // Behind the time.
+        text.lines().map(|line| line.split_once("GMT  ").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let expected = [
+        "admin  reload  200",
+        "admin  ban  400 user_id=\"a\\u001b[31m\"",
+        "admin  kick  404 room_id=\"attic\" user_id=\"ann\"",
+        "admin  unban  200 user_id=\"eve\"",
+        "admin  ban  200 user_id=\"eve\"",
+    ];
+    assert_eq!(lines(&server), expected);
+    if durable {
+        server.signal("TERM");
+        assert!(server.wait().success());
+        let server = Server::serve(&arguments);
+        assert_eq!(lines(&server), expected);
+    }
+}
+
 /// The operator's commands find a server by its file of settings; a Unix socket is for the server's user alone.
 #[test]
 fn by_command_line_where_the_file_of_the_server_says() {

@@ -21,6 +21,7 @@ use self::kept::{Kept, Made, Needs, Stored};
 use self::marks::Marks;
 use self::pairs::Pairs;
 use self::search::Sought;
+use self::trail::Trail;
 use super::{
     Backend, Conversation, Epoch, Head, LetGo, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
     Verdict, Why, judge, other_of,
@@ -34,6 +35,7 @@ pub(super) mod kept;
 mod marks;
 mod pairs;
 mod search;
+mod trail;
 
 /// The limits of what is kept.
 #[derive(Clone, Debug)]
@@ -76,6 +78,7 @@ pub struct Memory {
     index: HashMap<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
     pairs: Pairs,
+    trail: Trail,
     marks: Marks,
     /// Messages that were said so far.
     said: u64,
@@ -112,6 +115,7 @@ enum Waiting {
     Readings { user: Box<str>, rooms: Box<str>, now: Tick, ticket: Ticket },
     Conversations { user: Box<str>, before: u64, limit: usize, now: Tick, ticket: Ticket },
     Search { sought: Box<Sought>, ticket: Ticket },
+    Trail { cursor: Option<Box<str>>, limit: usize, ticket: Ticket },
     Noted { ticket: Ticket },
     Refused { ticket: Ticket, why: Why },
 }
@@ -140,7 +144,7 @@ impl Waiting {
             | Self::Mark { conversation, .. }
             | Self::Topic { conversation, .. } => Some(*conversation),
             Self::Nothing { .. } | Self::Readings { .. } | Self::Conversations { .. } | Self::Search { .. } => None,
-            Self::Noted { .. } | Self::Refused { .. } => None,
+            Self::Trail { .. } | Self::Noted { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -159,6 +163,7 @@ impl Memory {
             by_bytes: BTreeSet::new(),
             pairs: Pairs::default(),
             marks: Marks::default(),
+            trail: Trail::default(),
             said: 0,
             bytes: 0,
             let_go: LetGo::default(),
@@ -457,6 +462,10 @@ impl Backend for Memory {
                     None => Waiting::Refused { ticket, why: Why::BadCursor },
                 });
             }
+            Request::Note { step } => self.trail.note(step),
+            Request::Trail { cursor, limit, ticket } => {
+                self.waiting.push_back(Waiting::Trail { cursor: cursor.map(Into::into), limit, ticket });
+            }
             // It is alone.
             Request::Know { .. } | Request::Unfollow { .. } | Request::Tell { .. } | Request::Post { .. } => {}
             Request::Release { room } => {
@@ -554,6 +563,7 @@ impl Backend for Memory {
                 Some(self.talks(&user, before, limit, ticket))
             }
             Waiting::Search { sought, ticket } => Some(self.search(&sought, ticket)),
+            Waiting::Trail { cursor, limit, ticket } => Some(self.trail.page(cursor.as_deref(), limit, ticket)),
             Waiting::Noted { ticket } => Some(News::Noted { ticket }),
             Waiting::Refused { ticket, why } => Some(News::Refused { ticket, why }),
         }
@@ -584,6 +594,7 @@ impl Backend for Memory {
         let queues = self.waiting.capacity() * size_of::<Waiting>() + self.emptied.capacity() * size_of::<usize>();
         self.held
             + self.marks.bytes()
+            + self.trail.bytes()
             + self.conversations.len() * size_of::<Kept>()
             + slots
             + queues
@@ -596,6 +607,7 @@ impl Backend for Memory {
         slack::shrink(&mut self.waiting);
         slack::shrink(&mut self.emptied);
         self.marks.shrink();
+        self.trail.shrink();
     }
 
     fn knows(&mut self, conversation: Conversation<'_>) -> bool {

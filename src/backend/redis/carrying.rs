@@ -162,6 +162,8 @@ impl Redis {
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. }
+            | Request::Note { .. }
+            | Request::Trail { .. }
             // They go out together.
             | Request::Post { .. } => return None,
         };
@@ -318,7 +320,9 @@ impl Redis {
             | Request::Post { .. }
             | Request::Readings { .. }
             | Request::Conversations { .. }
-            | Request::Search { .. } => {}
+            | Request::Search { .. }
+            | Request::Note { .. }
+            | Request::Trail { .. } => {}
         }
         self.key = key;
     }

@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::entries::maybe;
 use super::file::{Claim, Found};
 use super::tables::{Tables, count, number, signed};
+use super::trail::Kept;
 use super::trouble::{Result, Trouble};
 use super::upkeep::{self, open_for_reading};
 use super::{CHECKED_BYTES, file, schema};
@@ -88,6 +89,21 @@ pub enum Record {
         until: Option<u64>,
         /// Why.
         note: Option<String>,
+    },
+    /// What an operator has done, the oldest first.
+    Step {
+        /// When, in milliseconds since the Unix epoch.
+        ts: u64,
+        /// The operator's name.
+        operator: String,
+        /// Which call it was.
+        call: String,
+        /// The room that was named.
+        room: Option<String>,
+        /// The user that was named.
+        user: Option<String>,
+        /// The status of the answer.
+        status: u16,
     },
 }
 
@@ -187,6 +203,7 @@ impl Record {
             Self::Read { seq, .. } => [("seq", *seq), NONE, NONE, NONE],
             Self::Missing { from, to, .. } => [("from", *from), ("to", *to), NONE, NONE],
             Self::Ban { until, .. } => [("until", until.unwrap_or(0)), NONE, NONE, NONE],
+            Self::Step { ts, .. } => [("ts", *ts), NONE, NONE, NONE],
             Self::User { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
         }
     }
@@ -260,6 +277,7 @@ enum Stage {
     /// Of users behind this one, and of this one of conversations behind that.
     Reads(String, i64),
     Bans,
+    Steps(i64),
     End,
     Over,
 }
@@ -395,8 +413,21 @@ impl Export {
                 Ok(piece)
             }
             Stage::Bans => {
-                self.stage = Stage::End;
+                self.stage = Stage::Steps(0);
                 self.bans()
+            }
+            Stage::Steps(after) => {
+                let steps = self.tables.steps_after(after, PIECE)?;
+                self.stage = steps.last().map_or(Stage::End, |(id, _)| Stage::Steps(*id));
+                let record = |(_, Kept { ts, operator, call, room, user, status })| Record::Step {
+                    ts,
+                    operator,
+                    call,
+                    room,
+                    user,
+                    status,
+                };
+                Ok(steps.into_iter().map(record).collect())
             }
             Stage::End => {
                 self.stage = Stage::Over;
@@ -688,6 +719,10 @@ impl Import {
                 let sql = "INSERT INTO ban (user, until, note) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
                 tables.execute(sql, params![user, until.map(signed), note]).map(drop)
             }),
+            Record::Step { ts, operator, call, room, user, status } => {
+                let kept = Kept { ts, operator, call, room, user, status };
+                self.tables(|tables| tables.note_step_once(kept.step()))
+            }
         };
         taken.map_err(|trouble| match trouble {
             Trouble::Said(sentence) => sentence,

@@ -58,6 +58,7 @@ mod tables;
 mod talks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trail;
 mod trouble;
 mod upkeep;
 mod wal;

@@ -108,6 +108,14 @@ impl Sqlite {
                 self.note_ban(user, None);
                 self.batch.push(&News::Noted { ticket });
             }
+            Request::Note { step } => {
+                self.tables()?.note_step(step)?;
+                self.wrote = true;
+            }
+            Request::Trail { cursor, limit, ticket } => {
+                let read = self.trail(cursor, limit, ticket);
+                self.spare(read, ticket)?;
+            }
             Request::Know { user } => {
                 self.wrote |= self.tables()?.know(user, self.options.people)?;
             }

@@ -7,7 +7,7 @@
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
 /// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// What a new file is given, in one transaction.
 ///
@@ -84,6 +84,20 @@ pub const FROM_2: &str = "DROP TABLE IF EXISTS search;";
 
 /// What tables of version 3 are given, in place of an index of conversation and number alone.
 pub const FROM_3: &str = "DROP INDEX entry_seq;";
+
+/// What version 5 has beside that: the operators' trail. The index is for imports, which take a step once.
+pub const SINCE_5: &str = "
+CREATE TABLE trail (
+  id INTEGER PRIMARY KEY,
+  ts INTEGER NOT NULL,
+  operator TEXT NOT NULL,
+  call TEXT NOT NULL,
+  room TEXT,
+  user TEXT,
+  status INTEGER NOT NULL
+) STRICT;
+CREATE INDEX trail_ts ON trail (ts);
+";
 
 /// What version 4 has beside that: an entry is found by its number, and messages of others are counted without a look
 /// at their rows, which lie apart in the file. That no number is given out twice is for the one transaction that

@@ -155,6 +155,7 @@ impl Tables {
         self.connection.execute_batch(schema::SINCE_2)?;
         self.connection.execute_batch(schema::SINCE_3)?;
         self.connection.execute_batch(schema::SINCE_4)?;
+        self.connection.execute_batch(schema::SINCE_5)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -183,8 +184,11 @@ impl Tables {
             self.connection.execute_batch(schema::FROM_2)?;
             self.connection.execute_batch(schema::SINCE_3)?;
         }
-        self.connection.execute_batch(schema::FROM_3)?;
-        self.connection.execute_batch(schema::SINCE_4)?;
+        if version < 4 {
+            self.connection.execute_batch(schema::FROM_3)?;
+            self.connection.execute_batch(schema::SINCE_4)?;
+        }
+        self.connection.execute_batch(schema::SINCE_5)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute_batch("COMMIT")
     }

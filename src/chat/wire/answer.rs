@@ -88,6 +88,7 @@ answers! {
     Room "room" is Room<'_>,
     Rooms "rooms" is Rooms<'_>,
     Topic "topic" is Topic<'_>,
+    Trail "trail" is Trail<'_>,
     Typing "typing" is Typing<'_>,
     UserJoined "user_joined" is UserJoined<'_>,
     UserLeft "user_left" is UserLeft<'_>,
@@ -97,7 +98,7 @@ answers! {
 impl Kind {
     /// Whether only operators hear it (`docs/http-api.md`).
     pub fn is_of_operators(self) -> bool {
-        matches!(self, Self::Ban | Self::Bans)
+        matches!(self, Self::Ban | Self::Bans | Self::Trail)
     }
 }
 
@@ -532,6 +533,26 @@ pub(crate) struct ListedBan<'a> {
     pub note: Option<&'a str>,
 }
 
+/// What operators have done.
+#[derive(Serialize)]
+pub(crate) struct Trail<'a> {
+    pub steps: &'a [ListedStep<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ListedStep<'a> {
+    pub ts: u64,
+    pub operator: &'a str,
+    pub call: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    pub status: u16,
+}
+
 /// Types that are written as their word or their text.
 macro_rules! as_text {
     ($($text:ty,)*) => {$(
@@ -872,6 +893,17 @@ mod tests {
             Bans { bans: &[], count: 0, next: None } => r#"{"type":"bans","bans":[],"count":0}"#,
             Bans { bans: &[ListedBan { user_id: "ann", until: Some(3), note: None }], count: 2, next: Some("ann") } =>
                 r#"{"type":"bans","bans":[{"user_id":"ann","until":3}],"count":2,"next":"ann"}"#,
+            Trail { steps: &[], next: None } => r#"{"type":"trail","steps":[]}"#,
+            Trail {
+                steps: &[
+                    ListedStep { ts: 3, operator: "mod", call: "kick", room_id: Some("den"), user_id: Some("ann"), status: 200 },
+                    ListedStep { ts: 2, operator: "-", call: "reload", room_id: None, user_id: None, status: 409 },
+                ],
+                next: Some("7"),
+            } => concat!(
+                r#"{"type":"trail","steps":[{"ts":3,"operator":"mod","call":"kick","room_id":"den","user_id":"ann","#,
+                r#""status":200},{"ts":2,"operator":"-","call":"reload","status":409}],"next":"7"}"#,
+            ),
         }
         let forgotten: Vec<_> = Kind::ALL.iter().filter(|kind| !said.contains(kind)).collect();
         assert!(forgotten.is_empty(), "without a row: {forgotten:?}");

@@ -41,6 +41,8 @@ words! {
         Unban "unban",
         /// Lists bans.
         Bans "bans",
+        /// Lists what operators have done.
+        Trail "trail",
     }
 }
 
@@ -69,6 +71,7 @@ pub(crate) enum Order<'a> {
         user: Text<'a>,
     },
     Bans(Page<'a>),
+    Trail(Page<'a>),
 }
 
 impl<'a> Order<'a> {
@@ -122,6 +125,7 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                 },
                 Call::Unban => Order::Unban { user: fields.text(Field::User)? },
                 Call::Bans => Order::Bans(fields.page()?),
+                Call::Trail => Order::Trail(fields.page()?),
                 Call::Publish => {
                     let room = fields.text(Field::Room)?;
                     if room == "*" {

@@ -10,7 +10,7 @@ use crate::backend::sqlite::tests::Folder;
 use crate::backend::sqlite::{self, Durability, Sqlite};
 use crate::backend::{
     Backend, Ban, Conversation, Description, Epoch, Names, NewBody, NewEntry, News, Query, Reader, Request, RetryKey,
-    Right, Scope, Search, Ticket,
+    Right, Scope, Search, Step, Ticket,
 };
 use crate::time::{Moment, Tick};
 
@@ -33,6 +33,8 @@ enum Asked {
     Find { user: Option<&'static str>, at: usize, text: &'static str, sender: Option<&'static str> },
     Ban { user: &'static str, until: Option<u64> },
     Unban { user: &'static str },
+    Note { user: &'static str, status: u16 },
+    Trail { cursor: Option<u64>, limit: usize },
     Know { user: &'static str },
     Release { room: &'static str },
     Erase { room: &'static str },
@@ -74,7 +76,7 @@ fn draw(random: &mut Random) -> Asked {
     let one_in = |random: &mut Random, n| random.below(n) == 0;
     // So few that SQLite, which remembers only some of them in tests, forgets none.
     let keys = [1, 0, 3, 3][at];
-    match random.below(30) {
+    match random.below(33) {
         0..=9 => {
             let reply_to = one_in(random, 4).then_some(near);
             let what = match random.below(8) {
@@ -113,6 +115,8 @@ fn draw(random: &mut Random) -> Asked {
         26 => Asked::Ban { user, until: one_in(random, 2).then_some(4_102_444_800_000 + near) },
         27 => Asked::Unban { user },
         28 => Asked::Know { user },
+        29 | 30 => Asked::Note { user, status: 200 + near as u16 },
+        31 => Asked::Trail { cursor: one_in(random, 3).then_some(near), limit: 1 + random.below(20) as usize },
         _ if one_in(random, 3) => Asked::Erase { room: ROOMS[random.below(2) as usize] },
         _ => Asked::Release { room: ROOMS[random.below(2) as usize] },
     }
@@ -207,6 +211,14 @@ impl<S: Backend> Stage<S> {
             }
             Asked::Ban { user, until } => Request::Ban { ban: Ban { user, until, note: Some("why") }, ticket },
             Asked::Unban { user } => Request::Unban { user, ticket },
+            Asked::Note { user, status } => {
+                let step = Step { ts: at.unix_ms, operator: "mod", call: "kick", room: None, user: Some(user), status };
+                Request::Note { step }
+            }
+            Asked::Trail { cursor, limit } => {
+                cursor.inspect(|cursor| write!(names, "{cursor}").unwrap());
+                Request::Trail { cursor: cursor.map(|_| names.as_str()), limit, ticket }
+            }
             Asked::Know { user } => Request::Know { user },
             Asked::Release { room } => Request::Release { room },
             Asked::Erase { room } => Request::Erase { room },

@@ -66,7 +66,8 @@ fn any_store_is_imported_as_it_was_exported() {
             .connection
             .execute_batch(
                 "INSERT INTO mark SELECT 'bob', id, seq FROM conversation WHERE name = 'den';
-             INSERT INTO ban VALUES ('eve', NULL, 'spam'), ('mal', 77, NULL)",
+             INSERT INTO ban VALUES ('eve', NULL, 'spam'), ('mal', 77, NULL);
+             INSERT INTO trail VALUES (7, 1, 'mod', 'kick', 'den', 'eve', 200), (9, 2, '-', 'reload', NULL, NULL, 409)",
             )
             .unwrap();
         // Also while it is used.
@@ -74,6 +75,7 @@ fn any_store_is_imported_as_it_was_exported() {
         let kinds = |kind: fn(&Record) -> bool| records.iter().filter(|record| kind(record)).count();
         assert_eq!(kinds(|record| matches!(record, Record::Conversation { .. })), 4, "seed {seed}");
         assert_eq!(kinds(|record| matches!(record, Record::Read { .. } | Record::Ban { .. })), 3);
+        assert_eq!(kinds(|record| matches!(record, Record::Step { .. })), 2);
         assert!(kinds(|record| matches!(record, Record::Entry { .. })) >= 40);
 
         let path = other.options().path;

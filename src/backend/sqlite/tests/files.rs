@@ -1,6 +1,8 @@
 //! The file: whose it is, which are refused, and which are brought up to date.
 
 use super::*;
+use crate::backend::Step;
+use crate::backend::sqlite::trail;
 
 #[test]
 fn only_its_owner_may_read_it() {
@@ -139,7 +141,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 4"]);
+    refused(&["newer Salon", "version 9", "knows 5"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();
@@ -233,7 +235,8 @@ fn tables_of_version_3() {
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); PRAGMA user_version = 3",
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; \
+         PRAGMA user_version = 3",
     )
     .unwrap();
     drop(old);
@@ -242,9 +245,47 @@ fn tables_of_version_3() {
     let plan = "EXPLAIN QUERY PLAN SELECT seq, sender, kind FROM entry WHERE conversation = 1 AND seq >= 1 \
                 ORDER BY seq DESC LIMIT 9";
     let tables = store.tables().unwrap();
-    assert_eq!(tables.version().unwrap(), 4);
+    assert_eq!(tables.version().unwrap(), schema::VERSION);
     let plan: String = tables.connection.query_row(plan, [], |row| row.get(3)).unwrap();
     assert!(plan.contains("COVERING INDEX entry_seq"), "{plan}");
+}
+
+/// A file of version 4 is given the trail of version 5, which is there again when it is opened again, and bounded.
+#[test]
+fn the_trail_outlives_the_process() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "x", 1));
+    drop(store);
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch("DROP TABLE trail; PRAGMA user_version = 4").unwrap();
+    drop(old);
+    let mut store = folder.open(options.clone());
+    let most = u64::try_from(trail::MAX_STEPS).unwrap();
+    for ts in 1..=most + 5 {
+        let step = Step { ts, operator: "mod", call: "kick", room: Some("den"), user: None, status: 200 };
+        store.ask(Request::Note { step }).unwrap();
+    }
+    hear(&mut store);
+    let _ = store.dies();
+    let mut store = folder.open(options);
+    let mut times = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        store.ask(Request::Trail { cursor: cursor.as_deref(), limit: 200, ticket: Ticket(1) }).unwrap();
+        match store.poll() {
+            Some(News::Trail { steps, next, .. }) => {
+                times.extend(steps.iter().map(|step| step.ts));
+                cursor = next;
+            }
+            other => panic!("{other:?}"),
+        }
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(times, (6..=most + 5).rev().collect::<Vec<_>>());
 }
 
 /// A number that two entries have, which no store gives out, is a fault of the file.

@@ -235,6 +235,11 @@ impl World {
                 self.bans.remove(user);
                 self.links[node].said.push(&News::Noted { ticket });
             }
+            // As on Redis: the log has it.
+            Request::Note { .. } => {}
+            Request::Trail { ticket, .. } => {
+                self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
+            }
             Request::Know { user } => {
                 if self.users.insert(user.into()) {
                     self.links.iter_mut().for_each(|link| link.said.push(&News::User { name: user }));
