@@ -110,6 +110,11 @@ pub struct ServeArgs {
     /// Where people and programs come in without TLS; `unix:` and a path for a proxy on this machine; `off` for nowhere
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_LISTEN")]
     pub listen: Listen,
+    /// For an evening on a local network: listen on all its addresses, at the port of --listen, and let everybody in
+    /// (as --open does, if no tokens are asked for). All addresses are printed, and one as a QR code. Refused on a
+    /// machine that has a public IPv4 address
+    #[arg(long, env = "SALON_LAN")]
+    pub lan: bool,
     /// Permissions of a Unix socket, in octal (660 and 0o660 are the same): who may write to it may connect
     #[arg(long, default_value = "660", value_name = "MODE", value_parser = parse_mode, env = "SALON_SOCKET_MODE")]
     pub socket_mode: u32,

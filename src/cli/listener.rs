@@ -1,7 +1,7 @@
 //! Where Salon listens and which protocols it speaks there: addresses, certificates, proxies.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::server::forwarded::Proxies;
@@ -81,7 +81,11 @@ impl Listeners {
 /// One sentence: settings that exclude each other, or a file that cannot be used.
 pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     let plain = match &args.listen {
+        Listen::Off | Listen::Unix(_) if args.lan => {
+            return Err("--lan: expected an address and a port to listen on, found another --listen".into());
+        }
         Listen::Off => None,
+        Listen::Tcp(address) if args.lan => Some(Address::Tcp(on_lan(*address, addresses_of_machine())?)),
         Listen::Tcp(address) => Some(Address::Tcp(*address)),
         Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: args.socket_mode }),
     };
@@ -119,6 +123,36 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     }
     let proxies = Proxies { trusted: args.trusted_proxy.clone(), header: args.forwarded_header.0 };
     Ok(Listeners { plain, tls, proxy_protocol, proxies })
+}
+
+/// Where to listen for a local network: on all addresses of IPv4, at the port of `listen`, if that is on loopback.
+///
+/// Those of IPv6 are no local ones as a rule: others on the internet may reach them.
+fn on_lan(listen: SocketAddr, mut of_machine: impl Iterator<Item = IpAddr>) -> Result<SocketAddr, String> {
+    if !listen.ip().is_loopback() {
+        return Ok(listen);
+    }
+    match of_machine.find(|address| is_public(*address)) {
+        Some(address) => Err(format!(
+            "--lan: this machine has the address {address}, at which everybody on the internet could come in; name one \
+             of the local network with --listen ADDRESS:PORT beside it"
+        )),
+        None => Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.port())),
+    }
+}
+
+/// Whether an address of IPv4 is one of the internet: not private (RFC 1918), nor shared (RFC 6598), nor of this
+/// machine or its link alone.
+fn is_public(address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else { return false };
+    let network = |address: Ipv4Addr| address.to_bits() >> 22;
+    let is_shared = network(address) == network(Ipv4Addr::new(100, 64, 0, 0));
+    let is_local = address.is_private() || is_shared || address.is_loopback() || address.is_link_local();
+    !is_local && !address.is_unspecified()
+}
+
+fn addresses_of_machine() -> impl Iterator<Item = IpAddr> {
+    if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|interface| interface.ip())
 }
 
 /// What the operator's port shows where it speaks TLS; `None`: it does not.
@@ -173,3 +207,28 @@ fn identities((of_chains, chains): Files<'_>, (of_keys, keys): Files<'_>) -> Res
 
 /// The default address of TLS.
 const TLS_ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8443);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_network_is_no_internet() {
+        for (listen, machine, expected) in [
+            ("127.0.0.1:8080", &["127.0.0.1", "192.168.1.7", "10.0.0.2", "fe80::1"][..], Some("0.0.0.0:8080")),
+            ("127.0.0.1:9000", &["172.31.0.1", "100.64.0.1", "169.254.1.1"], Some("0.0.0.0:9000")),
+            ("[::1]:8080", &["192.168.1.7", "2001:db8::7"], Some("0.0.0.0:8080")),
+            ("127.0.0.1:8080", &[], Some("0.0.0.0:8080")),
+            ("127.0.0.1:8080", &["192.168.1.7", "203.0.113.5"], None),
+            ("127.0.0.1:8080", &["100.128.0.1"], None),
+            ("127.0.0.1:8080", &["172.32.0.1"], None),
+            // It is named.
+            ("192.168.1.7:8080", &["203.0.113.5"], Some("192.168.1.7:8080")),
+            ("0.0.0.0:80", &["203.0.113.5"], Some("0.0.0.0:80")),
+        ] {
+            let machine_has = machine.iter().map(|address| address.parse().unwrap());
+            let found = on_lan(listen.parse().unwrap(), machine_has);
+            assert_eq!(found.ok(), expected.map(|address| address.parse().unwrap()), "{listen} {machine:?}");
+        }
+    }
+}

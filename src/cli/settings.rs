@@ -89,7 +89,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         }
     }
     if let Some((option, address)) = listen.beyond_loopback(handed)
-        && !args.open
+        && !is_open(args)
         && args.auth == Auth::Open
     {
         return Err(format!(
@@ -178,7 +178,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         stop_within: fine.stop_within,
     };
     // Otherwise only this machine is meant, and a name from elsewhere that leads here is somebody's trick.
-    let by_any_name = args.open
+    let by_any_name = is_open(args)
         || keys.is_some()
         || listen.proxy_protocol != ProxyProtocol::default()
         || matches!(listen.plain, Some(Address::Unix { .. }));
@@ -198,6 +198,11 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         chat,
         engine,
     })
+}
+
+/// Whether everybody is meant to be let in who reaches it, if no tokens are asked for.
+fn is_open(args: &ServeArgs) -> bool {
+    args.open || args.lan
 }
 
 /// Whether messages are kept on disk. That is so if nothing is said, but for a Salon that was built without it.
@@ -411,6 +416,9 @@ mod tests {
             (&["salon", "--listen", "unix:/a", "--admin", "unix:/a"], none(), false),
             (&["salon", "--admin", "127.0.0.1:8080"], public(near), true),
             (&["salon", "--admin", "127.0.0.1:8080"], admin(near), true),
+            (&["salon", "--lan", "--listen", "192.168.1.7:8080"], none(), true),
+            (&["salon", "--lan", "--listen", "unix:/a"], none(), false),
+            (&["salon", "--lan", "--listen", "off"], none(), false),
         ] {
             let args = Args::try_parse_from(words).unwrap().serve;
             let found = of(&args, &handed).map(|_| ());
