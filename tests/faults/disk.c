@@ -7,6 +7,7 @@
  *               name, data; numbers with their low byte first. The name is a path in the folder, or the number of a
  *               socket's descriptor. A write is noted when it is done, a sync when it has succeeded (`s`) or failed
  *               (`f`), before anything that comes of it.
+ * DISK_OUTSIDE  a file: the path of each file that is made, or may be, outside of that folder, one a line
  * DISK_CONTROL  a file of numbers (4 bytes each, those of `enum control`) that others write to while Salon runs
  */
 #define _GNU_SOURCE
@@ -44,7 +45,7 @@ enum control {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char folder[PATH_MAX];
 static size_t folder_len;
-static int record = -1;
+static int record = -1, outside = -1;
 static volatile int32_t nothing[CONTROLS], *control = nothing;
 
 __attribute__((constructor)) static void begin(void) {
@@ -52,6 +53,7 @@ __attribute__((constructor)) static void begin(void) {
     if (!path || !realpath(path, folder)) return;
     folder_len = strlen(folder);
     if ((path = getenv("DISK_RECORD"))) record = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    if ((path = getenv("DISK_OUTSIDE"))) outside = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     if ((path = getenv("DISK_CONTROL"))) {
         int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
         void *shared = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -220,6 +222,18 @@ static void named(char operation, const char *path, const char *to) {
     pthread_mutex_unlock(&lock);
 }
 
+/* A file is to be made: whether in the folder, or by no name in one that is. */
+static void made(const char *path, int flags) {
+    char at[PATH_MAX], space[PATH_MAX];
+    const char *last = strrchr(path, '/');
+    snprintf(space, sizeof space, "%.*s", last ? (int)(last - path) : 1, last ? path : ".");
+    const char *of = (flags & __O_TMPFILE) == __O_TMPFILE ? path : last == path ? "/" : space;
+    if (outside < 0 || !realpath(of, at)) return;
+    if (!strncmp(at, folder, folder_len) && (!at[folder_len] || at[folder_len] == '/')) return;
+    struct iovec parts[] = {{(void *)path, strlen(path)}, {(void *)"\n", 1}};
+    syscall(SYS_writev, outside, parts, 2);
+}
+
 #define OPEN(function) \
     int function(const char *path, int flags, ...) { \
         REAL(function); \
@@ -228,6 +242,7 @@ static void named(char operation, const char *path, const char *to) {
         mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0; \
         va_end(more); \
         int new = flags & O_CREAT && access(path, F_OK); \
+        if (flags & (O_CREAT | __O_TMPFILE)) made(path, flags); \
         int fd = real(path, flags, mode); \
         if (fd >= 0 && new) named('c', path, NULL); \
         return fd; \

@@ -109,10 +109,10 @@ async def it_says_who_runs_what_and_how_it_is_stopped():
     assert "SALON_STORE=/data/salon.db" in CONFIG["Env"], CONFIG["Env"]
 
 
-def by_chroot(*arguments, **options):
+def by_chroot(*arguments, stdin=subprocess.DEVNULL, **options):
     """As a container would start it, but that not even /proc and /dev are there."""
     return subprocess.Popen(["chroot", f"--userspec={CONFIG['User']}", ROOT, *CONFIG["Entrypoint"], *arguments],
-                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            stdin=stdin, stderr=subprocess.PIPE, text=True,
                             env=dict(line.split("=", 1) for line in CONFIG["Env"]), **options)
 
 
@@ -144,6 +144,33 @@ async def what_was_said_is_there_when_it_starts_again():
             process.kill()
 
 
+async def a_full_store_and_one_of_many_rooms_need_no_other_folder():
+    # A start that renews the epochs of all rooms, and one that lets old messages go, of which there is no copy outside.
+    rooms = "".join('{"kind":"room","room_id":"room-%d","epoch":"00000000000000ff","seq":0,"oldest":1,"last_message":0}'
+                    "\n" % n for n in range(5000))
+    with by_chroot("store", "import", "--store", "/data/many.db", stdin=subprocess.PIPE) as process:
+        process.communicate(rooms, timeout=WAIT)
+    assert process.returncode == 0
+    port = free_port()
+    few = ["--store", "/data/many.db", "--store-size", "2MiB", "--history", "10", "--rate", "off"]
+    with by_chroot(*serve(port), *few) as process:
+        try:
+            await talk(port, lambda: process.poll() is not None and process.stderr.read())
+            async with connect(f"ws://127.0.0.1:{port}/ws?user=bob", proxy=None) as bob:
+                await bob.send(json.dumps({"type": "join", "room_id": "den"}))
+                for n in range(300):
+                    await bob.send(json.dumps({"type": "broadcast", "room_id": "den", "content": "x" * 9000,
+                                               "id": f"{n}"}))
+                    async with asyncio.timeout(WAIT):
+                        while (heard := json.loads(await bob.recv())).get("id") != f"{n}":
+                            pass
+                    assert heard["type"] == "broadcast", heard
+            process.send_signal(getattr(signal, CONFIG["StopSignal"]))
+            assert process.wait(WAIT) == 0, process.stderr.read()
+        finally:
+            process.kill()
+
+
 async def it_lets_in_nobody_who_was_not_meant():
     with by_chroot("serve", "--listen", "0.0.0.0:0") as process:
         words = process.communicate(timeout=WAIT)[1]
@@ -169,7 +196,8 @@ async def it_runs_as_a_container():
 
 
 checks = [it_holds_one_file_and_a_place_for_another, it_says_who_runs_what_and_how_it_is_stopped,
-          it_runs_in_an_empty_root, what_was_said_is_there_when_it_starts_again, it_lets_in_nobody_who_was_not_meant]
+          it_runs_in_an_empty_root, what_was_said_is_there_when_it_starts_again,
+          a_full_store_and_one_of_many_rooms_need_no_other_folder, it_lets_in_nobody_who_was_not_meant]
 try:
     podman("run", "--rm", *CONTAINER, NAME, "--version")
     checks.append(it_runs_as_a_container)

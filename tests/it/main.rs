@@ -25,6 +25,7 @@ mod killed;
 mod log;
 mod memory;
 mod metrics;
+mod outside;
 mod power_cut;
 mod properties;
 mod proxies;

@@ -333,7 +333,7 @@ struct Life {
 }
 
 /// Builds the library; `None`: there is no C compiler, which is said.
-fn library(folder: &Folder) -> Option<PathBuf> {
+pub fn library(folder: &Folder) -> Option<PathBuf> {
     let (source, built) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/disk.c"), folder.0.join("disk.so"));
     fs::create_dir_all(&folder.0).unwrap();
     let arguments = ["-shared", "-fPIC", "-O1", "-o", built.to_str().unwrap(), source, "-ldl", "-lpthread"];

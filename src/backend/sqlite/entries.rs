@@ -224,7 +224,8 @@ impl Tables {
         Ok(1)
     }
 
-    /// Deletes what is not kept any more, so many entries and so many reactions at most; returns how many there were.
+    /// Deletes what is not kept any more, so many entries and so many reactions at most; returns how many there were, and
+    /// no less than `most` if their texts were all that one call may delete.
     pub fn trim(&self, place: &Place, most: usize) -> Result<usize> {
         self.delete_before(place.id, place.first, most)
     }
@@ -244,15 +245,27 @@ impl Tables {
         Ok(deleted.max(1))
     }
 
-    /// Deletes entries of a conversation, and the reactions to them, from the oldest on.
+    /// Deletes entries of a conversation, and the reactions to them, from the oldest on: so many at most, and no more
+    /// when their texts have [`MAX_DELETED_BYTES`], because SQLite holds in memory what a part of a transaction has
+    /// overwritten.
     fn delete_before(&self, conversation: i64, seq: u64, most: usize) -> Result<usize> {
         let mut deleted = self.delete_reactions_before(conversation, seq, most)?;
-        let sql = "DELETE FROM entry WHERE id IN \
-                   (SELECT id FROM entry WHERE conversation = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3) RETURNING id";
+        let sql = "SELECT id, octet_length(content) FROM entry WHERE conversation = ?1 AND seq < ?2 \
+                   ORDER BY seq LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![conversation, signed(seq), count(most)], |row| row.get(0))?;
-        let keys: Vec<i64> = rows.collect::<Result<_>>()?;
-        deleted += keys.len();
+        let mut rows = statement.query(params![conversation, signed(seq), count(most)])?;
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        while bytes < MAX_DELETED_BYTES
+            && let Some(row) = rows.next()?
+        {
+            keys.push(row.get(0)?);
+            bytes += number(row, 1)?;
+        }
+        drop(rows);
+        for &key in &keys {
+            self.execute("DELETE FROM entry WHERE id = ?1", [key])?;
+        }
+        deleted += if bytes < MAX_DELETED_BYTES { keys.len() } else { most };
         self.note_dead(keys)?;
         Ok(deleted)
     }
@@ -291,6 +304,9 @@ impl Tables {
 pub fn maybe(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(at)?.map(|number| u64::try_from(number).unwrap_or(0)))
 }
+
+/// Bytes of texts that are deleted in one part of a transaction, beside those of the entry that crosses this.
+const MAX_DELETED_BYTES: u64 = 4 << 20;
 
 /// Entries of a part of the index that are gone before it is looked through of its own accord.
 const WORN: i64 = if cfg!(test) { 20 } else { 1024 };

@@ -246,6 +246,11 @@ impl Claim {
         Ok([self.inode()?, fs::metadata(beside(&self.path, "-wal"))?.ino()])
     }
 
+    /// The folder that it lies in.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
     /// What tells the file from a copy of it.
     ///
     /// # Errors

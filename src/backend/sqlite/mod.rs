@@ -375,7 +375,7 @@ impl Sqlite {
             version @ 1..schema::VERSION => {
                 let (path, now) = (claim.path.display(), schema::VERSION);
                 log::info!("{path}: its tables are of version {version} and become those of {now}; that takes a while");
-                tables.migrate(version)?;
+                tables.migrate(version, claim.folder())?;
                 log::info!("{path}: its tables are of version {now} now");
             }
             version => return Err(Trouble::Said(file::newer(&claim.path, version))),

@@ -159,8 +159,11 @@ CREATE TABLE retry (
 ) STRICT;
 ";
 
-/// What holds for every connection to it. What is deleted is overwritten.
+/// What holds for every connection to it. What is deleted is overwritten. What SQLite sets aside to take a part of a
+/// transaction back by, and what it sorts, lies in memory: its temporary files would be in a folder that others share,
+/// with what was said in them, and where the system has no such folder the part could not be done at all.
 pub const CONNECTION: &str = "
+PRAGMA temp_store = MEMORY;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 PRAGMA secure_delete = ON;

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -115,11 +115,10 @@ impl Tables {
     /// Opens a file that is there.
     pub fn open(path: &Path, for_reading: bool) -> Result<Self> {
         let access = if for_reading { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let mut connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let mut connection = connect(path, access)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_WITHIN)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.execute_batch(schema::CONNECTION)?;
         connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         let log_pages = Arc::new(AtomicI64::new(0));
         let noted = log_pages.clone();
@@ -137,8 +136,8 @@ impl Tables {
         for byte in std::path::absolute(path).unwrap_or_default().as_os_str().as_encoded_bytes() {
             uri += &format!("%{byte:02x}");
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(uri + "?immutable=1", flags)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = connect(Path::new(&(uri + "?immutable=1")), flags)?;
         let row = |row: &Row<'_>| Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)? });
         connection.query_row("SELECT clean OR inode = 0, durability = 'power' FROM store", [], row)
     }
@@ -173,8 +172,28 @@ impl Tables {
         self.connection.pragma_update(None, "synchronous", "OFF")
     }
 
-    /// Brings tables of an earlier version to this one: all of it, or nothing.
-    pub fn migrate(&self, version: u32) -> Result<()> {
+    /// Brings tables of an earlier version to this one: all of it, or nothing. What is sorted for that may be much more
+    /// than memory should have: it lies in temporary files in this folder, which have no name there.
+    pub fn migrate(&self, version: u32, folder: &Path) -> Result<()> {
+        // The folder for such files is one for all of the process, and nothing else in it makes any.
+        static FOLDER: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = |folder: &str| self.connection.pragma_update(None, "temp_store_directory", folder);
+        // One that SQLite cannot name has none, and it is sorted in memory.
+        if let Some(folder) = folder.to_str() {
+            set(folder)?;
+            self.connection.pragma_update(None, "temp_store", "FILE")?;
+        }
+        let migrated = self.migrate_whole(version);
+        if migrated.is_err() {
+            let _ = self.roll_back();
+        }
+        self.connection.execute_batch(schema::CONNECTION)?;
+        set("")?;
+        migrated
+    }
+
+    fn migrate_whole(&self, version: u32) -> Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         if version < 2 {
             self.connection.execute_batch(schema::FROM_1)?;
@@ -276,9 +295,19 @@ impl Tables {
         self.connection.execute("UPDATE store SET clean = 1", []).map(drop)
     }
 
-    /// Begins another life of every conversation, in which its numbers go on.
+    /// Begins another life of every conversation, in which its numbers go on. In pieces, because SQLite holds what a
+    /// statement has overwritten until that has ended.
     pub fn renew_epochs(&self, nothing: Epoch) -> Result<()> {
-        self.connection.execute("UPDATE conversation SET epoch = random()", [])?;
+        let mut from = 0;
+        let sql = "SELECT max(id) FROM (SELECT id FROM conversation WHERE id > ?1 ORDER BY id LIMIT ?2)";
+        while let Some(last) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![from, count(RENEWED_TOGETHER)], |row| row.get::<_, Option<i64>>(0))?
+        {
+            self.execute("UPDATE conversation SET epoch = random() WHERE id > ?1 AND id <= ?2", [from, last])?;
+            from = last;
+        }
         self.set_nothing(nothing)
     }
 
@@ -439,6 +468,13 @@ impl Tables {
     }
 }
 
+/// A connection to a file: the one way to one. No mutex, because each has one thread at a time.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.execute_batch(schema::CONNECTION)?;
+    Ok(connection)
+}
+
 const CARDS: &str = "SELECT id, name, title, topic, \
      coalesce(created_at, (SELECT ts FROM entry WHERE conversation = conversation.id AND entry.seq = first), 0), \
      created, seq >= first FROM conversation";
@@ -485,6 +521,9 @@ pub(super) fn signed(number: u64) -> i64 {
 pub(super) fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
+
+/// Conversations whose epochs are renewed by one statement.
+const RENEWED_TOGETHER: usize = 4096;
 
 /// What SQLite keeps of the file in memory.
 pub const PAGE_CACHE_KIB: i64 = 8 << 10;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{OpenFlags, params};
 
 use super::file::{self, Claim, Found};
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use super::trouble::Trouble;
 use super::{contents, schema, wal};
 use crate::backend::MAX_BANS;
@@ -92,8 +92,7 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
         // writer does not wait for it; its log grows.
         tables.begin().and_then(|()| tables.version()).map_err(|error| Trouble::Sql(error).sentence(path))?;
         let cannot = |error| Trouble::Sql(error).sentence(to);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut copy = Connection::open_with_flags(new, flags).map_err(cannot)?;
+        let mut copy = tables::connect(new, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(cannot)?;
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(cannot)?;
         let pages = Backup::new(&tables.connection, &mut copy).map_err(cannot)?;
         while pages.step(PAGES_AT_ONCE).map_err(cannot)? != StepResult::Done {
