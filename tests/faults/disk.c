@@ -1,7 +1,7 @@
 /* Loaded into Salon by LD_PRELOAD: records what is done to the files below a folder, and hurts it.
  *
- * DISK_FOLDER   an absolute path; what lies elsewhere is left alone, and so are -shm and -lock files, which nothing
- *               that was said is in
+ * DISK_FOLDER   an absolute path; what lies elsewhere is left alone, and so are -shm files, which nothing is in that
+ *               is needed by another start
  * DISK_RECORD   a file: what is done to those files, and what is sent to sockets, in the order in which it happened.
  *               A piece of it: operation (1 byte), length of the name (2), length of the data (4), position (8),
  *               name, data; numbers with their low byte first. The name is a path in the folder, or the number of a
@@ -69,7 +69,7 @@ static int ends_with(const char *text, const char *end) {
 /* The path below the folder, or NULL if it is none of ours. */
 static const char *below(const char *path) {
     if (!folder_len || strncmp(path, folder, folder_len)) return NULL;
-    if (ends_with(path, "-shm") || ends_with(path, "-lock") || ends_with(path, " (deleted)")) return NULL;
+    if (ends_with(path, "-shm") || ends_with(path, " (deleted)")) return NULL;
     if (!path[folder_len]) return "";
     return path[folder_len] == '/' ? path + folder_len + 1 : NULL;
 }

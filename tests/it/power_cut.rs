@@ -319,6 +319,8 @@ impl File {
 struct How {
     /// Syncs fail now and then.
     fails: bool,
+    /// Behind the first life the file is made smaller.
+    compacts: bool,
     /// So much is kept; if nothing is said, all of it.
     keeps: &'static [&'static str],
 }
@@ -440,6 +442,8 @@ fn talk(server: &Server, rounds: u64, random: &mut Random, control: Option<&fs::
 }
 
 /// A server lives as many times as there are in `lives` on one file, and talks so much in each.
+///
+/// Behind the first life the file is made smaller, if it `compacts`.
 fn record(
     folder: &Folder,
     library: &Path,
@@ -466,6 +470,11 @@ fn record(
         talk(&server, 150, random, control.as_ref());
         server.signal(if ends_well { "TERM" } else { "KILL" });
         server.wait();
+        if how.compacts && all.is_empty() {
+            let mut command = salon(&["store", "compact", "--store", file.to_str().unwrap()]);
+            command.env("LD_PRELOAD", library).env("DISK_FOLDER", &root).env("DISK_RECORD", &recorded);
+            assert!(command.status().unwrap().success());
+        }
         let from = events.len();
         events.extend(parse(&fs::read(&recorded).unwrap()));
         fs::remove_file(&recorded).unwrap();
@@ -626,6 +635,15 @@ fn look(
     gone
 }
 
+/// What is noted in the lock is on the disk before anything is told, and nothing of it is ever taken out.
+fn lock_is_held(events: &[Event]) {
+    let of_lock: Vec<_> = events.iter().filter(|event| event.name.ends_with("-lock")).map(|e| e.operation).collect();
+    assert!(of_lock.iter().all(|operation| b"cwsf".contains(operation)), "{of_lock:?}");
+    let first_told = events.iter().position(|event| event.operation == b'o').unwrap_or(events.len());
+    let last = events[..first_told].iter().rfind(|event| event.name.ends_with("-lock"));
+    assert_eq!(last.map(|event| event.operation), Some(b's'));
+}
+
 /// Looks at images of a record of these lives.
 fn cut(name: &str, lives: &[(Durability, bool)], how: How, usual: u64) {
     let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
@@ -637,6 +655,7 @@ fn cut(name: &str, lives: &[(Durability, bool)], how: How, usual: u64) {
     let (mut told, mut marks) = (Vec::new(), Vec::new());
     let ends = lives.iter().skip(1).map(|life| life.from).chain([events.len()]);
     for (life, end) in lives.iter().zip(ends) {
+        lock_is_held(&events[life.from..end]);
         let (told_there, marked) = self::told(&events[life.from..end]);
         told.extend(told_there.into_iter().map(|(at, told)| (life.from + at, told)));
         marks.extend(marked.into_iter().map(|(at, mark)| (life.from + at, mark)));
@@ -685,7 +704,9 @@ fn cut(name: &str, lives: &[(Durability, bool)], how: How, usual: u64) {
         let marks = &marks[..marks.partition_point(|(at, _)| *at < due_at)];
         write_image(&root, &disk.image(&mut random));
         let what = format!("{name} SEED={seed}: image {n}, cut at {cut} of {}", events.len());
-        let (durability, goes_on) = (lives[life].durability, in_power && has_told);
+        // The inode that an image has is that of the last file.
+        let is_last_file = !how.compacts || life > 0;
+        let (durability, goes_on) = (lives[life].durability, in_power && has_told && is_last_file);
         let looked = std::panic::catch_unwind(|| look(&root, durability, told, due, marks, goes_on, how.keeps));
         match looked {
             Ok(some) => gone += some,

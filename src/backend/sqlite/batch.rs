@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::reading::Counted;
 use super::tables::Tables;
 use super::trouble::{Result, Trouble};
-use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Request, Requests, Since, Sqlite, TRIMMED_TOGETHER};
+use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Request, Requests, Sqlite, TRIMMED_TOGETHER};
 
 impl Sqlite {
     /// Begins the transaction, if it has not begun.
@@ -48,7 +48,7 @@ impl Sqlite {
             return Err(Trouble::Away);
         }
         let Connected { tables, last, renewed, .. } =
-            Self::connect(&self.options, &mut self.claim, &mut self.random, Since::Batch(self.batches))?;
+            Self::connect(&self.options, &mut self.claim, &mut self.random, Some(self.batches))?;
         if renewed {
             self.said.push(&News::Renewed);
         }

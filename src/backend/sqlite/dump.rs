@@ -15,10 +15,11 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::entries::maybe;
 use super::file::{Claim, Found};
+use super::opening::{self, Log};
 use super::tables::{Tables, count, number, signed};
 use super::trail::Kept;
 use super::trouble::{Result, Trouble};
-use super::upkeep::{self, open_for_reading};
+use super::upkeep::open_for_reading;
 use super::{CHECKED_BYTES, file, schema};
 use crate::backend::{Epoch, MAX_BANS, MAX_EMOJI, Reacted};
 use crate::random::Random;
@@ -239,6 +240,8 @@ impl std::fmt::Display for Name {
 #[derive(Debug)]
 pub struct Export {
     tables: Tables,
+    /// What was found of its log before it was opened.
+    log: Log,
     path: PathBuf,
     /// Heads that are still to be told, the next one last.
     heads: Vec<Record>,
@@ -288,9 +291,10 @@ impl Export {
     /// # Errors
     /// One sentence that says what to do.
     pub fn open(path: &Path, room: Option<&str>) -> std::result::Result<Self, String> {
-        let tables = open_for_reading(path)?;
+        let (tables, log) = open_for_reading(path)?;
         let mut export = Self {
             tables,
+            log,
             path: path.to_owned(),
             heads: Vec::new(),
             going: BTreeMap::new(),
@@ -430,6 +434,7 @@ impl Export {
                 Ok(steps.into_iter().map(record).collect())
             }
             Stage::End => {
+                self.log.still_holds(&self.path)?;
                 self.stage = Stage::Over;
                 Ok(vec![Record::End { records: self.records }])
             }
@@ -623,7 +628,7 @@ impl Import {
     /// One sentence that says what to do.
     pub fn open(path: &Path, content_bytes: usize, with_holes: bool) -> std::result::Result<Self, String> {
         // Where its log lies beside another name, nothing is done.
-        upkeep::lacks_log(path)?;
+        opening::is_by_this_name(path)?;
         let claim = Claim::take(path)?;
         let new = match claim.look()? {
             Found::Nothing => Some(claim.begin_new()?),
@@ -652,18 +657,17 @@ impl Import {
 
     /// Opens the file, and begins the one transaction.
     fn connect(&mut self) -> Result<()> {
-        let path = &self.claim.path;
+        let path = &*self.claim.path.clone();
         let tables = match &self.new {
             Some(new) => {
-                let tables = Tables::open(&new.path, false)?;
+                let tables = opening::made(&new.path)?;
                 tables.forgo_journal()?;
                 tables.make(Epoch(Random::secret().draw()))?;
                 tables
             }
             None => {
                 self.claim.allow_beside().map_err(Trouble::Said)?;
-                self.claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(path, &error)))?;
-                let tables = Tables::open(path, false)?;
+                let tables = Log::of_claimed(&mut self.claim, file::boot_id().as_deref())?.to_write(path)?;
                 if file::bytes(path) <= CHECKED_BYTES
                     && let Some(fault) = tables.fault()?
                 {
@@ -680,9 +684,12 @@ impl Import {
                 tables
             }
         };
+        tables.begin_writing()?;
+        if self.new.is_none() {
+            self.claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(path, &error)))?;
+        }
         let last = tables.last()?;
         (self.batch, self.entry, self.indexed) = (last.batch, last.entry, last.indexed);
-        tables.begin()?;
         self.tables = Some(tables);
         Ok(())
     }

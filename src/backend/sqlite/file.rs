@@ -23,6 +23,10 @@ pub struct Claim {
     pub lacked: Vec<PathBuf>,
     /// The number of the last batch that is known to have been in the file that was used here last.
     pub noted: Option<i64>,
+    /// Its log was there before it was claimed: from then on a reader may make an empty one.
+    pub had_log: bool,
+    /// It is noted that what was said last in it is missing.
+    lost: bool,
     lock: File,
     /// The file, locked itself; behind those whose place it has taken, which SQLite may have open still.
     held: Vec<File>,
@@ -52,6 +56,7 @@ impl Claim {
     pub(super) fn try_take(path: &Path, opened: impl FnOnce()) -> Result<Option<Self>, String> {
         look(path)?;
         let path = resolve(path)?;
+        let had_log = beside(&path, "-wal").exists();
         let cannot = |error: std::io::Error| cannot(&path, &error);
         let held = match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -99,8 +104,8 @@ impl Claim {
         // From here on nobody else makes one of them.
         let lacked =
             files_of(&path).into_iter().filter(|file| if *file == lock_path { made_lock } else { !file.exists() });
-        let noted = fs::read_to_string(&lock_path).ok().and_then(|text| text.lines().nth(1)?.parse().ok());
-        let claim = Self { lacked: lacked.collect(), noted, lock, held: Vec::from_iter(held), path };
+        let (noted, lost) = notes(&lock_path);
+        let claim = Self { lacked: lacked.collect(), noted, had_log, lost, lock, held: Vec::from_iter(held), path };
         claim.write_lock().map_err(|error| self::cannot(&claim.path, &error))?;
         Ok(Some(claim))
     }
@@ -169,21 +174,50 @@ impl Claim {
         path.ancestors().skip(1).try_for_each(sync_folder).map_err(cannot)
     }
 
-    /// Notes beside the file that this batch is in it, and on the disk. A file that has fewer has been copied here from
-    /// an earlier time, whatever inode it has.
+    /// Notes beside the file, and on the disk, that this batch is in it, and that nothing of what it has given out can
+    /// be given out again. A file that has fewer has been copied here from an earlier time, whatever inode it has.
     ///
     /// # Errors
     /// That it cannot be done.
     pub fn note_batch(&mut self, batch: i64) -> std::io::Result<()> {
-        self.noted = Some(batch);
-        self.write_lock()
+        (self.noted, self.lost) = (Some(batch), false);
+        self.write_lock().and_then(|()| self.sync_lock())
     }
 
-    /// Writes the number of this process into the lock, and behind it what is noted.
+    /// Notes beside the file, and on the disk, that what was said last in it is missing.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_loss(&mut self) -> std::io::Result<()> {
+        self.lost = true;
+        self.write_lock().and_then(|()| self.sync_lock())
+    }
+
+    /// Whether that is noted.
+    pub fn notes_loss(&self) -> bool {
+        self.lost
+    }
+
+    /// Writes the number of this process into the lock, and behind it what is noted: in place, in lines of fixed width,
+    /// so that a process that ends amid it loses nothing of what was noted.
     fn write_lock(&self) -> std::io::Result<()> {
-        let noted = self.noted.map_or(String::new(), |batch| format!("\n{batch}\n"));
-        let text = format!("{}{noted}", std::process::id());
-        self.lock.set_len(0).and_then(|()| self.lock.write_all_at(text.as_bytes(), 0))
+        let batch = self.noted.map_or(String::new(), |batch| batch.to_string());
+        let lost = if self.lost { LOST } else { "" };
+        let text = format!("{:<10}\n{batch:<20}\n{lost:<4}\n", std::process::id());
+        self.lock.write_all_at(text.as_bytes(), 0)
+    }
+
+    /// Has the names in its folder be on the disk.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn sync_folder(&self) -> std::io::Result<()> {
+        sync_folder(self.folder())
+    }
+
+    fn sync_lock(&self) -> std::io::Result<()> {
+        self.lock.sync_data()?;
+        self.sync_folder()
     }
 
     /// Removes what is left of a file that was being made by a process that was killed: all that was said may be in
@@ -543,10 +577,40 @@ fn holder(file: &File) -> Option<u32> {
     })
 }
 
-/// How many names a file has, as far as its file system knows; and whether a log lies beside this one.
-pub fn names_and_log(path: &Path) -> (u64, bool) {
-    let Ok(path) = resolve(path) else { return (0, false) };
-    (fs::metadata(&path).map_or(0, |found| found.nlink()), beside(&path, "-wal").exists())
+/// How many names a file has, as far as its file system knows.
+pub fn names(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.nlink())
+}
+
+/// Whether a log lies beside a file.
+pub fn has_log(path: &Path) -> bool {
+    resolve(path).is_ok_and(|path| beside(&path, "-wal").exists())
+}
+
+/// The last batch that is noted in a lock, and whether it is that what was said last is missing.
+fn notes(lock: &Path) -> (Option<i64>, bool) {
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    let mut lines = text.lines().skip(1).map(str::trim_end);
+    (lines.next().and_then(|batch| batch.parse().ok()), lines.next() == Some(LOST))
+}
+
+/// Whether it is noted beside a file that what was said last in it is missing.
+pub fn notes_loss(path: &Path) -> bool {
+    resolve(path).is_ok_and(|path| notes(&lock_of(&path)).1)
+}
+
+/// The sentence for a file that is in use, and lacks its log.
+pub fn log_away(path: &Path) -> String {
+    format!(
+        "--store {}: it is in use, and its log (-wal) is not beside it; end that Salon in order (SIGTERM), which moves \
+         all of it into the file",
+        path.display()
+    )
+}
+
+/// The sentence for a file without its log that somebody has begun to use while it was read.
+pub fn begun_meanwhile(path: &Path) -> String {
+    format!("--store {}: somebody has begun to use it while it was read; do this again", path.display())
 }
 
 /// The sentence for a file whose log may lie beside another of its names.
@@ -677,7 +741,7 @@ pub fn bytes(path: &Path) -> u64 {
 }
 
 fn in_use(path: &Path, lock: &Path) -> String {
-    let process = fs::read_to_string(lock).ok().and_then(|text| text.lines().next().map(str::to_owned));
+    let process = fs::read_to_string(lock).ok().and_then(|text| text.lines().next().map(|line| line.trim().to_owned()));
     let process = process.map_or("another process".into(), |number| format!("another Salon, process {number}"));
     format!("--store {}: it is in use by {process}; stop that one, or choose another path", path.display())
 }
@@ -701,6 +765,9 @@ const LITTLE_ROOM: u64 = 128 << 10;
 
 /// What SQLite writes at once, at most: a page, or a piece of what readers share.
 const LARGEST_WRITE: u64 = 64 << 10;
+
+/// The word in a lock for a file in which what was said last is missing.
+const LOST: &str = "lost";
 
 /// How often a claim is tried whose files others make and remove meanwhile.
 const CLAIM_TRIES: usize = 16;

@@ -44,6 +44,7 @@ mod file;
 mod folding;
 mod index;
 mod marks;
+mod opening;
 mod places;
 mod purging;
 mod read_only;
@@ -80,6 +81,7 @@ use crate::time::Moment;
 pub use file::boot_id;
 use file::{Claim, Found};
 use index::Gathered;
+use opening::Log;
 use purging::{Allowance, Purge};
 pub use read_only::ReadOnly;
 use reading::{Counted, Many};
@@ -250,19 +252,6 @@ struct Catalogue {
     person: i64,
 }
 
-/// What is known of a file before it is opened.
-#[derive(Debug)]
-enum Since {
-    /// This process has committed batches up to this one.
-    Batch(i64),
-    /// Nothing, and its log is as it was left.
-    Whole,
-    /// Nothing, and its log is not beside it.
-    Lost,
-    /// Nothing, and its log cannot be read to its end.
-    Damaged(wal::Broken),
-}
-
 impl Sqlite {
     /// Opens the store of a file, and makes it if there is none. `random` gives epochs.
     ///
@@ -270,13 +259,9 @@ impl Sqlite {
     /// One sentence that says what to do. A file that is no store, or not one that can be used, is left as it is.
     pub fn open(options: Options, random: impl Into<Random>) -> std::result::Result<Self, String> {
         let mut random = random.into();
-        let lacks_log = upkeep::lacks_log(&options.path)?;
+        opening::is_by_this_name(&options.path)?;
         let mut claim = Claim::take(&options.path)?;
-        let since = match lacks_log {
-            true => Since::Lost,
-            false => wal::fault(&claim.path).map_or(Since::Whole, Since::Damaged),
-        };
-        let opened = Self::connect(&options, &mut claim, &mut random, since);
+        let opened = Self::connect(&options, &mut claim, &mut random, None);
         let Connected { tables, last, bans, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
@@ -344,87 +329,98 @@ impl Sqlite {
         self
     }
 
-    /// Opens the file and notes its use: epochs are new if numbers may have been lost.
-    fn connect(options: &Options, claim: &mut Claim, random: &mut Random, since: Since) -> Result<Connected> {
+    /// Opens the file and notes its use: epochs are new if numbers may have been lost. `batches`: a process goes on,
+    /// which has committed so many.
+    ///
+    /// All that a file of an earlier version needs, and new epochs, are one transaction with that note: what ends a
+    /// start amid it leaves the file as it was.
+    fn connect(options: &Options, claim: &mut Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
+        let cannot_open = |path: &Path, error: &dyn fmt::Display| Trouble::Said(file::cannot_open(path, error));
         let new = claim.look().map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
-            claim.begin(|path| Ok::<_, Trouble>(Tables::open(path, false)?.make(nothing)?))?;
+            claim.begin(|path| Ok::<_, Trouble>(opening::made(path)?.make(nothing)?))?;
         } else if let Err(error) = claim.remove_unfinished() {
             log::warn!("{}: what an upkeep that was killed has left beside it stays: {error}", claim.path.display());
         }
-        let inode = claim.inode().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
+        let inode = claim.inode().map_err(|error| cannot_open(&claim.path, &error))?;
         claim.allow_beside().map_err(Trouble::Said)?;
-        claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(&claim.path, &error)))?;
-        // A process that goes on has seen to it when it began.
-        let alone = match since {
-            Since::Batch(_) => None,
-            _ => Tables::without_log(&claim.path).ok(),
+        let log = match batches {
+            // What it knows to be in the file the next start knows too, should this process be ended amid what follows.
+            Some(batches) => {
+                claim.note_batch(batches).map_err(|error| cannot_open(&claim.path, &error))?;
+                Log::of_one_who_goes_on()
+            }
+            None if new => Log::of_one_who_goes_on(),
+            None => Log::of_claimed(claim, options.boot.as_deref())?,
         };
-        let tables = Tables::open(&claim.path, false)?;
+        let tables = log.to_write(&claim.path)?;
         // What is damaged under a process that goes on fails alone.
         if !new
-            && !matches!(since, Since::Batch(_))
+            && batches.is_none()
             && file::bytes(&claim.path) <= CHECKED_BYTES
             && let Some(fault) = tables.fault()?
         {
             return Err(Trouble::Said(file::damaged(&claim.path, &fault)));
         }
-        match tables.version()? {
-            schema::VERSION => {}
-            version @ 1..schema::VERSION => {
-                let (path, now) = (claim.path.display(), schema::VERSION);
-                log::info!("{path}: its tables are of version {version} and become those of {now}; that takes a while");
-                tables.migrate(version, claim.folder())?;
-                log::info!("{path}: its tables are of version {now} now");
-            }
-            version => return Err(Trouble::Said(file::newer(&claim.path, version))),
+        let version = tables.version()?;
+        if !(1..=schema::VERSION).contains(&version) {
+            return Err(Trouble::Said(file::newer(&claim.path, version)));
         }
-        let mut last = tables.last()?;
-        let is_untold = matches!(&since, Since::Damaged(log) if log.is_untold(&last, options.boot.as_deref()));
-        match &since {
-            Since::Lost => log::warn!("{}: {}", claim.path.display(), upkeep::LACKS_LOG),
-            Since::Damaged(log) => log::warn!("{}: {}", claim.path.display(), log.sentence(is_untold)),
-            Since::Batch(_) | Since::Whole => {}
-        }
-        let bans = match since {
-            Since::Batch(_) => Vec::new(),
-            _ => tables
+        // In the first one there were none.
+        let bans = match batches {
+            None if version > 1 => tables
                 .bans_after("", MAX_BANS + 1)
                 .map_err(|error| Trouble::Said(file::without_bans(&claim.path, &error)))?,
+            _ => Vec::new(),
         };
         if !tables.begin_log()? {
-            let why = "its file system knows no memory that processes share";
-            return Err(Trouble::Said(file::cannot_open(&claim.path, &why)));
+            return Err(cannot_open(&claim.path, &"its file system knows no memory that processes share"));
         }
+        claim.sync_folder().map_err(|error| cannot_open(&claim.path, &error))?;
+        if let Some(sentence) = log.sentence() {
+            log::warn!("{}: {sentence}", claim.path.display());
+        }
+        let is_old = version < schema::VERSION;
+        let sorting = is_old.then(|| tables.sort_in(claim.folder())).transpose()?;
+        tables.begin_writing()?;
+        // With nobody else writing to it.
+        claim.write_log_anew().map_err(|error| cannot_open(&claim.path, &error))?;
+        if is_old {
+            let (path, now) = (claim.path.display(), schema::VERSION);
+            log::info!("{path}: its tables are of version {version} and become those of {now}; that takes a while");
+            tables.migrate(version)?;
+        }
+        let mut last = tables.last()?;
         // One that was copied into its place has its inode, and has not what is known to have been in it.
-        let is_older = claim.noted.is_some_and(|noted| last.batch < noted);
+        let is_older = batches.is_none() && claim.noted.is_some_and(|noted| last.batch < noted);
         let original = new || last.inode == inode && !is_older;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
         let whole = original
-            && match &since {
-                Since::Batch(batches) => last.batch >= *batches,
-                Since::Whole => last.clean || last.power || same_boot,
-                Since::Lost => false,
-                // That it was ended in order would be older than what is missing.
-                Since::Damaged(_) => is_untold,
+            && match batches {
+                Some(batches) => last.batch >= batches,
+                None => log.is_whole() && (last.clean || last.power || same_boot),
             };
-        tables.begin()?;
         if !whole {
             last.nothing = Epoch(random.draw());
             tables.renew_epochs(last.nothing)?;
         }
         // Each use has a number of its own, by which a copy of what the file was before that is known. A process that
         // goes on is in the same one: whether a batch of it is in the file is told by the next number.
-        last.batch += i64::from(!matches!(since, Since::Batch(_)));
+        last.batch += i64::from(batches.is_none());
         tables.note_use(options.boot.as_deref(), inode, options.durability.word(), last.batch)?;
         tables.commit()?;
+        drop(sorting);
+        if is_old {
+            log::info!("{}: its tables are of version {} now", claim.path.display(), schema::VERSION);
+        }
         let is_noted = tables.checkpoint()?;
         // Somebody reads the file. Were its log lost now, it would be taken for one whose last use was another one;
         // what was said in that has an epoch of its own then.
         let may_be_mistaken = !is_noted
-            && alone
+            && log
+                .alone
                 .is_some_and(|alone| alone.ended_in_order || alone.power && options.durability == Durability::Process);
         if whole && may_be_mistaken {
             last.nothing = Epoch(random.draw());
@@ -438,16 +434,12 @@ impl Sqlite {
         tables.synchronize(options.durability == Durability::Power)?;
         let renewed = !whole || may_be_mistaken;
         if renewed {
-            let why = match (original, since) {
+            let why = match original {
                 _ if whole => "somebody reads it, so that it does not say yet that it is used",
-                (false, _) if is_older => {
-                    "what was used here last had more in it, so that it is a copy from before that"
-                }
-                (false, _) => "it is a copy",
-                (true, Since::Whole) => "the machine has stopped since it was used",
-                (true, Since::Batch(_) | Since::Lost | Since::Damaged(_)) => {
-                    "what was written last is not in it any more"
-                }
+                false if is_older => "what was used here last had more in it, so that it is a copy from before that",
+                false => "it is a copy",
+                true if batches.is_none() && log.is_whole() => "the machine has stopped since it was used",
+                true => "what was written last is not in it any more",
             };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }

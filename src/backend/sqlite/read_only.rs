@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::file;
 use super::folding::Line;
+use super::opening::Log;
 use super::reading::{Counted, Many};
 use super::retention::is_too_old;
 use super::tables::{Place, Tables};
@@ -56,7 +57,9 @@ impl ReadOnly {
         let tables = match self.tables.take() {
             Some(tables) => tables,
             None => {
-                let tables = Tables::open(&file::resolve(&self.path)?, true)?;
+                let path = file::resolve(&self.path)?;
+                // Where its log was taken away none is made.
+                let tables = Log::seen(&path)?.to_read(&path)?;
                 tables.limit_cache(CACHE_KIB)?;
                 tables
             }

@@ -3,13 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::backend::{Description, Epoch};
 
@@ -42,14 +42,6 @@ pub struct Last {
     /// The last key of an entry, and the last one in the index.
     pub entry: i64,
     pub indexed: i64,
-}
-
-/// What the file says of it without its log.
-#[derive(Clone, Copy, Debug)]
-pub struct Alone {
-    /// It was ended in order. A copy was used by nobody.
-    pub ended_in_order: bool,
-    pub power: bool,
 }
 
 /// A conversation.
@@ -111,11 +103,28 @@ impl Card {
     }
 }
 
+/// Until it is dropped, what is sorted lies in files.
+#[derive(Debug)]
+pub struct Sorting<'a> {
+    tables: &'a Tables,
+    _one_at_a_time: MutexGuard<'static, ()>,
+}
+
+impl Drop for Sorting<'_> {
+    fn drop(&mut self) {
+        let tables = self.tables;
+        // If one is open still, it has failed.
+        let ended = tables.roll_back().and_then(|()| tables.connection.execute_batch(schema::CONNECTION));
+        let ended = ended.and_then(|()| tables.connection.pragma_update(None, "temp_store_directory", ""));
+        if let Err(error) = ended {
+            log::debug!("temporary files lie where they lay: {error}");
+        }
+    }
+}
+
 impl Tables {
-    /// Opens a file that is there.
-    pub fn open(path: &Path, for_reading: bool) -> Result<Self> {
-        let access = if for_reading { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let mut connection = connect(path, access)?;
+    /// Of a connection to a file that is there.
+    pub fn of(mut connection: Connection) -> Result<Self> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_WITHIN)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -128,18 +137,6 @@ impl Tables {
             Ok(())
         }))?;
         Ok(Self { connection, log_pages, is_worn: Cell::new(false), gone: Cell::new(0), marks: RefCell::default() })
-    }
-
-    /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
-    pub fn without_log(path: &Path) -> Result<Alone> {
-        let mut uri = "file:".to_owned();
-        for byte in std::path::absolute(path).unwrap_or_default().as_os_str().as_encoded_bytes() {
-            uri += &format!("%{byte:02x}");
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let connection = connect(Path::new(&(uri + "?immutable=1")), flags)?;
-        let row = |row: &Row<'_>| Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)? });
-        connection.query_row("SELECT clean OR inode = 0, durability = 'power' FROM store", [], row)
     }
 
     /// Less of it in memory than usual.
@@ -172,29 +169,23 @@ impl Tables {
         self.connection.pragma_update(None, "synchronous", "OFF")
     }
 
-    /// Brings tables of an earlier version to this one: all of it, or nothing. What is sorted for that may be much more
-    /// than memory should have: it lies in temporary files in this folder, which have no name there.
-    pub fn migrate(&self, version: u32, folder: &Path) -> Result<()> {
+    /// Has what is sorted lie in temporary files in this folder, which have no name there, until what this returns is
+    /// dropped: it may be much more than memory should have. Both are done between two transactions.
+    pub fn sort_in(&self, folder: &Path) -> Result<Sorting<'_>> {
         // The folder for such files is one for all of the process, and nothing else in it makes any.
         static FOLDER: Mutex<()> = Mutex::new(());
         let _one_at_a_time = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = |folder: &str| self.connection.pragma_update(None, "temp_store_directory", folder);
-        // One that SQLite cannot name has none, and it is sorted in memory.
+        let sorting = Sorting { tables: self, _one_at_a_time };
+        // Where SQLite cannot name it, memory has it.
         if let Some(folder) = folder.to_str() {
-            set(folder)?;
+            self.connection.pragma_update(None, "temp_store_directory", folder)?;
             self.connection.pragma_update(None, "temp_store", "FILE")?;
         }
-        let migrated = self.migrate_whole(version);
-        if migrated.is_err() {
-            let _ = self.roll_back();
-        }
-        self.connection.execute_batch(schema::CONNECTION)?;
-        set("")?;
-        migrated
+        Ok(sorting)
     }
 
-    fn migrate_whole(&self, version: u32) -> Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+    /// Brings tables of an earlier version to this one, in the transaction that is open.
+    pub fn migrate(&self, version: u32) -> Result<()> {
         if version < 2 {
             self.connection.execute_batch(schema::FROM_1)?;
             self.connection.execute_batch(schema::SINCE_2)?;
@@ -208,8 +199,7 @@ impl Tables {
             self.connection.execute_batch(schema::SINCE_4)?;
         }
         self.connection.execute_batch(schema::SINCE_5)?;
-        self.connection.pragma_update(None, "user_version", schema::VERSION)?;
-        self.connection.execute_batch("COMMIT")
+        self.connection.pragma_update(None, "user_version", schema::VERSION)
     }
 
     /// Has commits go to a log beside the file (WAL), and each be on the disk when it is done. `false`: that cannot be
@@ -286,6 +276,13 @@ impl Tables {
         })
     }
 
+    /// Of the last use: whether a commit was on the disk when it was done, and in which start of the machine that was. In
+    /// tables of any version.
+    pub fn last_use(&self) -> Result<(bool, Option<String>)> {
+        let sql = "SELECT durability = 'power', boot FROM store";
+        self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     pub fn note_use(&self, boot: Option<&str>, inode: u64, durability: &str, batch: i64) -> Result<()> {
         let sql = "UPDATE store SET boot = ?1, inode = ?2, clean = 0, durability = ?3, batch = ?4";
         self.connection.execute(sql, params![boot, inode.cast_signed(), durability, batch]).map(drop)
@@ -317,6 +314,11 @@ impl Tables {
 
     pub fn begin(&self) -> Result<()> {
         self.execute("BEGIN", []).map(drop)
+    }
+
+    /// Begins a transaction, and has nobody else write from here on.
+    pub fn begin_writing(&self) -> Result<()> {
+        self.execute("BEGIN IMMEDIATE", []).map(drop)
     }
 
     /// Notes which batch it is that is committed, the last key of an entry, and the last one in the index.
@@ -466,13 +468,6 @@ impl Tables {
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
         self.connection.prepare_cached(sql)?.execute(parameters)
     }
-}
-
-/// A connection to a file: the one way to one. No mutex, because each has one thread at a time.
-pub(super) fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.execute_batch(schema::CONNECTION)?;
-    Ok(connection)
 }
 
 const CARDS: &str = "SELECT id, name, title, topic, \

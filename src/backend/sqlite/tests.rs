@@ -60,7 +60,7 @@ impl Sqlite {
         if self.open {
             self.tables().unwrap().roll_back().unwrap();
         }
-        self.tables = None;
+        (self.tables, self.ailing) = (None, false);
         std::mem::replace(&mut self.random, 0.into())
     }
 }
@@ -558,10 +558,15 @@ fn another_writer() {
     for ticket in 2..4 {
         let failed = format!("Failed {{ ticket: Ticket({ticket}) }}");
         assert_eq!(ask(&mut store, append(ROOM, "two", ticket)), [failed]);
+        hand.execute("INSERT INTO person (name) VALUES (hex(randomblob(5000)))", []).unwrap();
     }
+    hand.execute_batch("COMMIT").unwrap();
     drop(hand);
     assert_eq!(page(&mut store, ROOM), before);
     assert!(ask(&mut store, append(ROOM, "two", 5))[0].contains("seq: 2"));
+    let count = "SELECT count(*) FROM person WHERE length(name) = 10000";
+    let written: i64 = store.tables().unwrap().connection.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(written, 2);
 }
 
 /// A commit whose `fsync` fails may have reached the file. If it has, those who are there hear of it, and its numbers

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{OpenFlags, params};
+use rusqlite::params;
 
 use super::file::{self, Claim, Found};
-use super::tables::{self, Tables};
+use super::opening::{self, Log};
+use super::tables::Tables;
 use super::trouble::Trouble;
-use super::{contents, schema, wal};
+use super::{contents, schema};
 use crate::backend::MAX_BANS;
 
 /// Looks whether there is a store, or can be one, and reads it from end to end; changes nothing. Returns what there
@@ -33,51 +34,17 @@ pub fn check(path: &Path) -> Result<String, String> {
 /// One sentence that says what to do.
 pub fn read_through(path: &Path) -> Result<String, String> {
     let sentence = |error| Trouble::Sql(error).sentence(path);
-    let lacks_log = lacks_log(path)?;
-    let broken = match file::user(path) {
-        // Somebody who uses it may be writing to it.
-        Some(_) => None,
-        None => file::resolve(path).ok().and_then(|path| wal::fault(&path)),
-    };
-    let tables = open(path, true)?;
+    let (tables, log) = open(path)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
     if tables.version().map_err(sentence)? > 1 {
         tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
     }
-    let lost = match broken {
-        _ if lacks_log => format!("; {LACKS_LOG}"),
-        None => String::new(),
-        Some(broken) => {
-            let is_untold = tables.last().is_ok_and(|last| broken.is_untold(&last, file::boot_id().as_deref()));
-            format!("; {}", broken.sentence(is_untold))
-        }
-    };
-    Ok(contents(path, tables.counts().map_err(sentence)?) + &lost)
+    let found = contents(path, tables.counts().map_err(sentence)?);
+    log.still_holds(path)?;
+    Ok(found + &log.sentence().map_or(String::new(), |sentence| format!("; {sentence}")))
 }
-
-/// Whether the last use of a store was not ended in order, and no log lies beside it, in which may be what was said
-/// last.
-///
-/// # Errors
-/// One sentence: it may lie beside another name of the file.
-pub(super) fn lacks_log(path: &Path) -> Result<bool, String> {
-    if file::look(path)? == Found::Nothing {
-        return Ok(false);
-    }
-    // What is wrong otherwise is said by those who open the file to use it.
-    match file::names_and_log(path) {
-        (_, true) => Ok(false),
-        _ if Tables::without_log(path).map_or(true, |alone| alone.ended_in_order) => Ok(false),
-        (2.., false) => Err(file::user_by_another_name(path).unwrap_or_else(|| file::log_elsewhere(path))),
-        (_, false) => Ok(true),
-    }
-}
-
-/// What is said then.
-pub(super) const LACKS_LOG: &str = "its last use was not ended in order, and its log (-wal) is not beside it; if \
-     nobody has moved that into the file, what was said last is missing";
 
 /// Copies a store into a new file, also while somebody uses it: as it is at this moment, whole. A server that is
 /// started from the copy begins new epochs, whatever way it came to its place. `progress` is told how many pages are
@@ -86,13 +53,13 @@ pub(super) const LACKS_LOG: &str = "its last use was not ended in order, and its
 /// # Errors
 /// One sentence that says what to do; there is no copy then.
 pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, String> {
-    let tables = open(path, true)?;
+    let (tables, log) = open(path)?;
     file::copy_to(to, |new| {
         // As long as this is open the copy is of one state, and begins anew for nothing that is said meanwhile. The
         // writer does not wait for it; its log grows.
         tables.begin().and_then(|()| tables.version()).map_err(|error| Trouble::Sql(error).sentence(path))?;
         let cannot = |error| Trouble::Sql(error).sentence(to);
-        let mut copy = tables::connect(new, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(cannot)?;
+        let mut copy = opening::made(new).map_err(cannot)?.connection;
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(cannot)?;
         let pages = Backup::new(&tables.connection, &mut copy).map_err(cannot)?;
         while pages.step(PAGES_AT_ONCE).map_err(cannot)? != StepResult::Done {
@@ -101,10 +68,10 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
         }
         drop(pages);
         // One file, with no log that could be left behind.
-        let log = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-        copy.query_row("PRAGMA journal_mode = DELETE", [], log).map_err(cannot)?;
+        let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        copy.query_row("PRAGMA journal_mode = DELETE", [], mode).map_err(cannot)?;
         copy.execute(schema::AS_A_COPY, []).map_err(cannot)?;
-        Ok(())
+        log.still_holds(path)
     })
 }
 
@@ -113,13 +80,15 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
 /// # Errors
 /// One sentence that says what to do; the file is as it was then.
 pub fn compact(path: &Path) -> Result<(u64, u64), String> {
-    drop(open(path, true)?);
+    // Also that it is of this version: only a server changes that.
+    drop(open_for_reading(path)?);
     let mut claim = Claim::take(path)?;
     let path = &*claim.path.clone();
+    let log = Log::of_claimed(&mut claim, file::boot_id().as_deref())?;
     let inode = claim.inode().map_err(|error| file::cannot_open(path, &error))?;
     let before = file::bytes(path);
     let sentence = |error| Trouble::Sql(error).sentence(path);
-    let tables = Tables::open(path, false).map_err(sentence)?;
+    let tables = log.to_write(path).map_err(sentence)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
@@ -130,37 +99,34 @@ pub fn compact(path: &Path) -> Result<(u64, u64), String> {
     claim.begin(|new| {
         let target = new.to_str().ok_or_else(|| file::cannot_open(path, &"its path is not UTF-8"))?;
         tables.execute("VACUUM INTO ?1", params![target]).map_err(sentence)?;
+        let small = opening::made(new).map_err(sentence)?;
         // The file is the same one in another shape: its conversations go on in their epochs.
-        if tables.last().map_err(sentence)?.inode == inode {
+        if log.is_whole() && tables.last().map_err(sentence)?.inode == inode {
             let inode = file::inode(new).map_err(|error| file::cannot_open(path, &error))?;
-            let small = Tables::open(new, false).map_err(sentence)?;
             small.execute("UPDATE store SET inode = ?1", params![inode.cast_signed()]).map_err(sentence)?;
+        } else {
+            small.execute(schema::AS_A_COPY, []).map_err(sentence)?;
         }
         Ok::<_, String>(())
     })?;
     Ok((before, file::bytes(path)))
 }
 
-/// Opens a store that is there, and has its log beside it.
-fn open(path: &Path, for_reading: bool) -> Result<Tables, String> {
-    if file::look(path)? == Found::Nothing {
-        return Err(file::nothing(path));
-    }
-    if let Some(sentence) = file::user_by_another_name(path) {
-        return Err(sentence);
-    }
-    lacks_log(path)?;
-    Tables::open(path, for_reading).map_err(|error| Trouble::Sql(error).sentence(path))
+/// Opens a store to read it as it is now, whoever uses it.
+fn open(path: &Path) -> Result<(Tables, Log), String> {
+    let log = Log::seen(path)?;
+    let tables = log.to_read(path).map_err(|error| Trouble::Sql(error).sentence(path))?;
+    Ok((tables, log))
 }
 
-/// Opens a store to read it as it is now, whoever uses it.
+/// The same.
 ///
 /// # Errors
 /// One sentence that says what to do, also for tables of an earlier version.
-pub(super) fn open_for_reading(path: &Path) -> Result<Tables, String> {
-    let tables = open(path, true)?;
+pub(super) fn open_for_reading(path: &Path) -> Result<(Tables, Log), String> {
+    let (tables, log) = open(path)?;
     match tables.version().map_err(|error| Trouble::Sql(error).sentence(path))? {
-        schema::VERSION => Ok(tables),
+        schema::VERSION => Ok((tables, log)),
         version => Err(file::older(path, version)),
     }
 }

@@ -10,7 +10,6 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::file::beside;
-use super::tables::Last;
 
 /// A log that cannot be read to its end, though more was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +31,11 @@ pub enum Behind {
 
 impl Broken {
     /// Whether nobody was told of what is missing: the machine has stopped, and in a mode in which no commit begins
-    /// before the last one is on the disk. `last` is what the file says as far as it can be read.
-    pub fn is_untold(&self, last: &Last, boot: Option<&str>) -> bool {
-        let is_other_boot = boot.is_some() && last.boot.is_some() && last.boot.as_deref() != boot;
-        self.behind == Behind::One && last.power && is_other_boot
+    /// before the last one is on the disk (`power`). `last_boot` is what the file says of that start of it, as far as it
+    /// can be read, `boot` is this one.
+    pub fn is_untold(&self, power: bool, last_boot: Option<&str>, boot: Option<&str>) -> bool {
+        let is_other_boot = boot.is_some() && last_boot.is_some() && last_boot != boot;
+        self.behind == Behind::One && power && is_other_boot
     }
 
     /// What is wrong, in one sentence.

@@ -194,6 +194,8 @@ fn a_file_of_version_1() {
     .unwrap();
     drop(old);
     assert!(check(&options.path).unwrap().contains("3 messages in 1 rooms and 2 direct conversations"));
+    let sentence = compact(&options.path).unwrap_err();
+    assert!(sentence.contains("older Salon") && !sentence.contains("damaged"), "{sentence}");
     let mut store = folder.open(options.clone());
     let (head, found) = page(&mut store, ROOM);
     assert_eq!((head.seq, head.kept, found), (3, 2, vec!["two".to_owned(), "three".to_owned()]));
@@ -413,18 +415,27 @@ fn a_pipe_is_no_store() {
 /// on in new epochs. One that ends where a process was killed is whole.
 #[test]
 fn a_log_that_cannot_be_read() {
-    for (harm, says) in [("nothing", false), ("the end", false), ("amid", true), ("the head", true), ("gone", true)] {
+    let harms = [("nothing", false), ("the end", false), ("amid", true), ("the head", true), ("gone", true)];
+    let firsts = ["", "check", "export", "backup", "compact", "import", "start"];
+    for ((harm, says), first) in harms.into_iter().flat_map(|harm| firsts.map(|first| (harm, first))) {
+        let case = format!("{harm}, {first} first");
         let folder = Folder::new();
         let options = folder.options();
+        // The room is in the file itself, with numbers that would be given out again.
         let mut store = folder.open(options.clone());
-        for n in 1..=20 {
+        for n in 1..=5 {
+            ask(&mut store, append(ROOM, "one", n));
+        }
+        drop(store);
+        let mut store = folder.open(options.clone());
+        for n in 6..=20 {
             ask(&mut store, append(ROOM, "one", n));
         }
         let epoch = page(&mut store, ROOM).0.epoch;
         let log = file::beside(&options.path, "-wal");
         let mut bytes = fs::read(&log).unwrap();
         let len = bytes.len();
-        assert!(len > 20 * 4096, "{len}");
+        assert!(len > 15 * 4096, "{len}");
         store.dies();
         match harm {
             // A write that was not done to its end, and one that was begun.
@@ -437,12 +448,92 @@ fn a_log_that_cannot_be_read() {
             "gone" => fs::remove_file(&log).unwrap(),
             _ => fs::write(&log, bytes).unwrap(),
         }
+        do_first(&folder, &options, first);
         let checked = read_through(&options.path).unwrap();
-        assert_eq!(checked.contains("what was said last"), says, "{harm}: {checked}");
-        let mut store = Sqlite::open(options, 1).unwrap();
+        assert_eq!(checked.contains("what was said last"), says, "{case}: {checked}");
+        let mut store = Sqlite::open(options.clone(), 1).unwrap();
         let head = page(&mut store, ROOM).0;
-        assert_eq!((head.epoch != epoch, head.seq < 20), (says, says || harm == "the end"), "{harm}");
+        // What an import has been let write to is a copy.
+        let is_new = says || first == "import";
+        assert_eq!((head.epoch != epoch, head.seq < 20), (is_new, says || harm == "the end"), "{case}");
+        // That is so once.
+        store.dies();
+        let checked = read_through(&options.path).unwrap();
+        assert!(!checked.contains("what was said last"), "{case}: {checked}");
+        assert_eq!(page(&mut Sqlite::open(options, 2).unwrap(), ROOM).0.epoch, head.epoch, "{case}");
     }
+}
+
+/// Whatever is done with a store before it is started again.
+fn do_first(folder: &Folder, options: &Options, first: &str) {
+    let path = &options.path;
+    match first {
+        "check" => drop(read_through(path).unwrap()),
+        "export" => {
+            let mut export = super::super::dump::Export::open(path, None).unwrap();
+            while !export.next_piece().unwrap().is_empty() {}
+        }
+        "backup" => drop(backup(path, &folder.0.join("copy"), &mut |_, _| ()).unwrap()),
+        "compact" => drop(compact(path).unwrap()),
+        "import" => {
+            let mut import = super::super::dump::Import::open(path, 1000, false).unwrap();
+            import.take(super::super::dump::Record::User { name: "zed".into() }).unwrap();
+            import.finish().unwrap();
+        }
+        // One that is killed when it has opened the file, which makes a log.
+        "start" => {
+            let mut claim = Claim::take(path).unwrap();
+            let log = Log::of_claimed(&mut claim, options.boot.as_deref()).unwrap();
+            log.to_write(path).unwrap().last().unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// The lock keeps what is noted in it: in lines of fixed widths, which are written in place.
+#[test]
+fn what_is_noted_in_the_lock_stays() {
+    let folder = Folder::new();
+    let options = folder.options();
+    drop(folder.open(options.clone()));
+    let lock = file::beside(&options.path, "-lock");
+    let len = fs::metadata(&lock).unwrap().len();
+    let mut claim = Claim::take(&options.path).unwrap();
+    let noted = claim.noted.unwrap();
+    for batch in [noted, 7, i64::MAX] {
+        claim.note_batch(batch).unwrap();
+        claim.note_loss().unwrap();
+        drop(claim);
+        assert!(file::notes_loss(&options.path));
+        claim = Claim::take(&options.path).unwrap();
+        assert!((claim.noted, claim.notes_loss()) == (Some(batch), true));
+        assert_eq!(fs::metadata(&lock).unwrap().len(), len);
+    }
+    // As one was written before.
+    drop(claim);
+    fs::write(&lock, "4711\n12\n").unwrap();
+    let claim = Claim::take(&options.path).unwrap();
+    assert!((claim.noted, claim.notes_loss()) == (Some(12), false));
+}
+
+/// What is refused is refused before the tables are brought to this version.
+#[test]
+fn a_file_of_version_3_that_is_refused() {
+    let folder = Folder::new();
+    let options = folder.options();
+    drop(folder.open(options.clone()));
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch(
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); PRAGMA user_version = 3;
+         INSERT INTO ban (user) VALUES (CAST(x'ff' AS TEXT));",
+    )
+    .unwrap();
+    drop(old);
+    let before = fs::read(&options.path).unwrap();
+    let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
+    assert!(sentence.contains("the names that are kept out cannot be read"), "{sentence}");
+    assert!(fs::read(&options.path).unwrap() == before);
+    assert_eq!(fs::metadata(file::beside(&options.path, "-wal")).map_or(0, |found| found.len()), 0);
 }
 
 /// Where each commit is on the disk before the next one begins, a machine that stopped has left at most one behind,
