@@ -599,6 +599,26 @@ pub fn notes_loss(path: &Path) -> bool {
     resolve(path).is_ok_and(|path| notes(&lock_of(&path)).1)
 }
 
+/// The sentence for a file that has a log of another one beside it: as long as it keeps none itself, which a backup
+/// does not until a server is started with it, no log can be its own.
+pub fn log_of_another(path: &Path) -> Option<String> {
+    let path = resolve(path).ok()?;
+    let log = beside(&path, "-wal");
+    // In this order, because a start has the file keep one before it writes to it.
+    let is_empty = fs::metadata(&log).map_or(0, |found| found.len()) == 0;
+    let mut keeps = [0; 2];
+    File::open(&path).and_then(|file| file.read_exact_at(&mut keeps, 18)).ok()?;
+    (!is_empty && keeps == [1, 1]).then(|| {
+        format!(
+            "--store {}: it is a backup or was just made, and the log beside it ({}) is of a file that was there before; \
+             remove that log with its -shm to go on with this file, or put that file back, of which the log has what \
+             was said last",
+            path.display(),
+            log.display()
+        )
+    })
+}
+
 /// The sentence for a file that is in use, and lacks its log.
 pub fn log_away(path: &Path) -> String {
     format!(

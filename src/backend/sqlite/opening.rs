@@ -91,6 +91,9 @@ impl Log {
     }
 
     fn look(path: &Path, has_log: bool, boot: Option<&str>) -> std::result::Result<Self, String> {
+        if let Some(sentence) = file::log_of_another(path) {
+            return Err(sentence);
+        }
         let alone = without_log(path).ok();
         let mut log = Self { loss: None, untold: None, alone };
         // What is wrong with the file is said when it is opened.

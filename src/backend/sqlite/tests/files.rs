@@ -490,6 +490,47 @@ fn do_first(folder: &Folder, options: &Options, first: &str) {
     }
 }
 
+/// A backup that is put beside the log of what was there is not damaged: the log is that of another file, which is said
+/// before anything of it is read into the backup.
+#[test]
+fn a_backup_beside_the_log_of_another_file() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let path = &options.path;
+    let mut store = folder.open(options.clone());
+    for n in 1..=20 {
+        ask(&mut store, append(ROOM, "one", n));
+    }
+    let epoch = page(&mut store, ROOM).0.epoch;
+    let copy = folder.0.join("copy.db");
+    backup(path, &copy, &mut |_, _| ()).unwrap();
+    for n in 21..=30 {
+        ask(&mut store, append(ROOM, "more", n));
+    }
+    store.dies();
+    fs::remove_file(path).unwrap();
+    fs::copy(&copy, path).unwrap();
+    let log = file::beside(path, "-wal");
+    let before = [fs::read(path).unwrap(), fs::read(&log).unwrap()];
+    for sentence in [
+        Sqlite::open(options.clone(), 1).map(drop),
+        check(path).map(drop),
+        read_through(path).map(drop),
+        backup(path, &folder.0.join("other.db"), &mut |_, _| ()).map(drop),
+        compact(path).map(drop),
+        super::super::dump::Export::open(path, None).map(drop),
+        super::super::dump::Import::open(path, 1000, false).map(drop),
+    ] {
+        let sentence = sentence.unwrap_err();
+        assert!(sentence.contains(log.to_str().unwrap()) && sentence.contains("remove that log"), "{sentence}");
+        assert!(!sentence.contains("damaged") && sentence.lines().count() == 1, "{sentence}");
+        assert!([fs::read(path).unwrap(), fs::read(&log).unwrap()] == before, "{sentence}");
+    }
+    fs::remove_file(log).unwrap();
+    let (head, texts) = page(&mut folder.open(options.clone()), ROOM);
+    assert!(head.epoch != epoch && texts.len() == 20);
+}
+
 /// The lock keeps what is noted in it: in lines of fixed widths, which are written in place.
 #[test]
 fn what_is_noted_in_the_lock_stays() {
