@@ -775,3 +775,11 @@ fn where_what_is_too_much_goes() {
         cut(name, &[(power, false), (process, true), (power, false)], how, IMAGES / 3);
     }
 }
+
+/// The file that `salon store compact` makes takes the place of the old one, and its log does not become that of the
+/// new one.
+#[test]
+fn while_it_is_made_smaller() {
+    let trouble = Trouble { compacts: true, ..Trouble::default() };
+    cut("compact", &[(Durability::Power, false), (Durability::Power, false)], trouble, IMAGES);
+}

@@ -168,6 +168,11 @@ impl Claim {
     pub fn bring(&mut self, new: New) -> Result<(), String> {
         let path = self.path.clone();
         let cannot = |error: std::io::Error| cannot(&path, &error);
+        // That the log is empty is on the disk before another file is beside it: what was in it is of no other.
+        match File::open(beside(&path, "-wal")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            opened => opened.and_then(|log| log.sync_all()).map_err(cannot)?,
+        }
         new.file.sync_all().and_then(|()| fs::rename(&new.path, &path)).map_err(cannot)?;
         self.held.push(new.file);
         // Folders that this or an earlier start has made, which may have ended amid it.
