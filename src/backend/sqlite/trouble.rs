@@ -109,7 +109,9 @@ impl Trouble {
 
     /// Whether the connection is as good as before, once it has been rolled back.
     pub fn leaves_file_whole(&self) -> bool {
-        matches!(self, Self::Away) || self.code() == Some(ErrorCode::DiskFull)
+        let code = self.code();
+        matches!(self, Self::Away)
+            || matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
     pub fn sentence(&self, path: &Path) -> String {
