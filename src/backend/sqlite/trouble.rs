@@ -122,15 +122,9 @@ impl Trouble {
                 Some(ErrorCode::DiskFull) => file::disk_full(path),
                 // What readers share cannot be made larger then, which is no more than an error to SQLite.
                 Some(ErrorCode::SystemIoFailure) if file::has_no_room(path) => file::disk_full(path),
-                Some(
-                    ErrorCode::ReadOnly
-                    | ErrorCode::CannotOpen
-                    | ErrorCode::PermissionDenied
-                    | ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::SystemIoFailure,
-                ) => file::cannot_open(path, &self.at(path)),
-                _ => file::damaged(path, error),
+                // No code: a value that nothing means.
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => file::damaged(path, error),
+                Some(_) => file::cannot_open(path, &self.at(path)),
             },
         }
     }
