@@ -254,6 +254,8 @@ pub struct Export {
     /// Entries up to this key are in it; those up to that have been told.
     upto: i64,
     told: i64,
+    /// The number of the last entry that has been told.
+    read: u64,
     /// Conversations up to this one have a head.
     newest: i64,
     stage: Stage,
@@ -303,6 +305,7 @@ impl Export {
             upto: 0,
             newest: 0,
             told: 0,
+            read: 0,
             stage: Stage::Begin,
         };
         let found = export.read_heads(room).map_err(|trouble| trouble.sentence(path))?;
@@ -443,18 +446,13 @@ impl Export {
     }
 
     fn entries(&mut self) -> Result<Vec<Record>> {
-        let one = "entry.conversation = ?4 AND ";
-        let sql = format!(
-            "SELECT entry.id, conversation.id, name, other, entry.seq, kind, ts, sender, content, about, latest, reacted \
-             FROM entry JOIN conversation ON conversation.id = entry.conversation \
-             WHERE {}entry.id > ?1 AND entry.id <= ?2 AND entry.seq >= first ORDER BY entry.id LIMIT ?3",
-            if self.room.is_some() { one } else { "?4 IS NULL AND " }
-        );
+        let sql = if self.room.is_some() { entries_of_one() } else { entries_of_all() };
         let mut statement = self.tables.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![self.told, self.upto, count(PIECE), self.room])?;
+        let piece = params![self.told, self.upto, count(PIECE), self.room, signed(self.read)];
+        let mut rows = statement.query(piece)?;
         let mut piece = Vec::new();
         while let Some(row) = rows.next()? {
-            self.told = row.get(0)?;
+            (self.told, self.read) = (row.get(0)?, number(row, 4)?);
             // One that was begun when the heads had been read has no head here.
             let (conversation, seq): (i64, u64) = (row.get(1)?, number(row, 4)?);
             let Some(going) = self.going.get_mut(&conversation) else { continue };
@@ -493,6 +491,22 @@ impl Export {
         Ok(statement.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
     }
 }
+
+/// The next entries of all conversations, in the order of their keys.
+pub(super) fn entries_of_all() -> String {
+    format!("{ENTRIES} entry.id > ?1 AND entry.id <= ?2 AND ?4 IS NULL AND ?5 >= 0 ORDER BY entry.id LIMIT ?3")
+}
+
+/// The same of one: by its numbers, which grow as the keys do, so that an index has them in order.
+pub(super) fn entries_of_one() -> String {
+    format!(
+        "{ENTRIES} entry.conversation = ?4 AND entry.seq > ?5 AND entry.id > ?1 AND entry.id <= ?2 \
+         ORDER BY entry.seq LIMIT ?3"
+    )
+}
+
+const ENTRIES: &str = "SELECT entry.id, conversation.id, name, other, entry.seq, kind, ts, sender, content, about, \
+     latest, reacted FROM entry JOIN conversation ON conversation.id = entry.conversation WHERE entry.seq >= first AND";
 
 fn entry(tables: &Tables, row: &Row<'_>) -> Result<Record> {
     let (conversation, seq): (i64, u64) = (row.get(1)?, number(row, 4)?);

@@ -474,3 +474,17 @@ fn marks_and_emoji_of_an_import_are_bounded() {
     let sentence = import.take(more).unwrap_err();
     assert!(sentence.contains("emoji: expected at most 20"), "{sentence}");
 }
+
+/// One room is read by its numbers, in the order in which an index has them: without sorting all of it for each piece.
+#[test]
+fn a_room_is_read_in_order() {
+    let folder = Folder::new();
+    let store = folder.open(folder.options());
+    for sql in [super::super::dump::entries_of_one(), super::super::dump::entries_of_all()] {
+        let tables = store.tables().unwrap();
+        let mut plan = tables.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = plan.query_map([0; 5], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(|step| step.unwrap()).collect();
+        assert!(steps.iter().all(|step| !step.contains("B-TREE")), "{sql}: {steps:?}");
+    }
+}
