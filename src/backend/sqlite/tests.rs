@@ -571,6 +571,21 @@ fn another_writer() {
     assert_eq!(written, 2);
 }
 
+/// A store that ends soon after an error opens the file anew for that: where the disk does what it is to do again, its
+/// end is one in order.
+#[test]
+fn an_end_soon_after_an_error() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    store.settle(Err((Trouble::Said("as the test wants it".into()), false)));
+    assert!(store.tables.is_none());
+    drop(store);
+    let file = rusqlite::Connection::open(&options.path).unwrap();
+    assert_eq!(file.query_row("SELECT clean FROM store", [], |row| row.get(0)), Ok(1));
+}
+
 /// A commit whose `fsync` fails may have reached the file. If it has, those who are there hear of it, and its numbers
 /// are taken.
 #[test]
