@@ -53,7 +53,8 @@ __attribute__((constructor)) static void begin(void) {
     if (!path || !realpath(path, folder)) return;
     folder_len = strlen(folder);
     if ((path = getenv("DISK_RECORD"))) record = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-    if ((path = getenv("DISK_OUTSIDE"))) outside = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    if ((path = getenv("DISK_OUTSIDE")))
+        outside = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     if ((path = getenv("DISK_CONTROL"))) {
         int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
         void *shared = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -152,7 +152,8 @@ async def a_full_store_and_one_of_many_rooms_need_no_other_folder():
         process.communicate(rooms, timeout=WAIT)
     assert process.returncode == 0
     port = free_port()
-    few = ["--store", "/data/many.db", "--store-size", "2MiB", "--history", "10", "--rate", "off"]
+    few = ["--store", "/data/many.db", "--store-size", "2MiB", "--history", "10", "--rate", "off",
+           "--max-rooms", "10000"]
     with by_chroot(*serve(port), *few) as process:
         try:
             await talk(port, lambda: process.poll() is not None and process.stderr.read())

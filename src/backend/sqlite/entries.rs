@@ -224,8 +224,8 @@ impl Tables {
         Ok(1)
     }
 
-    /// Deletes what is not kept any more, so many entries and so many reactions at most; returns how many there were, and
-    /// no less than `most` if their texts were all that one call may delete.
+    /// Deletes what is not kept any more, so many entries and so many reactions at most; returns how many there were,
+    /// and no less than `most` if their texts were all that one call may delete.
     pub fn trim(&self, place: &Place, most: usize) -> Result<usize> {
         self.delete_before(place.id, place.first, most)
     }

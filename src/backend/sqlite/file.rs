@@ -615,9 +615,9 @@ pub fn log_of_another(path: &Path) -> Option<String> {
     File::open(&path).and_then(|file| file.read_exact_at(&mut keeps, 18)).ok()?;
     (!is_empty && keeps == [1, 1]).then(|| {
         format!(
-            "--store {}: it is a backup or was just made, and the log beside it ({}) is of a file that was there before; \
-             remove that log with its -shm to go on with this file, or put that file back, of which the log has what \
-             was said last",
+            "--store {}: it is a backup or was just made, and the log beside it ({}) is of a file that was there \
+             before; remove that log with its -shm to go on with this file, or put that file back, of which the log \
+             has what was said last",
             path.display(),
             log.display()
         )

@@ -1,7 +1,7 @@
-//! How the file of a store is opened. Its log is looked at before that: where none is, SQLite makes an empty one, and of
-//! a broken one it uses what it can read and writes over the rest, so that afterwards nobody sees that something was
-//! lost. Nothing but what is here makes a connection, and to a store that is there only by a [`Log`], which is what that
-//! look has found.
+//! How the file of a store is opened. Its log is looked at before that: where none is, SQLite makes an empty one, and
+//! of a broken one it uses what it can read and writes over the rest, so that afterwards nobody sees that something
+//! was lost. Nothing but what is here makes a connection, and to a store that is there only by a [`Log`], which is
+//! what that look has found.
 
 use std::path::Path;
 
@@ -130,8 +130,8 @@ impl Log {
         Tables::of(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
     }
 
-    /// Opens the store to read it. Where its log is missing none is made: what is read is to be [held](Self::still_holds)
-    /// against that afterwards.
+    /// Opens the store to read it. Where its log is missing none is made: what is read is to be
+    /// [held](Self::still_holds) against that afterwards.
     pub fn to_read(&self, path: &Path) -> Result<Tables> {
         Tables::of(match self.loss {
             Some(Loss::Missing) => connect_without_log(path)?,

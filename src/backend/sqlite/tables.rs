@@ -276,8 +276,8 @@ impl Tables {
         })
     }
 
-    /// Of the last use: whether a commit was on the disk when it was done, and in which start of the machine that was. In
-    /// tables of any version.
+    /// Of the last use: whether a commit was on the disk when it was done, and in which start of the machine that was.
+    /// In tables of any version.
     pub fn last_use(&self) -> Result<(bool, Option<String>)> {
         let sql = "SELECT durability = 'power', boot FROM store";
         self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))

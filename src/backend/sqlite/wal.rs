@@ -31,8 +31,8 @@ pub enum Behind {
 
 impl Broken {
     /// Whether nobody was told of what is missing: the machine has stopped, and in a mode in which no commit begins
-    /// before the last one is on the disk (`power`). `last_boot` is what the file says of that start of it, as far as it
-    /// can be read, `boot` is this one.
+    /// before the last one is on the disk (`power`). `last_boot` is what the file says of that start of it, as far as
+    /// it can be read, `boot` is this one.
     pub fn is_untold(&self, power: bool, last_boot: Option<&str>, boot: Option<&str>) -> bool {
         let is_other_boot = boot.is_some() && last_boot.is_some() && last_boot != boot;
         self.behind == Behind::One && power && is_other_boot
