@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from time import time
 
 from checks import run
 from websockets.asyncio.client import connect
@@ -146,8 +147,8 @@ async def what_was_said_is_there_when_it_starts_again():
 
 async def a_full_store_and_one_of_many_rooms_need_no_other_folder():
     # A start that renews the epochs of all rooms, and one that lets old messages go, of which there is no copy outside.
-    rooms = "".join('{"kind":"room","room_id":"room-%d","epoch":"00000000000000ff","seq":0,"oldest":1,"last_message":0}'
-                    "\n" % n for n in range(5000))
+    head = '"created":true,"created_at":%d,"epoch":"00000000000000ff","seq":0,"oldest":1,"last_message":0' % (time() * 1000)
+    rooms = "".join('{"kind":"room","room_id":"room-%d",%s}\n' % (n, head) for n in range(5000))
     with by_chroot("store", "import", "--store", "/data/many.db", stdin=subprocess.PIPE) as process:
         process.communicate(rooms, timeout=WAIT)
     assert process.returncode == 0
