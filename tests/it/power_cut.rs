@@ -780,6 +780,6 @@ fn where_what_is_too_much_goes() {
 /// new one.
 #[test]
 fn while_it_is_made_smaller() {
-    let trouble = Trouble { compacts: true, ..Trouble::default() };
-    cut("compact", &[(Durability::Power, false), (Durability::Power, false)], trouble, IMAGES);
+    let how = How { compacts: true, ..How::default() };
+    cut("compact", &[(Durability::Power, false), (Durability::Power, false)], how, IMAGES);
 }

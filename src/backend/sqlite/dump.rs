@@ -469,7 +469,7 @@ impl Export {
     }
 
     /// The next marks, behind that of a user in a conversation; and which was the last of them, if more may follow.
-    fn reads(&self, user: &str, conversation: i64) -> Result<(Vec<Record>, Option<(String, i64)>)> {
+    fn reads(&self, user: &str, conversation: i64) -> Result<(Vec<Record>, Option<LastMark>)> {
         // As they lie in the file. A conversation that has begun since the heads were read has none here.
         let sql = "SELECT user, name, other, mark.seq, conversation.id \
                    FROM mark CROSS JOIN conversation ON conversation.id = conversation \
@@ -504,6 +504,9 @@ pub(super) fn entries_of_one() -> String {
          ORDER BY entry.seq LIMIT ?3"
     )
 }
+
+/// A user, and the key of a conversation: where the marks of an export go on.
+type LastMark = (String, i64);
 
 const ENTRIES: &str = "SELECT entry.id, conversation.id, name, other, entry.seq, kind, ts, sender, content, about, \
      latest, reacted FROM entry JOIN conversation ON conversation.id = entry.conversation WHERE entry.seq >= first AND";
