@@ -11,6 +11,7 @@ use std::time::Duration;
 use salon::engine::{Event, Settings};
 use salon::id::ConnId;
 use salon::proto::Agreed;
+use salon::random::Random;
 use salon::server::forwarded::Proxies;
 use salon::server::kernel::{Bound, Kernel};
 use salon::server::listener::{Address, Listener};
@@ -87,7 +88,9 @@ fn a_turn_that_panics_is_the_last_and_everybody_hears_1011() {
     let server = std::thread::spawn(move || {
         let mut kernel = Kernel::new().unwrap();
         let listener = Listener::new(kernel.listen(socket).unwrap(), Port::Public);
-        Reactor::new(kernel, vec![listener], Settings::default(), bounds, Certificates::default()).run(&mut Fragile)
+        let keyed = Random::secret().keyed();
+        Reactor::new(kernel, vec![listener], Settings::default(), bounds, Certificates::default(), &keyed)
+            .run(&mut Fragile)
     });
     let (mut bystander, mut culprit) = (client(address), client(address));
     // Behind the word lies more, which nothing will read: all must get their Close nevertheless.

@@ -69,30 +69,31 @@ pub(super) struct Hall {
 impl Hall {
     pub fn new(mut random: Random, store: &dyn Backend) -> Self {
         let strewing = Random::from(random.draw());
-        let mut roster = Roster::default();
+        let keyed = &random.keyed();
+        let mut roster = Roster::new(keyed);
         if store.is_shared() {
             roster.share();
         }
         Self {
-            random,
             roster,
-            timers: Timers::default(),
-            typists: Typists::default(),
-            said: Said::default(),
-            buckets: Buckets::new(strewing),
-            watches: Watches::default(),
+            timers: Timers::new(keyed),
+            typists: Typists::new(keyed),
+            said: Said::new(keyed),
+            buckets: Buckets::new(strewing, keyed),
+            watches: Watches::new(keyed),
             waiting: Waitings::default(),
             owing: Vec::new(),
             lists: Lists::default(),
             counts: Counts::default(),
-            readers: Readers::default(),
-            rights: Rights::default(),
+            readers: Readers::new(keyed),
+            rights: Rights::new(keyed),
             bans: Bans::default(),
-            operators: Operators::default(),
+            operators: Operators::new(keyed),
             connections: Connections::default(),
             keeps: store.keeps(),
             others: Others::new(store.is_shared()),
             allowance: Allowance::default(),
+            random,
         }
     }
 

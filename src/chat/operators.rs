@@ -2,19 +2,23 @@
 //!
 //! `operator` has what a call may do, and its answers.
 
-use std::collections::HashMap;
-
 use super::delivery::{Deliveries, Delivery};
 use super::name::UserName;
 use super::tables::table_bytes;
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 
 /// By name and not by key: a user who is forgotten before the answer comes is simply not found.
-#[derive(Debug, Default)]
-pub(super) struct Operators(HashMap<ConnId, Option<UserName>>);
+#[derive(Debug)]
+pub(super) struct Operators(Table<ConnId, Option<UserName>>);
 
 impl Operators {
+    /// No call has come.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self(keyed.table())
+    }
+
     /// A call begins, without a name.
     pub fn begin(&mut self, conn: ConnId) {
         self.0.insert(conn, None);

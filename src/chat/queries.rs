@@ -1,6 +1,6 @@
 //! Questions about rooms, people and history, answered a page at a time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::ask::Ask;
 use super::auth::Grant;
@@ -114,7 +114,7 @@ impl Hall {
     /// The store has answered, with as many readings as were asked for, or with none.
     pub(super) fn answer_rooms(&self, ask: Ask<'_>, asked: &RoomsAsked, readings: &[Reading], turn: &mut Turn<'_>) {
         let (listed, next, work) = self.rooms_on(ask.conn, asked);
-        let read: HashMap<&RoomName, Reading> = asked.marked.iter().zip(readings.iter().copied()).collect();
+        let read: BTreeMap<&RoomName, Reading> = asked.marked.iter().zip(readings.iter().copied()).collect();
         let rooms = listed.into_iter().map(|(name, listed)| {
             let reading = read.get(name).filter(|reading| listed.joined || reading.read > 0).copied().map(Into::into);
             answer::ListedRoom { reading, ..listed }

@@ -8,14 +8,13 @@
 //!
 //! It does not know what an address is: the server says which connections come from the same one.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::settings::Rate;
 use super::tables::table_bytes;
-use crate::random::Random;
+use crate::random::{Keyed, Random, Table};
 use crate::time::Tick;
 
 /// Where a connection comes from: the same number for the same place, and that is all the chat knows of it.
@@ -35,10 +34,10 @@ pub(super) struct Payer {
 #[derive(Debug)]
 pub(super) struct Buckets {
     /// With a key nobody knows, so that it is useless to search for two users with one fingerprint.
-    hasher: RandomState,
+    hasher: Keyed,
     /// Gives refused frames a time at random.
     strewing: Random,
-    buckets: HashMap<u64, Bucket>,
+    buckets: Table<u64, Bucket>,
     /// The table is swept when it has grown to this, besides every [`SWEEP_EVERY`].
     sweep_at: usize,
     /// The caller has been asked to call [`Buckets::sweep`].
@@ -138,8 +137,8 @@ impl Payer {
 
 impl Buckets {
     /// No frame has come. `strewing` spreads refused frames over the time in which they may come back.
-    pub fn new(strewing: Random) -> Self {
-        Self { hasher: RandomState::new(), strewing, buckets: HashMap::new(), sweep_at: MIN_SWEEP, awaits_sweep: false }
+    pub fn new(strewing: Random, keyed: &Keyed) -> Self {
+        Self { hasher: keyed.clone(), strewing, buckets: keyed.table(), sweep_at: MIN_SWEEP, awaits_sweep: false }
     }
 
     /// The payer for a user at an address; `None` if the address is not counted.
@@ -406,7 +405,7 @@ mod tests {
 
     #[test]
     fn burst_then_rate() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let ann = buckets.payer("ann", None);
         let mut pay = |tick| buckets.pay(ann, RATE, 64, Tick(tick));
         for _ in 0..40 {
@@ -429,7 +428,7 @@ mod tests {
             for (frames, used) in
                 [2, 5, 25, 40, 41, 100].into_iter().flat_map(|frames| [0, 1, 16, 39].map(|n| (frames, n)))
             {
-                let mut buckets = Buckets::new(Random::from(1));
+                let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
                 let ann = buckets.payer("ann", address);
                 for _ in 0..used {
                     assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
@@ -449,7 +448,7 @@ mod tests {
     /// The same user elsewhere has another bucket: a client that takes somebody's name does not use up their rate.
     #[test]
     fn a_bucket_is_of_a_user_at_an_address() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let [ann, ann_there, ann_uncounted, bob] =
             [("ann", HERE), ("ann", THERE), ("ann", None), ("bob", HERE)].map(|(user, at)| buckets.payer(user, at));
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -464,7 +463,7 @@ mod tests {
     /// Another name does not help for ever.
     #[test]
     fn an_address_stands_for_so_many_people() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let (mut passed, mut crowded) = (0, 0);
         for n in 0..10 {
             let payer = buckets.payer(&format!("u{n}"), HERE);
@@ -487,7 +486,7 @@ mod tests {
     #[test]
     fn ten_seconds_in_a_row_are_abuse() {
         let rate = Some(Rate { per_second: 1, burst: 1 });
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let ann = buckets.payer("ann", HERE);
         let mut flood = |second: u64| {
             buckets.pay(ann, rate, 64, Tick(second * 1000));
@@ -507,7 +506,7 @@ mod tests {
     #[test]
     fn a_crowded_address_is_nobodys_abuse() {
         let rate = Some(Rate { per_second: 2, burst: 2 });
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let [ann, bob] = ["ann", "bob"].map(|name| buckets.payer(name, HERE));
         for second in 0..30 {
             for _ in 0..2 {
@@ -522,7 +521,7 @@ mod tests {
     /// time.
     #[test]
     fn refused_frames_come_back_one_after_the_other() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let rate = Rate { per_second: 20, burst: 40 };
         let ann = buckets.payer("ann", HERE);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
@@ -549,7 +548,7 @@ mod tests {
     /// A list of joins costs those at the address as many frames as it has rooms, and the user one for eight.
     #[test]
     fn a_list_of_joins_is_paid_for_by_the_address() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let [ann, uncounted] = [HERE, None].map(|address| buckets.payer("ann", address));
         for _ in 0..2 {
             assert_eq!(buckets.pay(ann, RATE, 3, Tick(0)), Verdict::Pass);
@@ -586,7 +585,7 @@ mod tests {
             (Rate { per_second: 1, burst: 1 }, 6, 6_000),
             (Rate { per_second: 1, burst: 1 }, u64::MAX, 6_000),
         ] {
-            let mut buckets = Buckets::new(Random::from(1));
+            let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
             let ann = buckets.payer("ann", None);
             let is_large = frames >= 40 && rate.burst == 40;
             let (rate, price) = (Some(rate), Price::frames(frames));
@@ -611,7 +610,7 @@ mod tests {
             for found in [0, 1, 8, 9, 72, 200] {
                 let rate = Some(Rate { per_second, burst });
                 let full_at = |listed: usize, gives_back: Option<usize>| {
-                    let mut buckets = Buckets::new(Random::from(1));
+                    let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
                     let ann = buckets.payer("ann", HERE);
                     assert_eq!(buckets.pay(ann, rate, 3, Tick(0)), Verdict::Pass);
                     let paid = buckets.pay_for_more(ann, Price::looking_at(listed), rate, 3, Tick(0)).unwrap();
@@ -627,7 +626,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_once_a_second() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         assert!(buckets.tells(ann, Tick(0)));
@@ -637,7 +636,7 @@ mod tests {
 
     #[test]
     fn what_is_full_is_forgotten_and_what_is_not_is_bounded() {
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         for n in 0..10 * MIN_SWEEP {
             let payer = buckets.payer(&n.to_string(), None);
             buckets.pay(payer, RATE, 64, Tick(50 * n as u64));
@@ -653,7 +652,7 @@ mod tests {
             assert!(buckets.buckets.len() <= 2 * MAX_REMEMBERED + 1, "{n}");
         }
         // A row of refusals is remembered although the bucket is full.
-        let mut buckets = Buckets::new(Random::from(1));
+        let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
         let ann = buckets.payer("ann", None);
         while buckets.pay(ann, RATE, 64, Tick(0)) == Verdict::Pass {}
         buckets.sweep(Tick(1_999));
@@ -668,7 +667,7 @@ mod tests {
         for (per_second, burst, people) in
             [(0, 0, 0), (1, 1, 1), (1_000_000, 1_000_000, 1_000_000), (u32::MAX, u32::MAX, u32::MAX)]
         {
-            let mut buckets = Buckets::new(Random::from(1));
+            let mut buckets = Buckets::new(Random::from(1), &Random::from(1).keyed());
             let ann = buckets.payer("ann", HERE);
             for tick in [0, 1, u64::MAX / 1_000_000, u64::MAX] {
                 assert!(

@@ -3,16 +3,17 @@
 //! Sessions are small, so this lies beside them, and takes memory only for those that catch up. `replay` decides what
 //! they are sent, and when.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::wire::Id;
 use crate::backend::Epoch;
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 
 /// Connections that are sent a replay, or have not taken all of it yet, or have not taken what was said live.
-#[derive(Debug, Default)]
-pub(super) struct Readers(HashMap<ConnId, Reader>);
+#[derive(Debug)]
+pub(super) struct Readers(Table<ConnId, Reader>);
 
 /// One reader.
 ///
@@ -59,6 +60,11 @@ pub(super) enum Next {
 }
 
 impl Readers {
+    /// Nobody catches up.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self(keyed.table())
+    }
+
     pub fn find(&self, conn: ConnId) -> Option<&Reader> {
         self.0.get(&conn)
     }

@@ -3,8 +3,8 @@
 //! A message, or a change of one, is remembered as a fingerprint of (who, id, where, what) with the number it got. One
 //! memory for all, first in first out: past [`MAX_REMEMBERED`] the oldest is forgotten before its time.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use sha1::{Digest, Sha1};
@@ -12,15 +12,16 @@ use sha1::{Digest, Sha1};
 use super::tables::table_bytes;
 use super::wire::Id;
 use crate::backend::{NewBody, RetryKey};
+use crate::random::{Keyed, Table};
 use crate::time::Tick;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Said {
     /// With a key nobody knows, so that it is useless to search for two messages with one fingerprint.
-    hasher: RandomState,
+    hasher: Keyed,
     /// With its time: a message that failed and was sent again stands in `order` twice, and only the second time
     /// counts.
-    answers: HashMap<u64, (Answer, Tick)>,
+    answers: Table<u64, (Answer, Tick)>,
     order: VecDeque<(Tick, u64)>,
 }
 
@@ -60,6 +61,11 @@ pub(super) enum Answer {
 }
 
 impl Said {
+    /// Nothing was said.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { hasher: keyed.clone(), answers: keyed.table(), order: VecDeque::new() }
+    }
+
     /// String ids are the user's, on all devices; integers count from 0 on each device.
     pub fn fingerprint(&self, user: &str, session: u64, id: &Id<'_>, target: (&str, &str), deed: Deed<'_>) -> u64 {
         let session = if matches!(id, Id::Text(_)) { None } else { Some(session) };
@@ -160,7 +166,7 @@ mod tests {
     /// A message that failed is forgotten at once; sent again, it is remembered from then on, for the whole time.
     #[test]
     fn what_failed_and_was_said_again() {
-        let mut said = Said::default();
+        let mut said = Said::new(&crate::random::Random::from(1).keyed());
         said.insert(7, Answer::Waiting, Tick(0));
         said.fail(7);
         assert_eq!(said.find(7, Tick(0)), None);
@@ -176,7 +182,7 @@ mod tests {
     /// However many fail, the order has its bound, and the newest are remembered.
     #[test]
     fn failures_are_bounded() {
-        let mut said = Said::default();
+        let mut said = Said::new(&crate::random::Random::from(1).keyed());
         for n in 0..2 * MAX_REMEMBERED as u64 {
             said.insert(n, Answer::Waiting, Tick(0));
             if n % 2 == 0 {

@@ -2,22 +2,27 @@
 //!
 //! What follows from a grant, and when it ends, is in `access` and `tokens`.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::auth::{Grant, TokenError, Verifier};
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 
 /// Grants are not in the sessions, which are small and mostly have none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rights {
     /// Checks tokens; `None`: anybody is let in.
     verifier: Option<Rc<dyn Verifier>>,
-    grants: HashMap<ConnId, Grant>,
+    grants: Table<ConnId, Grant>,
 }
 
 impl Rights {
+    /// Anybody is let in.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { verifier: None, grants: keyed.table() }
+    }
+
     /// From now on this one checks tokens.
     pub fn set_verifier(&mut self, verifier: Option<Rc<dyn Verifier>>) {
         self.verifier = verifier;

@@ -4,13 +4,14 @@
 //! has ended (`roster::graces`), and, with tokens, each session until its token ends have one; so an ordered set is
 //! enough.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 
 use super::name::UserName;
 use super::tables::{table_bytes, tree_bytes};
 use super::typists::Target;
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 use crate::time::Tick;
 
@@ -45,16 +46,15 @@ pub(super) enum Timer {
 #[derive(Debug)]
 pub(super) struct Timers<T> {
     order: BTreeSet<(Tick, T)>,
-    due: HashMap<T, Tick>,
-}
-
-impl<T> Default for Timers<T> {
-    fn default() -> Self {
-        Self { order: BTreeSet::new(), due: HashMap::new() }
-    }
+    due: Table<T, Tick>,
 }
 
 impl<T: Clone + Ord + Hash> Timers<T> {
+    /// None is set.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { order: BTreeSet::new(), due: keyed.table() }
+    }
+
     /// Sets a timer, or sets it anew.
     pub fn set(&mut self, timer: T, at: Tick) {
         if let Some(before) = self.due.insert(timer.clone(), at) {

@@ -2,11 +2,11 @@
 //!
 //! Each has a timer, which is the hall's. `typing` decides who hears of it, and by which message.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::name::UserName;
 use super::tables::table_bytes;
+use crate::random::{Keyed, Table};
 use crate::slack;
 use crate::time::Tick;
 
@@ -21,8 +21,8 @@ pub(super) enum Target {
 pub(super) type Place = (UserName, Target);
 
 /// All of them.
-#[derive(Debug, Default)]
-pub(super) struct Typists(HashMap<Place, Typist>);
+#[derive(Debug)]
+pub(super) struct Typists(Table<Place, Typist>);
 
 #[derive(Debug)]
 struct Typist {
@@ -46,6 +46,11 @@ pub(super) enum Begun {
 }
 
 impl Typists {
+    /// Nobody types.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self(keyed.table())
+    }
+
     /// Somebody types, or types on, here or `afar`. `takes_more`: typists may be remembered who are not yet.
     pub fn begin(&mut self, place: &Place, takes_more: bool, afar: bool, now: Tick) -> Begun {
         let remembered = self.0.len();

@@ -3,23 +3,22 @@
 //! A watched name is kept once, however many watch it. Each side knows its place on the other, as members and topics of
 //! the engine do: a session that ends takes itself out of a list of a thousand watchers without looking through it.
 
-use std::collections::HashMap;
-
 use slab::Slab;
 
 use super::name::UserName;
 use super::tables::table_bytes;
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 
 /// Invariant: `names` leads to every watched name, and each has a watcher; `places` of a session says where in the
 /// watchers of a name the session stands, and says so for each list it stands in. `held` is what the lists in both
 /// take.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watches {
-    names: HashMap<UserName, u32>,
+    names: Table<UserName, u32>,
     watched: Slab<Watched>,
-    sessions: HashMap<ConnId, Places>,
+    sessions: Table<ConnId, Places>,
     held: usize,
 }
 
@@ -31,9 +30,14 @@ struct Watched {
 }
 
 /// Which names a session watches, and its place among the watchers of each.
-type Places = HashMap<u32, u32>;
+type Places = Table<u32, u32>;
 
 impl Watches {
+    /// Nobody watches.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { names: keyed.table(), watched: Slab::new(), sessions: keyed.table(), held: 0 }
+    }
+
     /// Whether a session watches a name.
     pub fn is_watching(&self, conn: ConnId, name: &UserName) -> bool {
         let key = self.names.get(name);
@@ -42,7 +46,7 @@ impl Watches {
 
     /// How many names a session watches.
     pub fn count(&self, conn: ConnId) -> usize {
-        self.sessions.get(&conn).map_or(0, HashMap::len)
+        self.sessions.get(&conn).map_or(0, Table::len)
     }
 
     /// The sessions that watch a name.
@@ -64,7 +68,9 @@ impl Watches {
                 key
             }
         };
-        let (watchers, places) = (&mut self.watched[key as usize].watchers, self.sessions.entry(conn).or_default());
+        let keyed = self.names.hasher();
+        let (watchers, places) =
+            (&mut self.watched[key as usize].watchers, self.sessions.entry(conn).or_insert_with(|| keyed.table()));
         let before = list_bytes(watchers) + places_bytes(places);
         places.insert(key, watchers.len() as u32);
         watchers.push(conn);
@@ -157,7 +163,7 @@ impl Watches {
             links += watchers.len();
         }
         assert_eq!(self.names.len(), self.watched.len());
-        assert_eq!(self.sessions.values().map(HashMap::len).sum::<usize>(), links);
+        assert_eq!(self.sessions.values().map(Table::len).sum::<usize>(), links);
         assert!(self.sessions.values().all(|places| !places.is_empty()));
         let lists: usize = self.watched.iter().map(|(_, one)| list_bytes(&one.watchers) + name_bytes(&one.name)).sum();
         assert_eq!(self.held, lists + self.sessions.values().map(places_bytes).sum::<usize>());
@@ -194,7 +200,7 @@ mod tests {
     fn both_sides_agree() {
         for seed in 0..20 {
             let mut random = crate::random::Random::from(seed);
-            let mut watches = Watches::default();
+            let mut watches = Watches::new(&crate::random::Random::from(1).keyed());
             for _ in 0..500 {
                 let (who, whom) = (conn(random.below(6) as u32), name(random.below(6) as u32));
                 match random.below(8) {
@@ -215,7 +221,7 @@ mod tests {
     /// A name is kept once, and what all of it takes is known: 300 that watch the same 1,000 names.
     #[test]
     fn a_crowd_that_watches_a_crowd() {
-        let mut watches = Watches::default();
+        let mut watches = Watches::new(&crate::random::Random::from(1).keyed());
         let names: Vec<UserName> = (0..1000).map(name).collect();
         for who in 0..300 {
             names.iter().for_each(|name| watches.begin(conn(who), name));

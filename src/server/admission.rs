@@ -8,11 +8,11 @@
 //! gone. It knows the trusted proxies, which do not count themselves; `spoken_for` finds the client that one names. It
 //! keeps the book of all refusals, for whatever reason.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::random::{Keyed, Table};
 use crate::time::Tick;
 
 use super::forwarded::Proxies;
@@ -73,7 +73,7 @@ impl Verdict {
 pub struct Admission {
     limits: Option<Limits>,
     proxies: Proxies,
-    table: HashMap<Address, Entry>,
+    table: Table<Address, Entry>,
     /// The table is swept when it has grown to this.
     sweep_at: usize,
     refused: Refusals,
@@ -98,9 +98,9 @@ struct Entry {
 
 impl Admission {
     /// An empty table. `None`: no limits for any address.
-    pub fn new(limits: Option<Limits>, proxies: Proxies) -> Self {
+    pub fn new(limits: Option<Limits>, proxies: Proxies, keyed: &Keyed) -> Self {
         let (refused, stranger_after) = (Refusals::default(), Tick(0));
-        Self { limits, proxies, table: HashMap::new(), sweep_at: MIN_SWEEP, refused, stranger_after }
+        Self { limits, proxies, table: keyed.table(), sweep_at: MIN_SWEEP, refused, stranger_after }
     }
 
     /// From now on these limits hold. Open connections stay.
@@ -282,13 +282,17 @@ mod tests {
     const LIMITS: Limits = Limits { open: 3, per_second: 10, requests_per_second: 5, count_loopback: false };
     const WELCOME: Verdict = Verdict::Welcome { counted: true };
 
+    fn table_of(limits: Option<Limits>, proxies: Proxies) -> Admission {
+        Admission::new(limits, proxies, &crate::random::Random::from(1).keyed())
+    }
+
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn open_connections_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
+        let mut admission = table_of(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         for _ in 0..3 {
             assert_eq!(admission.admit(here, Tick(0)), WELCOME);
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn new_connections_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
+        let mut admission = table_of(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         let mut comes_and_goes = |tick: u64| {
             let verdict = admission.admit(here, Tick(tick));
@@ -328,7 +332,7 @@ mod tests {
 
     #[test]
     fn requests_at_the_limit_and_one_past_it() {
-        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
+        let mut admission = table_of(Some(LIMITS), Proxies::default());
         let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
         for (tick, answered) in [(0, 50), (199, 0), (200, 1), (1200, 5), (100_000, 50)] {
             for _ in 0..answered {
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn those_who_are_told_are_not_without_number() {
-        let mut admission = Admission::new(Some(LIMITS), Proxies::default());
+        let mut admission = table_of(Some(LIMITS), Proxies::default());
         let here = address("192.0.2.1");
         let verdicts: Vec<Verdict> = (0..3 + TOLD + 2).map(|_| admission.admit(here, Tick(0))).collect();
         assert_eq!(verdicts[2], WELCOME);
@@ -364,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_nobody_has_told_of_is_noticed() {
-        let mut admission = Admission::new(None, Proxies::default());
+        let mut admission = table_of(None, Proxies::default());
         for (from, tick, said) in [
             // A client far away may write what it likes.
             (Some("192.0.2.1"), 0, false),
@@ -380,7 +384,7 @@ mod tests {
             assert_eq!(admission.notes_stranger(from.map(address), Tick(tick)), said, "{from:?} {tick}");
         }
         let trusted = ["10.0.0.0/8", "unix"].map(|text| text.parse().unwrap()).to_vec();
-        let mut admission = Admission::new(None, Proxies { trusted, ..Proxies::default() });
+        let mut admission = table_of(None, Proxies { trusted, ..Proxies::default() });
         assert!(
             !admission.notes_stranger(Some(address("10.0.0.7")), Tick(0)) && !admission.notes_stranger(None, Tick(0))
         );
@@ -396,26 +400,25 @@ mod tests {
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
             assert_eq!(fold(address(one)) == fold(address(other)), same, "{one} {other}");
-            let mut admission = Admission::new(Some(Limits { open: 1, ..LIMITS }), Proxies::default());
+            let mut admission = table_of(Some(Limits { open: 1, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(one), Tick(0)), WELCOME);
             let expected = if same { Verdict::TooMany } else { WELCOME };
             assert_eq!(admission.admit(address(other), Tick(0)), expected, "{one} {other}");
         }
         for loopback in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
-            let mut admission = Admission::new(Some(Limits { open: 0, ..LIMITS }), Proxies::default());
+            let mut admission = table_of(Some(Limits { open: 0, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::Welcome { counted: false });
-            let mut admission =
-                Admission::new(Some(Limits { open: 0, count_loopback: true, ..LIMITS }), Proxies::default());
+            let mut admission = table_of(Some(Limits { open: 0, count_loopback: true, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::TooMany);
         }
-        let mut free = Admission::new(None, Proxies::default());
+        let mut free = table_of(None, Proxies::default());
         assert_eq!(free.admit(address("192.0.2.1"), Tick(0)), Verdict::Welcome { counted: false });
     }
 
     /// A customer with a /48 has 65,536 addresses, and one with a /32 as many of those.
     #[test]
     fn the_table_is_bounded() {
-        let mut admission = Admission::new(Some(Limits { per_second: 1, ..LIMITS }), Proxies::default());
+        let mut admission = table_of(Some(Limits { per_second: 1, ..LIMITS }), Proxies::default());
         let nth = |n: u32| IpAddr::from(((0x2001_0db8_u128 << 96) | (u128::from(n) << 64)).to_be_bytes());
         for n in 0..4 * MAX_IDLE as u32 {
             assert_eq!(admission.admit(nth(n), Tick(0)), WELCOME);

@@ -3,12 +3,12 @@
 //! [`super::api`] decides which request is a call; the chat carries it out and answers it. An answer may come in a
 //! later turn.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::chat::{Call, Deliveries, Delivery};
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::time::Moment;
 
 use super::api;
@@ -16,12 +16,12 @@ use super::http::{self, NO_STORE, Response};
 use super::trail::Step;
 
 /// The calls that the chat has still to answer, and the outcomes of those that it has answered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Calls {
     /// The names of operators who have made a call whose body came behind it.
     operators: Vec<Arc<str>>,
     /// The connections of open calls.
-    owed: HashMap<ConnId, Owed>,
+    owed: Table<ConnId, Owed>,
     outcomes: Outcomes,
     /// What the store is to keep of calls that have been answered, with the status.
     done: Vec<(Step, u16)>,
@@ -48,6 +48,11 @@ pub struct Reply {
 }
 
 impl Calls {
+    /// None has come.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { operators: Vec::new(), owed: keyed.table(), outcomes: Outcomes::default(), done: Vec::new() }
+    }
+
     /// The note for the engine about a call of that operator while its body comes. The engine forgets it with the
     /// connection, so nothing is kept for a body that never comes.
     pub fn note(&mut self, call: Call, operator: &Arc<str>, keep: bool) -> u32 {
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_note_has_call_operator_and_whether_to_keep() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(&crate::random::Random::from(1).keyed());
         let names: [Arc<str>; 3] = ["ann".into(), "bot".into(), "one too many".into()];
         for round in 0..2 {
             for (at, name) in names.iter().enumerate() {

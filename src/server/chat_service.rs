@@ -74,6 +74,7 @@ impl ChatService {
             message_bytes: settings.engine.limits.message_bytes as usize,
             ping_after: settings.engine.ping_after.unwrap_or_default(),
         };
+        let calls = Calls::new(&random.keyed());
         let chat = Chat::new(settings.chat, store, random).with_connections(connections);
         Self {
             chat: match responder.verifier() {
@@ -82,7 +83,7 @@ impl ChatService {
             },
             deliveries: Deliveries::new(),
             responder,
-            calls: Calls::default(),
+            calls,
             panics: 0,
             stopping: false,
             leaving: false,

@@ -11,6 +11,7 @@ use log::Level;
 use crate::engine::{self, DeflateSettings, Engine, Event};
 use crate::id::ConnId;
 use crate::proto::{Agreed, ClientContext, CloseCode, Kind, Limits};
+use crate::random::Random;
 use crate::time::{Moment, Tick};
 
 use super::forwarded::Proxies;
@@ -121,7 +122,8 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
         stop_after: Duration::ZERO,
         stop_within: Duration::from_secs(3),
     };
-    let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, Certificates::default());
+    let keyed = Random::secret().keyed();
+    let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, Certificates::default(), &keyed);
     let words = format!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
     logging::say(Level::Info, words, "started", vec![("echo", format!("ws://{address}/").into())]);
     reactor.run(&mut Echo::default())

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::engine::{Engine, Event, STALL, Settings};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
+use crate::random::Keyed;
 use crate::time::{Moment, Tick};
 
 use super::admission::{Admission, Limits, Verdict};
@@ -165,13 +166,14 @@ struct Stop {
 }
 
 impl<S: System> Reactor<S> {
-    /// A loop for listeners of this system. `certificates` are shown where TLS is spoken.
+    /// A loop for listeners of this system. `certificates` are shown where TLS is spoken, and `keyed` makes its tables.
     pub fn new(
         system: S,
         listeners: Vec<Listener>,
         settings: Settings,
         bounds: Bounds,
         certificates: Certificates,
+        keyed: &Keyed,
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
         let engine = Engine::new(settings, Tick(0));
@@ -185,7 +187,7 @@ impl<S: System> Reactor<S> {
             strangers: Strangers::default(),
             stop_after,
             stop_within,
-            admission: Admission::new(addresses, proxies),
+            admission: Admission::new(addresses, proxies, keyed),
             lobby,
             arrivals: Vec::new(),
             lost: Lost::default(),

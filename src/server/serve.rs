@@ -84,11 +84,12 @@ pub fn run(
     });
     settings.https_port = settings.https_port.or(of_tls);
     let store = store(kernel.waker()).map_err(Error::Store)?;
-    let certificates = settings.certificates();
-    let reactor = Reactor::new(kernel, listeners, settings.engine.clone(), settings.bounds.clone(), certificates);
+    let random = Random::secret();
+    let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
+    let reactor = Reactor::new(kernel, listeners, engine, bounds, settings.certificates(), &random.keyed());
     greet(&said, &settings, &*store);
     starter.note(State::Ready);
-    reactor.run(&mut ChatService::new(settings, store, Box::new(starter), Random::secret()))
+    reactor.run(&mut ChatService::new(settings, store, Box::new(starter), random))
 }
 
 /// The sockets of a kind: those that were handed over, else one at that address.

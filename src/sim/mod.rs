@@ -168,8 +168,10 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
     let store = Box::new(Disk::open(world, platter));
     let starter = Box::new(Simulated(settings.clone()));
     let random = Random::from(plan.seed ^ (u64::from(life) << 40));
+    let keyed = random.keyed();
     let mut service = ChatService::new(settings, store, starter, random);
-    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, Certificates::default());
+    let system = Machine::new(world.clone());
+    let mut reactor = Reactor::new(system, listeners, engine, bounds, Certificates::default(), &keyed);
     let ended = loop {
         match reactor.go_round(&mut service) {
             Ok(true) => look_inside(&reactor, &service, world, plan),

@@ -188,6 +188,35 @@ fn each_floor_knows_only_what_it_may() {
     }
 }
 
+/// A simulated run is the same each time: on the floors that it turns no table has a key that nobody knows, and no
+/// number comes from outside but by the `Random` that is handed over.
+#[test]
+fn the_simulated_floors_have_no_secret() {
+    const NEVER: [&str; 5] = ["HashMap", "HashSet", "RandomState", "Random::secret", "Table::default"];
+    // Commands that turn no simulated loop.
+    const MAY: [&str; 2] = ["src/server/serve.rs", "src/server/echo.rs"];
+    let floors = ["chat", "server", "backend"].map(sources).concat();
+    let simulated = |path: &&PathBuf| {
+        let backend = path.components().any(|part| part.as_os_str() == "backend");
+        let memory = path.components().any(|part| part.as_os_str() == "memory");
+        !path.components().any(|part| part.as_os_str() == "tests") && (!backend || memory)
+    };
+    let mut seen = 0;
+    for path in floors.iter().filter(simulated).filter(|path| !MAY.iter().any(|file| path.ends_with(file))) {
+        let code = code(path);
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in NEVER {
+            assert!(
+                !names(code, word),
+                "{} names {word}: crate::random::Table has a key that is handed over",
+                path.display()
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen > 80, "{seen}");
+}
+
 /// What is outside of the loop has one name each, on the real side of the seam and nowhere else in the server; but for
 /// the time of a line of the log.
 #[test]

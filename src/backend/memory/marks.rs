@@ -1,9 +1,10 @@
 //! Read marks: up to where users have read conversations.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::backend::Epoch;
+use crate::random::{Keyed, Table};
 
 /// The marks of all users.
 ///
@@ -12,9 +13,9 @@ use crate::backend::Epoch;
 ///
 /// Invariant: `order` has each mark of `of` once, in the order in which they were made; no user in `of` is without one;
 /// `names` is the sum of the lengths of their names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Marks {
-    of: HashMap<Rc<str>, BTreeMap<usize, Mark>>,
+    of: Table<Rc<str>, BTreeMap<usize, Mark>>,
     order: VecDeque<(Rc<str>, usize)>,
     names: usize,
 }
@@ -26,6 +27,11 @@ struct Mark {
 }
 
 impl Marks {
+    /// Nothing is marked.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { of: keyed.table(), order: VecDeque::new(), names: 0 }
+    }
+
     /// Up to where a user has read the conversation at a place; 0: nothing of it.
     pub fn read(&self, user: &str, place: usize, epoch: Epoch) -> u64 {
         let mark = self.of.get(user).and_then(|marks| marks.get(&place));
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_marks_made_first_make_room() {
-        let mut marks = Marks::default();
+        let mut marks = Marks::new(&crate::random::Random::from(1).keyed());
         let two = USER_BYTES + 3 + 2 * MARK_BYTES;
         // Moving a mark makes it no younger.
         for (place, read) in [(1, 1), (2, 2), (1, 3)] {
@@ -120,7 +126,7 @@ mod tests {
 
     #[test]
     fn there_are_no_more_than_there_may_be() {
-        let mut marks = Marks::default();
+        let mut marks = Marks::new(&crate::random::Random::from(1).keyed());
         for place in 0..MAX_MARKS + 10 {
             marks.set(["ann", "bob"][place % 2], place, LIFE, 1, usize::MAX);
         }

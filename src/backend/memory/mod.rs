@@ -11,7 +11,7 @@
 //! One chat asks it, which knows all users as long as it lives; so the store remembers of them only who has talked with
 //! whom.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use super::{
     Backend, Conversation, Epoch, Head, LetGo, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
     Verdict, Why, judge, other_of,
 };
-use crate::random::Random;
+use crate::random::{Random, Table};
 use crate::slack;
 use crate::time::{Moment, Tick};
 
@@ -75,7 +75,7 @@ pub struct Memory {
     nothing: Epoch,
     /// In boxes, so that a place that nothing is kept in is small.
     conversations: Slab<Box<Kept>>,
-    index: HashMap<Box<str>, usize>,
+    index: Table<Box<str>, usize>,
     by_bytes: BTreeSet<(usize, usize)>,
     pairs: Pairs,
     trail: Trail,
@@ -154,15 +154,16 @@ impl Memory {
     /// same.
     pub fn new(limits: Limits, random: impl Into<Random>) -> Self {
         let mut random = random.into();
+        let keyed = &random.keyed();
         Self {
             limits,
             nothing: Epoch(random.draw()),
             random,
             conversations: Slab::new(),
-            index: HashMap::new(),
+            index: keyed.table(),
             by_bytes: BTreeSet::new(),
-            pairs: Pairs::default(),
-            marks: Marks::default(),
+            pairs: Pairs::new(keyed),
+            marks: Marks::new(keyed),
             trail: Trail::default(),
             said: 0,
             bytes: 0,

@@ -1,17 +1,19 @@
 //! The pairs of users who talk with each other, by which the user in most pairs is found, and all pairs of one user.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::rc::Rc;
+
+use crate::random::{Keyed, Table};
 
 /// The pairs of users.
 ///
 /// Invariant: `of` has each pair for both of its users, and no user without one; `by_number` has each user of `of`, by
 /// how many pairs they are in and then by how long the most silent of these has been silent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pairs {
     len: usize,
-    of: HashMap<Rc<str>, BTreeSet<Pair>>,
+    of: Table<Rc<str>, BTreeSet<Pair>>,
     by_number: BTreeSet<(usize, Reverse<u64>, Rc<str>)>,
 }
 
@@ -19,6 +21,11 @@ pub(super) struct Pairs {
 pub(super) type Pair = (u64, usize);
 
 impl Pairs {
+    /// There is none.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { len: 0, of: keyed.table(), by_number: BTreeSet::new() }
+    }
+
     pub fn insert(&mut self, key: &str, pair: Pair) {
         self.len += 1;
         self.change(key, |pairs| pairs.insert(pair));

@@ -3,28 +3,29 @@
 //! The roster counts them with those who are here; this file only knows which node has said what, so that it can be
 //! taken back, line by line or with the node. Where the store is not shared it is empty, and costs nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::super::tables::{table_bytes, tree_bytes};
+use crate::random::{Keyed, Table};
 use crate::slack;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Abroad {
-    nodes: HashMap<u64, Node>,
+    nodes: Table<u64, Node>,
     /// On how many nodes users are, and with how many devices.
-    users: HashMap<u32, Sum>,
+    users: Table<u32, Sum>,
     /// The same of seats: a user, and a room.
-    seats: HashMap<(u32, u32), Sum>,
+    seats: Table<(u32, u32), Sum>,
     /// How many seats each room has.
-    rooms: HashMap<u32, u32>,
+    rooms: Table<u32, u32>,
     /// When the status of a user was set, for those of whom that is known.
-    since: HashMap<u32, u64>,
+    since: Table<u32, u64>,
 }
 
 /// What one node has said: devices of users, and sessions of users in rooms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node {
-    users: HashMap<u32, u32>,
+    users: Table<u32, u32>,
     seats: BTreeMap<(u32, u32), u32>,
 }
 
@@ -49,6 +50,17 @@ impl Sum {
 }
 
 impl Abroad {
+    /// No node has said anything.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self {
+            nodes: keyed.table(),
+            users: keyed.table(),
+            seats: keyed.table(),
+            rooms: keyed.table(),
+            since: keyed.table(),
+        }
+    }
+
     /// Whether a user is on another node.
     pub fn has(&self, user: u32) -> bool {
         self.users.contains_key(&user)
@@ -83,7 +95,9 @@ impl Abroad {
 
     /// A node says that a user is there.
     pub fn set_user(&mut self, node: u64, user: u32, devices: u32) {
-        let before = self.nodes.entry(node).or_default().users.insert(user, devices);
+        let keyed = self.users.hasher();
+        let new = || Node { users: keyed.table(), seats: BTreeMap::new() };
+        let before = self.nodes.entry(node).or_insert_with(new).users.insert(user, devices);
         self.users.entry(user).or_default().add(devices, before);
     }
 
@@ -162,7 +176,7 @@ mod tests {
     /// Each row: what a node says (of user 1 in room 5), and devices, sessions and whether the room is in use then.
     #[test]
     fn sums_are_of_all_nodes() {
-        let mut abroad = Abroad::default();
+        let mut abroad = Abroad::new(&crate::random::Random::from(1).keyed());
         type Say = fn(&mut Abroad);
         let rows: [(Say, u32, Option<u32>, bool); 8] = [
             (|it| assert!(!it.set_seat(8, 1, 5, 1)), 0, None, false),

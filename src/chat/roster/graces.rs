@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::tables::tree_bytes;
 use super::super::timers::Timers;
+use crate::random::Keyed;
 use crate::time::Tick;
 
 /// The kinds of graces. At the same tick they end in the order of the variants: a user leaves, then is gone.
@@ -16,13 +17,18 @@ pub(in crate::chat) enum Grace {
 }
 
 /// Invariant: `leaving` has the user and room of each [`Grace::Leave`] that runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Graces {
     timers: Timers<Grace>,
     leaving: BTreeSet<(u32, u32)>,
 }
 
 impl Graces {
+    /// None runs.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self { timers: Timers::new(keyed), leaving: BTreeSet::new() }
+    }
+
     /// Lets a grace run until then, also if it runs already.
     pub fn set(&mut self, grace: Grace, until: Tick) {
         if let Grace::Leave { user, room } = grace {

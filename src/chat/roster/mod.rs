@@ -30,7 +30,7 @@ pub(super) mod user;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use abroad::Abroad;
@@ -43,6 +43,7 @@ use super::name::{RoomName, UserName};
 use super::rate_limit::Payer;
 use crate::backend::{Description, Epoch};
 use crate::id::ConnId;
+use crate::random::{Keyed, Table};
 use crate::slack;
 use crate::time::{Moment, Tick};
 
@@ -86,7 +87,7 @@ pub(super) struct Exit {
 /// Invariant, which [`check`](Self::check) looks at: a user is a member of a room if and only if a session of theirs is
 /// inside, here or on another node, or a grace runs for them; each session with a user is one of the user's devices; a
 /// user who is present has a device, here or elsewhere, or a grace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
     sessions: Sessions,
     users: Users,
@@ -97,7 +98,7 @@ pub(super) struct Roster {
     /// Rooms that may have lost their last member.
     unsettled: Vec<u32>,
     /// The status that sessions have brought which have no user yet.
-    showing: HashMap<ConnId, Shows>,
+    showing: Table<ConnId, Shows>,
     /// Other nodes are told of those who are here.
     shared: bool,
     moved: BTreeSet<nodes::Moved>,
@@ -105,6 +106,22 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    /// Nobody is here.
+    pub fn new(keyed: &Keyed) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            users: Users::default(),
+            rooms: Rooms::default(),
+            with_plain: BTreeSet::new(),
+            graces: Graces::new(keyed),
+            unsettled: Vec::new(),
+            showing: keyed.table(),
+            shared: false,
+            moved: BTreeSet::new(),
+            abroad: Abroad::new(keyed),
+        }
+    }
+
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }

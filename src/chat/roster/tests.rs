@@ -98,7 +98,7 @@ impl Town {
 /// Each row: what happens, and the facts of it.
 #[track_caller]
 fn check(rows: &[(&str, &[&str])]) -> Town {
-    let mut town = Town { roster: Roster::default(), now: Tick(1_000_000) };
+    let mut town = Town { roster: Roster::new(&crate::random::Random::from(1).keyed()), now: Tick(1_000_000) };
     for (row, facts) in rows {
         assert_eq!(town.does(row), *facts, "{row}");
     }
