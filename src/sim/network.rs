@@ -124,8 +124,9 @@ pub struct Link {
     readable: bool,
     writable: bool,
     queued: bool,
-    /// The server has found no room.
+    /// The server has found no room, and until when it had none last.
     starved: bool,
+    pub starved_until: Time,
     /// The server owes it answers, and reads no more of it until its store has given some.
     pub owed_much: bool,
     /// It has found no room once: what is said in a room may come by a replay from then on.
@@ -330,6 +331,7 @@ impl Network {
             writable: false,
             queued: false,
             starved: false,
+            starved_until: 0,
             owed_much: false,
             choked: false,
             stalled: 0,
@@ -533,7 +535,7 @@ impl Network {
     fn make_room(&mut self, link: usize) {
         let (window, it) = (self.plan.window, &mut self.links[link]);
         if it.starved && it.down.bytes_flying <= window / 2 {
-            it.starved = false;
+            (it.starved, it.starved_until) = (false, self.now);
             it.writable = true;
             self.edge(link);
         }

@@ -429,7 +429,9 @@ impl World {
             if it.owed_much {
                 return None;
             }
-            let silent = net.now - it.last_up.max(self.thawed);
+            // One that takes less than comes is not asked, and its pace is judged instead.
+            let asked = if it.upgraded { it.starved_until } else { 0 };
+            let silent = net.now - it.last_up.max(self.thawed).max(asked);
             // One that takes nothing cannot be asked, and has a deadline of its own.
             let most = match (it.upgraded, net.takes_all(link)) {
                 (true, true) => upgraded,
