@@ -54,6 +54,8 @@ pub(crate) struct ChatService {
     starter: Box<dyn Starter>,
     /// When the starter expects the next sign of life.
     alive_at: Option<Tick>,
+    /// No client is late before then.
+    patient_until: Option<Tick>,
 }
 
 /// What to do about an event, beside the chat's deliveries.
@@ -93,6 +95,7 @@ impl ChatService {
             reloaded: None,
             top: Top::default(),
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
+            patient_until: None,
             starter,
         }
     }
@@ -330,7 +333,9 @@ impl<S: System> Service<S> for ChatService {
             self.starter.note(State::Alive);
             self.alive_at = Some(now.tick + every);
         }
-        self.chat.handle_timeout(now, &mut self.deliveries);
+        if self.patient_until.is_none_or(|until| until <= now.tick) {
+            self.chat.handle_timeout(now, &mut self.deliveries);
+        }
     }
 
     fn end_turn(&mut self) {
@@ -346,7 +351,12 @@ impl<S: System> Service<S> for ChatService {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        [self.chat.next_deadline(), self.alive_at].into_iter().flatten().min()
+        let of_clients = self.chat.next_deadline().map(|at| at.max(self.patient_until.unwrap_or(at)));
+        [of_clients, self.alive_at].into_iter().flatten().min()
+    }
+
+    fn be_patient(&mut self, until: Option<Tick>) {
+        self.patient_until = until;
     }
 
     fn wants_reload(&self) -> bool {

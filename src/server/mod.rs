@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod operators;
 pub mod origin;
 pub mod pages;
+mod patience;
 pub mod proxy_protocol;
 mod query;
 pub mod reactor;
@@ -137,6 +138,9 @@ pub trait Service<S: System> {
 
     /// When `handle_timeout` is due.
     fn next_deadline(&self) -> Option<Tick>;
+
+    /// No client is late before then, because the process stood still; `None`: as always. Called in each turn.
+    fn be_patient(&mut self, _until: Option<Tick>) {}
 
     /// The [waker](kernel::Kernel::waker) was called, or there was [more](Self::has_more_to_hear) to hear: takes note
     /// of it.

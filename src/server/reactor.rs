@@ -24,10 +24,11 @@ use super::http;
 use super::listener::Listener;
 use super::lobby::{Announced, Lobby};
 use super::memory::{Budget, Held};
+use super::patience::Patience;
 use super::refusals::Reason;
 use super::socket::Socket;
 use super::strangers::Strangers;
-use super::system::{RawOf, Ready, System, Watched};
+use super::system::{READY_AT_ONCE, RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Acceptors, Certificates, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
@@ -119,6 +120,10 @@ pub struct Reactor<S: System> {
     operators: usize,
     /// Those of them that have shown no key yet.
     strangers: Strangers,
+    /// Connections that are refused: they are answered and closed, and take no place of a client.
+    refused: usize,
+    /// Those that came when all others were being closed.
+    late: usize,
     stop_after: Duration,
     stop_within: Duration,
     admission: Admission,
@@ -135,6 +140,9 @@ pub struct Reactor<S: System> {
     memory: Budget,
     /// The last turn made room, and the next can make more.
     relieving: bool,
+    /// The process stood still, and no turn has been since.
+    stood_still: bool,
+    patience: Patience,
 }
 
 /// A new connection.
@@ -185,6 +193,8 @@ impl<S: System> Reactor<S> {
             max_connections,
             operators: 0,
             strangers: Strangers::default(),
+            refused: 0,
+            late: 0,
             stop_after,
             stop_within,
             admission: Admission::new(addresses, proxies, keyed),
@@ -198,6 +208,8 @@ impl<S: System> Reactor<S> {
             stopping: None,
             memory: Budget::new(memory),
             relieving: false,
+            stood_still: false,
+            patience: Patience::None,
         }
     }
 
@@ -242,6 +254,7 @@ impl<S: System> Reactor<S> {
         // Also of a wait that was interrupted, as SIGCONT does.
         if stood_still(timeout, self.system.elapsed().saturating_sub(began)) {
             self.engine.has_stood_still();
+            self.stood_still = true;
         }
         match waited {
             Ok(()) => {}
@@ -263,6 +276,9 @@ impl<S: System> Reactor<S> {
         let signals = self.note_events();
         self.word_late_answer(now);
         self.engine.begin_turn(now.tick);
+        if std::mem::take(&mut self.stood_still) {
+            self.patience.begin(now.tick);
+        }
         let reload = signals.reload || service.wants_reload();
         if reload && let Some(Reloaded { bounds, certificates }) = service.reload(now) {
             let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
@@ -282,6 +298,8 @@ impl<S: System> Reactor<S> {
             return true;
         }
         self.accept(now.tick);
+        self.patience.note(signals.reported < READY_AT_ONCE && !self.may_accept() && !self.lobby.has_work(), now.tick);
+        service.be_patient(self.patience.until());
         if signals.woken || service.has_more_to_hear() {
             service.handle_wake(now);
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
@@ -296,9 +314,11 @@ impl<S: System> Reactor<S> {
         self.engine.flush();
         // Of members that have fallen behind in this.
         service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
-        let (admission, operators) = (&mut self.admission, &mut self.operators);
-        self.engine.reap(|socket| {
+        let Self { engine, admission, operators, refused, late, .. } = &mut *self;
+        engine.reap(|socket| {
             *operators -= usize::from(socket.is_of_operator());
+            *refused -= usize::from(socket.is_refused());
+            *late -= usize::from(socket.is_late());
             if let Some(address) = socket.counted() {
                 admission.release(address);
             }
@@ -310,12 +330,13 @@ impl<S: System> Reactor<S> {
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
         self.turns.note(self.system.elapsed().saturating_sub(began));
         if let Some(stop) = self.stopping
-            && (self.engine.is_empty() && service.is_idle() || stop.until <= now.tick)
+            && (self.engine.len() == self.late && service.is_idle() || stop.until <= now.tick)
         {
             if !service.is_idle() {
                 log::warn!("the message store has not answered everything in time");
             }
-            let dropped = self.engine.len();
+            // Those that came meanwhile are told nothing: they are like those that come a moment later.
+            let dropped = self.engine.len() - self.late;
             let closed = stop.connections.saturating_sub(dropped);
             log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
             return true;
@@ -399,19 +420,18 @@ impl<S: System> Reactor<S> {
 
     /// How long the system may wait: not at all while there is work, else until the next deadline.
     fn timeout(&self, service: &impl Service<S>) -> Option<Duration> {
-        let may_accept = |listener: &Listener| listener.is_ready() && self.room_for(listener) > 0;
         if self.engine.has_work()
             || self.relieving
             || self.lobby.has_work()
             || service.has_more_to_hear()
             || service.wants_reload()
-            || self.listeners.iter().any(may_accept)
+            || self.may_accept()
         {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::next_deadline).min();
         let stop = self.stopping.map(|stop| if stop.closed { stop.until } else { stop.close_at }).or(self.leaves_at);
-        let lobby = self.lobby.next_deadline();
+        let lobby = self.lobby.next_deadline().map(|at| at.max(self.patience.until().unwrap_or(at)));
         let due = [self.engine.next_deadline(), service.next_deadline(), listeners, lobby, stop];
         let due = due.into_iter().flatten().min()?;
         Some(Duration::from_millis(due.0).saturating_sub(self.system.elapsed()))
@@ -421,24 +441,27 @@ impl<S: System> Reactor<S> {
     fn note_events(&mut self) -> Signalled {
         let Self { system, engine, listeners, lobby, .. } = self;
         let mut signalled = Signalled::default();
-        system.report(|ready| match ready {
-            Ready::Peer { index, readable, ended, writable } => {
-                if readable {
-                    engine.readable(index, ended);
+        system.report(|ready| {
+            signalled.reported += 1;
+            match ready {
+                Ready::Peer { index, readable, ended, writable } => {
+                    if readable {
+                        engine.readable(index, ended);
+                    }
+                    if writable {
+                        engine.writable(index);
+                    }
                 }
-                if writable {
-                    engine.writable(index);
+                Ready::Listener(number) => {
+                    if let Some(listener) = listeners.iter_mut().find(|listener| listener.number == number) {
+                        listener.notify();
+                    }
                 }
+                Ready::Waiting(key) => lobby.readable(key),
+                Ready::Woken => signalled.woken = true,
+                Ready::Reload => signalled.reload = true,
+                Ready::Stop => signalled.stop = true,
             }
-            Ready::Listener(number) => {
-                if let Some(listener) = listeners.iter_mut().find(|listener| listener.number == number) {
-                    listener.notify();
-                }
-            }
-            Ready::Waiting(key) => lobby.readable(key),
-            Ready::Woken => signalled.woken = true,
-            Ready::Reload => signalled.reload = true,
-            Ready::Stop => signalled.stop = true,
         });
         signalled
     }
@@ -502,9 +525,19 @@ impl<S: System> Reactor<S> {
         if listener.proxy_protocol { room.min(self.lobby.room()) } else { room }
     }
 
+    /// Places of clients that are free, and those in which they are refused.
     fn room_for_clients(&self) -> usize {
-        let public = self.engine.len() - self.operators;
-        (self.max_connections + REFUSALS).saturating_sub(public + self.lobby.len())
+        let free = self.max_connections.saturating_sub(self.clients());
+        (free + REFUSALS.saturating_sub(self.refused)).saturating_sub(self.lobby.len())
+    }
+
+    /// Connections of clients, but for those that are refused.
+    fn clients(&self) -> usize {
+        self.engine.len() - self.operators - self.refused
+    }
+
+    fn may_accept(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.is_ready() && self.room_for(listener) > 0)
     }
 
     fn accept(&mut self, now: Tick) {
@@ -526,7 +559,8 @@ impl<S: System> Reactor<S> {
         }
         if self.lobby.len() > 0 {
             let mut announced = Vec::new();
-            let dropped = self.lobby.turn(now, |connection| announced.push(connection));
+            let late = if self.patience == Patience::None { now } else { Tick(0) };
+            let dropped = self.lobby.turn(late, |connection| announced.push(connection));
             dropped.into_iter().for_each(|proxy| self.admission.note(Reason::NoProxyHeader, proxy));
             for Announced { raw, client, tls } in announced {
                 self.take_in(Arrival { raw, client, port: Port::Public, tls, watched: true }, now);
@@ -558,8 +592,7 @@ impl<S: System> Reactor<S> {
             _ => Verdict::Welcome { counted: false },
         };
         let short = port.is_public() && self.memory.is_short();
-        let public = self.engine.len() - self.operators;
-        let full = short || port.is_public() && public >= self.max_connections;
+        let full = short || port.is_public() && self.clients() >= self.max_connections;
         // One reason for each: a connection over the limit of an address has been noted for that.
         if full && verdict.refusal().is_none() {
             self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
@@ -574,6 +607,14 @@ impl<S: System> Reactor<S> {
             Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted),
             Verdict::Welcome { counted } => (port, counted),
         };
+        let is_refused = matches!(tag, Port::TooFast | Port::Crowded | Port::Refused);
+        if is_refused && self.refused >= REFUSALS {
+            // So many wait for such an answer: they take no place of a client.
+            if let Some(client) = client.filter(|_| counted) {
+                self.admission.release(client);
+            }
+            return;
+        }
         let tls = self.acceptors.of(port == Port::Admin).filter(|_| tls).map(Acceptor::accept);
         let (tls, broken) = match tls {
             None => (None, false),
@@ -588,6 +629,14 @@ impl<S: System> Reactor<S> {
         if port == Port::Admin {
             socket.give_to_operator();
             self.operators += 1;
+        }
+        if is_refused {
+            socket.refuse();
+            self.refused += 1;
+        }
+        if self.stopping.is_some_and(|stop| stop.closed) {
+            socket.note_late();
+            self.late += 1;
         }
         let id = self.engine.insert(socket, tag as u8);
         if port == Port::Admin {
@@ -651,6 +700,8 @@ fn stood_still(timeout: Option<Duration>, waited: Duration) -> bool {
 /// The requests of signals and the waker in one turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signalled {
+    /// How many things there were, signals among them.
+    reported: usize,
     woken: bool,
     reload: bool,
     stop: bool,

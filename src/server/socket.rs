@@ -26,6 +26,8 @@ pub enum Socket<S: System> {
         counted: bool,
         /// By which port it came, and whether it has shown a key there.
         whose: Whose,
+        /// It came when all others were being closed.
+        late: bool,
     },
     /// Anything else.
     Boxed(Box<Boxed<S>>),
@@ -40,6 +42,7 @@ pub struct Boxed<S: System> {
     client: Option<IpAddr>,
     counted: bool,
     whose: Whose,
+    late: bool,
 }
 
 /// The owner of a connection.
@@ -51,6 +54,8 @@ pub enum Whose {
     Stranger,
     /// An operator's: a request was let in.
     Operator,
+    /// Nobody's: it came by the public port, and is refused.
+    Refused,
 }
 
 impl<S: System> Socket<S> {
@@ -58,10 +63,12 @@ impl<S: System> Socket<S> {
     /// client.
     pub fn new(raw: RawOf<S>, tls: Option<TlsStream>, client: Option<IpAddr>, counted: bool) -> Self {
         match (raw, tls, client) {
-            (Raw::Tcp(tcp), None, Some(address)) => Self::Bare { tcp, address, counted, whose: Whose::Client },
+            (Raw::Tcp(tcp), None, Some(address)) => {
+                Self::Bare { tcp, address, counted, whose: Whose::Client, late: false }
+            }
             (raw, tls, client) => {
                 let tls = tls.map(Box::new);
-                Self::Boxed(Box::new(Boxed { raw, tls, client, counted, whose: Whose::Client }))
+                Self::Boxed(Box::new(Boxed { raw, tls, client, counted, whose: Whose::Client, late: false }))
             }
         }
     }
@@ -73,7 +80,7 @@ impl<S: System> Socket<S> {
 
     /// Whether it came by the admin port.
     pub fn is_of_operator(&self) -> bool {
-        self.whose() != Whose::Client
+        matches!(self.whose(), Whose::Stranger | Whose::Operator)
     }
 
     /// A request of it was let in as an operator's.
@@ -99,6 +106,32 @@ impl<S: System> Socket<S> {
         match self {
             Self::Bare { whose, .. } => whose,
             Self::Boxed(boxed) => &mut boxed.whose,
+        }
+    }
+
+    /// It is refused: it is answered and closed, and takes no place of a client.
+    pub fn refuse(&mut self) {
+        *self.whose_mut() = Whose::Refused;
+    }
+
+    /// Whether it is refused.
+    pub fn is_refused(&self) -> bool {
+        self.whose() == Whose::Refused
+    }
+
+    /// It comes when all others are being closed.
+    pub fn note_late(&mut self) {
+        match self {
+            Self::Bare { late, .. } => *late = true,
+            Self::Boxed(boxed) => boxed.late = true,
+        }
+    }
+
+    /// Whether it came when all others were being closed.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Bare { late, .. } => *late,
+            Self::Boxed(boxed) => boxed.late,
         }
     }
 

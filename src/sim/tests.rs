@@ -3,6 +3,7 @@ use super::*;
 
 #[cfg(feature = "sqlite")]
 mod same_store;
+mod turns;
 
 /// The same seed gives the same trace, to the byte: also with other tables of the standard library, whose order differs
 /// from one to the next.

@@ -230,6 +230,13 @@ impl World {
         }
     }
 
+    /// The process stands still for a while.
+    #[cfg(test)]
+    pub fn freeze(&mut self, wait: Time) {
+        self.frozen_until = self.net.now + wait;
+        self.thawed = self.frozen_until;
+    }
+
     /// The server is here again.
     pub fn come_up(&mut self) {
         self.net.come_up();

@@ -1,0 +1,255 @@
+//! The loop on a machine that is not there, in scenes that no seed draws often: each was a fault of Salon once.
+
+use super::*;
+use crate::engine::{Engine, Event as Told};
+use crate::id::ConnId;
+use crate::server::reactor::Bounds;
+use crate::server::socket::Socket;
+use crate::server::{Port, Seen, Service, Turn};
+use crate::sim::network::Time;
+use crate::time::{Moment, Tick};
+
+/// A service that answers every request, and has one deadline.
+#[derive(Debug, Default)]
+struct Clockwork {
+    asked: usize,
+    refused: usize,
+    due: Option<Tick>,
+    patient_until: Option<Tick>,
+    /// How much it had been asked when the deadline was over.
+    asked_by_then: Option<usize>,
+}
+
+impl Service<Machine> for Clockwork {
+    type Then = bool;
+
+    fn handle(&mut self, _: ConnId, port: Port, event: Told<'_>, _: &Seen<'_>) -> bool {
+        let is_asked = matches!(event, Told::Request(_));
+        match port {
+            Port::Refused => self.refused += usize::from(is_asked),
+            _ => self.asked += usize::from(is_asked),
+        }
+        is_asked
+    }
+
+    fn carry_out(&mut self, id: ConnId, is_asked: bool, turn: &mut Turn<'_, Machine>) {
+        if is_asked {
+            turn.engine.respond(id, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true);
+        }
+    }
+
+    fn deliver(&mut self, _: &mut Turn<'_, Machine>) {}
+
+    fn handle_timeout(&mut self, _: Moment) {
+        (self.asked_by_then, self.due) = (Some(self.asked), None);
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        self.due.map(|at| at.max(self.patient_until.unwrap_or(at)))
+    }
+
+    fn be_patient(&mut self, until: Option<Tick>) {
+        self.patient_until = until;
+    }
+
+    fn shut_down(&mut self, _: &mut Turn<'_, Machine>, _: Duration) {}
+
+    fn close_all(&mut self, engine: &mut Engine<Socket<Machine>>) {
+        for id in engine.ids() {
+            engine.close(id, crate::proto::CloseCode::GOING_AWAY, "");
+        }
+    }
+}
+
+/// A loop and its machine, without people.
+struct House {
+    world: Rc<RefCell<World>>,
+    reactor: Reactor<Machine>,
+    service: Clockwork,
+    ended: bool,
+}
+
+impl House {
+    fn new(max_connections: usize) -> Self {
+        let mut plan = Plan::draw(1, &Wish { faults: Some(Vec::new()), ..Wish::default() });
+        (plan.latency, plan.turn, plan.window) = (1_000, 60, 100_000);
+        let nobody = Actor::Hostile(Box::new(Hostile::new(0, NEAR)));
+        let mut world = World::new(Network::new(plan.clone(), Trace::new(0)), vec![nobody]);
+        world.come_up();
+        let world = Rc::new(RefCell::new(world));
+        let bounds = Bounds {
+            max_connections,
+            addresses: None,
+            memory: None,
+            stop_within: Duration::from_secs(60),
+            ..plan.settings.bounds.clone()
+        };
+        let (machine, listeners) = (Machine::new(world.clone()), vec![Listener::new(PUBLIC, Port::Public)]);
+        let keyed = Random::from(1).keyed();
+        let reactor = Reactor::new(machine, listeners, plan.settings.engine.clone(), bounds, None, &keyed);
+        Self { world, reactor, service: Clockwork::default(), ended: false }
+    }
+
+    /// Somebody connects.
+    fn comes(&mut self) -> usize {
+        self.world.borrow_mut().net.connect(0, PUBLIC, NEAR)
+    }
+
+    fn asks(&mut self, link: usize) {
+        self.world.borrow_mut().net.send(link, b"GET / HTTP/1.1\r\nHost: salon\r\n\r\n");
+    }
+
+    /// Time passes.
+    fn pass(&mut self, wait: Time) {
+        let until = self.world.borrow().net.now + wait;
+        // So that the loop does not wait for longer.
+        self.world.borrow_mut().net.at(until, Event::Store);
+        while !self.ended && self.world.borrow().net.now < until {
+            self.ended = !self.reactor.go_round(&mut self.service).expect("the loop goes on");
+        }
+    }
+}
+
+/// Four places are taken, and two who say nothing are refused. When one of the four goes, the next client has its
+/// place.
+#[test]
+fn those_who_are_refused_take_no_place() {
+    let mut house = House::new(4);
+    let open: Vec<usize> = (0..4).map(|_| house.comes()).collect();
+    house.pass(SECOND / 10);
+    for _ in 0..2 {
+        house.comes();
+    }
+    house.pass(SECOND / 10);
+    open.iter().for_each(|link| house.asks(*link));
+    house.pass(SECOND / 10);
+    house.world.borrow_mut().net.close(open[0]);
+    house.pass(SECOND / 10);
+    assert_eq!((house.reactor.engine().len(), house.service.asked), (5, 4));
+    let next = house.comes();
+    house.asks(next);
+    house.pass(SECOND / 10);
+    assert_eq!((house.service.asked, house.service.refused), (5, 0));
+    // One more is told that there is no place.
+    let more = house.comes();
+    house.asks(more);
+    house.pass(SECOND / 10);
+    assert_eq!((house.service.asked, house.service.refused), (5, 1));
+}
+
+/// However many say nothing while they are refused, a place that is free is there for the next client.
+#[test]
+fn so_many_are_refused_at_a_time() {
+    let mut house = House::new(2);
+    let open = [house.comes(), house.comes()];
+    house.pass(SECOND / 10);
+    for _ in 0..REFUSALS + 10 {
+        house.comes();
+    }
+    house.pass(SECOND / 10);
+    assert_eq!(house.reactor.engine().len(), 2 + REFUSALS);
+    house.world.borrow_mut().net.close(open[0]);
+    house.pass(SECOND / 10);
+    // Of those in the backlog one has it.
+    assert_eq!(house.reactor.engine().len(), 2 + REFUSALS);
+    assert!(house.reactor.is_full());
+}
+
+/// A balancer that only looks whether somebody listens does not hold up the end.
+#[test]
+fn a_stop_waits_for_no_stranger() {
+    let mut house = House::new(100);
+    let client = house.comes();
+    house.asks(client);
+    house.pass(SECOND / 10);
+    house.world.borrow_mut().net.stop = true;
+    // It has 5 s to end its side, and the stop a minute.
+    house.pass(SECOND / 10);
+    house.comes();
+    house.pass(SECOND / 10);
+    house.world.borrow_mut().net.close(client);
+    house.pass(10 * SECOND);
+    assert!(house.ended, "{} are there", house.reactor.engine().len());
+}
+
+/// The process stands still while three hundred ask in time, and somebody new comes: the deadline waits for all of
+/// them.
+#[test]
+fn nobody_is_late_because_the_process_stood_still() {
+    let mut house = House::new(1000);
+    let crowd: Vec<usize> = (0..300).map(|_| house.comes()).collect();
+    house.pass(SECOND);
+    crowd.iter().for_each(|link| house.asks(*link));
+    house.pass(SECOND);
+    assert_eq!(house.service.asked, 300);
+    house.service.due = Some(Tick(house.reactor_time() + 2_000));
+    house.world.borrow_mut().freeze(10 * SECOND);
+    crowd.iter().for_each(|link| house.asks(*link));
+    let new = house.comes();
+    house.asks(new);
+    house.pass(20 * SECOND);
+    assert_eq!(house.service.asked_by_then, Some(601));
+}
+
+impl House {
+    /// The time of the loop, in milliseconds.
+    fn reactor_time(&self) -> u64 {
+        self.world.borrow().net.now / 1000
+    }
+}
+
+/// The connection of somebody breaks, and they come back while the process stands still for longer than their grace:
+/// nobody hears that they have left.
+#[test]
+fn somebody_who_is_back_has_not_left() {
+    let mut plan = Plan::draw(1, &Wish { faults: Some(Vec::new()), clients: Some(2), ..Wish::default() });
+    (plan.people, plan.rooms, plan.latency, plan.turn, plan.window) = (2, 1, 50_000, 60, 100_000);
+    (plan.lasts, plan.proxied, plan.faulty) = (Lasts::Memory, false, 1_000 * SECOND);
+    plan.ways = plan::Ways::default();
+    plan.settings.keys = None;
+    plan.settings.bounds = Bounds { max_connections: 100, addresses: None, memory: None, ..plan.settings.bounds };
+    plan.settings.chat.leave_grace = Duration::from_secs(3);
+    (plan.settings.chat.rate, plan.settings.chat.big_room) = (None, 100);
+    let world = Rc::new(RefCell::new(people(&plan, 10_000)));
+    world.borrow_mut().come_up();
+    for actor in &mut world.borrow_mut().actors {
+        if let Actor::Client(client) = actor {
+            client.rooms = [(room_name(0), client::Room::default())].into();
+            client.rests = true;
+        }
+    }
+    let platter = Rc::new(RefCell::new(Platter::default()));
+    let random = Random::from(1);
+    let (keyed, settings) = (random.keyed(), settings(&plan));
+    let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
+    let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ADMIN, Port::Admin)];
+    let (store, starter) = (Box::new(Disk::open(&world, &platter)), Box::new(Simulated(settings.clone())));
+    let mut service = ChatService::new(settings, store, starter, random);
+    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, None, &keyed);
+    let mut go = |until: Time, sessions: Option<usize>| {
+        while world.borrow().net.now < until && sessions != Some(service.chat().counts().sessions) {
+            assert!(reactor.go_round(&mut service).expect("the loop goes on"));
+        }
+        service.chat().counts().sessions
+    };
+    assert_eq!(go(20 * SECOND, None), 2);
+    let first = |world: &World| match &world.actors[0] {
+        Actor::Client(client) => (client.link(), client.epoch_of(&room_name(0)).is_some()),
+        other => panic!("{other:?}"),
+    };
+    {
+        let world = &mut *world.borrow_mut();
+        let (Some(link), true) = first(world) else { panic!("it is inside") };
+        world.net.reset(link);
+        let World { net, judge, actors, .. } = world;
+        let Actor::Client(client) = &mut actors[0] else { panic!("it is a client") };
+        client.brought(net, judge, link, network::Brought::Reset);
+    }
+    assert_eq!(go(21 * SECOND, Some(1)), 1);
+    world.borrow_mut().freeze(10 * SECOND);
+    assert_eq!(go(60 * SECOND, None), 2);
+    assert!(first(&world.borrow()).1, "it is inside again");
+    let world = world.borrow();
+    let lies: Vec<&str> = world.net.trace.lines().filter(|line| line.contains("user_left")).collect();
+    assert!(lies.is_empty(), "{lies:?}");
+}
