@@ -1,15 +1,18 @@
-//! A connection to Redis, and whether that Redis can be used.
+//! A connection to Redis by a socket: the real side of [`Link`].
 //!
 //! Commands go out together and their answers are read together, so that many cost one round trip. Nothing is waited
 //! for longer than [`WITHIN`].
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use redis::{
-    Client, Cmd, Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
+    Client, Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
     ServerErrorKind, Value,
 };
+
+use super::outside::{Commands, Link, Outcome, SCRIPT, run_of};
 
 /// Where a Redis is, and who asks it.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,49 +47,21 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Commands that go out together.
-#[derive(Debug, Default)]
-pub(super) struct Commands {
-    bytes: Vec<u8>,
-    /// Where each of them ends.
-    ends: Vec<usize>,
-}
-
-impl Commands {
-    pub fn push(&mut self, command: &Cmd) {
-        self.bytes.extend_from_slice(&command.get_packed_command());
-        self.ends.push(self.bytes.len());
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn get(&self, at: usize) -> &[u8] {
-        let from = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[from..self.ends[at]]
-    }
-}
-
 /// A connection, and what was found out about the other side.
-pub(super) struct Link {
+pub(super) struct Socket {
     connection: Connection,
-    /// What tells one run of Redis from another.
-    pub run: String,
-    /// By which the script is called.
-    pub script: String,
+    run: String,
+    script: String,
+    opened: Instant,
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link to the run {}", self.run)
+        write!(f, "Socket to the run {}", self.run)
     }
 }
 
-/// What came of a command.
-pub(super) type Outcome = Result<Value, String>;
-
-impl Link {
+impl Socket {
     /// Connects, and looks whether this Redis can be used.
     ///
     /// # Errors
@@ -96,60 +71,40 @@ impl Link {
         connection.set_read_timeout(Some(WITHIN)).map_err(|error| sentence(server, &error))?;
         connection.set_write_timeout(Some(WITHIN)).map_err(|error| sentence(server, &error))?;
         let told: String = redis::cmd("INFO").query(&mut connection).map_err(|error| sentence(server, &error))?;
-        let found = |key: &str| {
-            told.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap_or_default().trim()
-        };
-        let version = found("redis_version");
-        if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 7) {
-            return Err(format!("{server}: expected Redis 7.0 or newer, or Valkey, found version {version:?}"));
-        }
-        if found("redis_mode") == "cluster" {
-            return Err(format!("{server}: expected one Redis, found one of a cluster, which Salon does not use"));
-        }
-        if found("role") == "slave" {
-            return Err(format!("{server}: expected a Redis that takes writes, found a replica of another one"));
-        }
-        let policy = found("maxmemory_policy");
-        if found("maxmemory") != "0" && policy != "noeviction" {
-            return Err(format!(
-                "{server}: its memory policy is {policy}, which drops messages and numbers at will; \
-                 set maxmemory-policy noeviction"
-            ));
-        }
-        let run = found("run_id").chars().take(16).collect();
+        let run = run_of(&told).map_err(|why| format!("{server}: {why}"))?;
         let script = load(&mut connection).map_err(|error| sentence(server, &error))?;
-        Ok(Self { connection, run, script })
+        Ok(Self { connection, run, script, opened: Instant::now() })
+    }
+}
+
+impl Link for Socket {
+    fn run(&self) -> &str {
+        &self.run
     }
 
-    /// Sends all of these, and reads the answer to each. What the server refuses is an error of that one alone.
-    ///
-    /// # Errors
-    /// The connection is of no use any more.
-    pub fn exchange(&mut self, commands: &Commands) -> Result<Vec<Outcome>, String> {
-        let mut outcomes = self.send(commands, 0..commands.ends.len())?;
-        // The script was flushed: none of these has been carried out.
-        let unknown = |outcome: &Outcome| outcome.as_ref().is_err_and(|error| error.starts_with(NO_SCRIPT));
-        if outcomes.iter().any(unknown) {
-            load(&mut self.connection).map_err(|error| words(&error))?;
-            for (at, outcome) in outcomes.iter_mut().enumerate().filter(|(_, outcome)| unknown(outcome)) {
-                *outcome = self.send(commands, at..at + 1)?.remove(0);
-            }
-        }
-        Ok(outcomes)
+    fn script(&self) -> &str {
+        &self.script
     }
 
-    fn send(&mut self, commands: &Commands, which: std::ops::Range<usize>) -> Result<Vec<Outcome>, String> {
+    fn clock(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    fn load(&mut self) -> Result<(), String> {
+        load(&mut self.connection).map(drop).map_err(|error| words(&error))
+    }
+
+    fn send(&mut self, commands: &Commands, which: Range<usize>) -> Result<Vec<Outcome>, String> {
         let mut outcomes = Vec::with_capacity(which.len());
         let mut from = which.start;
         while from < which.end {
             // So much at once that neither side waits for the other with full buffers.
             let (mut to, mut bytes) = (from, 0);
             while to < which.end && (to == from || bytes < SENT_AT_ONCE) {
-                bytes += commands.get(to).len();
+                bytes += commands.get(to..to + 1).len();
                 to += 1;
             }
-            let begins = if from == 0 { 0 } else { commands.ends[from - 1] };
-            let sent = self.connection.send_packed_command(&commands.bytes[begins..commands.ends[to - 1]]);
+            let sent = self.connection.send_packed_command(commands.get(from..to));
             sent.map_err(|error| words(&error))?;
             for _ in from..to {
                 outcomes.push(match self.connection.recv_response() {
@@ -165,13 +120,6 @@ impl Link {
         }
         Ok(outcomes)
     }
-}
-
-/// How long something took.
-pub(super) fn timed<R>(act: impl FnOnce() -> R) -> (R, Duration) {
-    let began = Instant::now();
-    let result = act();
-    (result, began.elapsed())
 }
 
 /// Connects.
@@ -254,9 +202,6 @@ pub(super) fn words(error: &RedisError) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-const SCRIPT: &str = include_str!("script.lua");
-
-const NO_SCRIPT: &str = "NOSCRIPT";
 const NO_PERMISSION: &str = "NOPERM";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,10 +1,6 @@
-//! The two threads beside the store's own: one hears what all nodes are told, the other counts the seconds and connects
-//! anew where a connection was lost. So the store itself waits for nothing but answers.
-//!
-//! What was heard waits in an inbox, which is bounded: over that it is thrown away, and the store looks for itself what
-//! it has missed, as after a cut.
+//! The two threads beside the store's own, the real side of [`Outside`]: one hears what all nodes are told, the other
+//! counts the seconds and connects anew where a connection was lost. So the store itself waits for nothing but answers.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -12,33 +8,23 @@ use std::time::{Duration, Instant};
 
 use redis::{RedisError, Value};
 
-use super::link::{self, Link, Server};
+use super::link::{self, Server, Socket};
+use super::outside::{BEAT_EVERY, Inbox, Notes, Outside, Pause, SILENT_WITHIN};
 use crate::backend::Waker;
 
-/// What the threads have for the store.
+/// What the threads and the store have in common.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    pub messages: VecDeque<Vec<u8>>,
-    bytes: usize,
-    /// Something may have been said that is not here: the channel was cut, or too much came.
-    pub missed: bool,
-    /// It is time to look after things.
-    pub tick: bool,
-    /// A new connection.
-    pub link: Option<Link>,
-    /// Why there is none.
-    pub trouble: Option<String>,
-    /// The channel is heard.
-    pub hears: bool,
-    /// How often it was connected to anew.
-    pub reconnects: u64,
+struct Common {
+    inbox: Inbox<Socket>,
+    /// The channels are heard.
+    hears: bool,
     wants_link: bool,
     over: bool,
 }
 
 #[derive(Debug)]
 struct Shared {
-    inbox: Mutex<Inbox>,
+    common: Mutex<Common>,
     changed: Condvar,
     waker: Waker,
 }
@@ -53,21 +39,20 @@ impl Listener {
     /// # Errors
     /// Why it cannot be heard, in one sentence.
     pub fn start(server: &Server, channels: [String; 2], waker: Waker) -> Result<Self, String> {
-        let shared = Arc::new(Shared { inbox: Mutex::default(), changed: Condvar::new(), waker });
+        let shared = Arc::new(Shared { common: Mutex::default(), changed: Condvar::new(), waker });
         let (of_thread, at, probed) = (shared.clone(), server.clone(), channels.clone());
         let mut connection = Some(link::connect(server)?);
         let refused = |error| format!("a thread for Redis cannot be started: {error}");
         let spawned = thread::Builder::new().name("redis-hear".into()).spawn(move || {
-            let (mut pause, mut told) = (FIRST_PAUSE, String::new());
+            let (mut pause, mut told) = (Pause::default(), String::new());
             while !of_thread.lock().over {
                 let heard = match connection.take().map_or_else(|| link::connect(&at), Ok) {
                     Ok(connection) => of_thread.hear(connection, &channels, &mut pause, &at),
                     Err(why) => Err(why),
                 };
                 let Err(why) = heard else { return };
-                let mut inbox = of_thread.lock();
-                if mem::replace(&mut inbox.hears, false) {
-                    inbox.reconnects += 1;
+                let mut common = of_thread.lock();
+                if mem::replace(&mut common.hears, false) {
                     told.clear();
                 }
                 // Once for each reason, however often it is tried.
@@ -75,16 +60,15 @@ impl Listener {
                     log::warn!("what other nodes say is not heard: {why}");
                     told = why;
                 }
-                drop(of_thread.wait(inbox, pause));
-                pause = (2 * pause).min(LONGEST_PAUSE);
+                drop(of_thread.wait(common, pause.next()));
             }
         });
         spawned.map_err(refused)?;
         let (of_thread, at) = (shared.clone(), server.clone());
         let spawned = thread::Builder::new().name("redis-keep".into()).spawn(move || of_thread.keep(&at));
         spawned.map_err(refused)?;
-        let heard = shared.changed.wait_timeout_while(shared.lock(), link::WITHIN, |inbox| !inbox.hears);
-        match heard.is_ok_and(|(inbox, _)| inbox.hears) {
+        let heard = shared.changed.wait_timeout_while(shared.lock(), link::WITHIN, |common| !common.hears);
+        match heard.is_ok_and(|(common, _)| common.hears) {
             true => Ok(Self(shared)),
             false => {
                 shared.lock().over = true;
@@ -95,40 +79,42 @@ impl Listener {
             }
         }
     }
+}
 
-    pub fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.0.lock()
+impl Outside for Listener {
+    fn look(&mut self) -> Notes {
+        self.0.lock().inbox.look()
     }
 
-    /// A connection is needed.
-    pub fn want_link(&self) {
-        self.lock().wants_link = true;
+    fn next(&mut self) -> Option<Vec<u8>> {
+        self.0.lock().inbox.next()
+    }
+
+    fn want_link(&mut self) {
+        self.0.lock().wants_link = true;
         self.0.changed.notify_all();
     }
 
-    /// The next message.
-    pub fn next(&self) -> Option<Vec<u8>> {
-        let mut inbox = self.lock();
-        let message = inbox.messages.pop_front()?;
-        inbox.bytes -= message.len();
-        Some(message)
+    #[cfg(test)]
+    fn unheard(&self) -> Vec<Vec<u8>> {
+        self.0.lock().inbox.unheard()
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.lock().over = true;
+        self.0.lock().over = true;
         self.0.changed.notify_all();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().expect("nothing panics while the lock is held")
+    fn lock(&self) -> MutexGuard<'_, Common> {
+        self.common.lock().expect("nothing panics while the lock is held")
     }
 
-    fn wait<'a>(&self, inbox: MutexGuard<'a, Inbox>, time: Duration) -> MutexGuard<'a, Inbox> {
-        let waited = self.changed.wait_timeout_while(inbox, time, |inbox| !inbox.over);
+    fn wait<'a>(&self, common: MutexGuard<'a, Common>, time: Duration) -> MutexGuard<'a, Common> {
+        let waited = self.changed.wait_timeout_while(common, time, |common| !common.over);
         waited.expect("nothing panics while the lock is held").0
     }
 
@@ -137,7 +123,7 @@ impl Shared {
         &self,
         mut connection: redis::Connection,
         channels: &[String; 2],
-        pause: &mut Duration,
+        pause: &mut Pause,
         server: &Server,
     ) -> Result<(), String> {
         let why = |error: RedisError| link::sentence(server, &error);
@@ -145,79 +131,61 @@ impl Shared {
         connection.set_read_timeout(Some(link::WITHIN)).map_err(why)?;
         link::subscribe(&mut connection, channels, server)?;
         connection.set_read_timeout(Some(SILENT_WITHIN)).map_err(why)?;
-        let mut inbox = self.lock();
-        (inbox.hears, inbox.missed) = (true, true);
-        drop(inbox);
+        let mut common = self.lock();
+        common.hears = true;
+        common.inbox.begin_to_hear();
+        drop(common);
         self.changed.notify_all();
         self.waker.wake();
-        *pause = FIRST_PAUSE;
+        *pause = Pause::default();
         loop {
             let Value::Array(mut message) = connection.recv_response().map_err(why)? else { continue };
             // `message`, the channel, and what is said.
             let Some(Value::BulkString(payload)) = message.pop().filter(|_| message.len() == 2) else { continue };
-            let mut inbox = self.lock();
-            if inbox.over {
+            let mut common = self.lock();
+            if common.over {
                 return Ok(());
             }
-            if inbox.messages.len() >= MAX_UNHEARD || inbox.bytes >= MAX_UNHEARD_BYTES {
-                inbox.messages.clear();
-                (inbox.bytes, inbox.missed) = (0, true);
-            }
-            inbox.bytes += payload.len();
-            inbox.messages.push_back(payload);
-            drop(inbox);
+            common.inbox.hear(payload);
+            drop(common);
             self.waker.wake();
         }
     }
 
     /// Says when it is time, and connects anew when that is wanted.
     fn keep(&self, server: &Server) {
-        let (mut ticks_at, mut pause) = (Instant::now() + BEAT_EVERY, FIRST_PAUSE);
+        let (mut ticks_at, mut pause) = (Instant::now() + BEAT_EVERY, Pause::default());
         loop {
             let left = ticks_at.saturating_duration_since(Instant::now());
-            let waited = self.changed.wait_timeout_while(self.lock(), left, |inbox| !inbox.over && !inbox.wants_link);
-            let mut inbox = waited.expect("nothing panics while the lock is held").0;
-            if inbox.over {
+            let waits = |common: &mut Common| !common.over && !common.wants_link;
+            let waited = self.changed.wait_timeout_while(self.lock(), left, waits);
+            let mut common = waited.expect("nothing panics while the lock is held").0;
+            if common.over {
                 return;
             }
             if ticks_at <= Instant::now() {
                 ticks_at = Instant::now() + BEAT_EVERY;
-                inbox.tick = true;
+                common.inbox.notes.tick = true;
                 self.waker.wake();
             }
-            if !inbox.wants_link {
+            if !common.wants_link {
                 continue;
             }
-            drop(inbox);
-            let opened = Link::open(server);
-            let mut inbox = self.lock();
+            drop(common);
+            let opened = Socket::open(server);
+            let mut common = self.lock();
             match opened {
                 Ok(link) => {
-                    (inbox.link, inbox.wants_link, inbox.missed, pause) = (Some(link), false, true, FIRST_PAUSE);
-                    inbox.reconnects += 1;
-                    (inbox.tick, ticks_at) = (true, Instant::now() + BEAT_EVERY);
+                    common.inbox.connect(link);
+                    (common.wants_link, pause) = (false, Pause::default());
+                    ticks_at = Instant::now() + BEAT_EVERY;
                     self.waker.wake();
                 }
                 Err(why) => {
-                    inbox.trouble = Some(why);
-                    drop(self.wait(inbox, pause));
-                    pause = (2 * pause).min(LONGEST_PAUSE);
+                    common.inbox.notes.trouble = Some(why);
+                    drop(self.wait(common, pause.next()));
                 }
             }
         }
     }
 }
-
-/// How often a node says that it lives, and looks whether it has missed something.
-const BEAT_EVERY: Duration = Duration::from_secs(3);
-
-/// How long a channel may be silent in which all nodes beat.
-const SILENT_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long it is waited before Redis is connected to once more, after the first time and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Messages of the channel that the store has not heard, and bytes of them.
-const MAX_UNHEARD: usize = 65_536;
-const MAX_UNHEARD_BYTES: usize = 16 << 20;

@@ -40,6 +40,7 @@ mod carrying;
 mod hearing;
 mod link;
 mod listener;
+pub(crate) mod outside;
 mod places;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -50,8 +51,9 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use self::boards::Boards;
-use self::link::{Commands, Link, Outcome};
+use self::link::Socket;
 use self::listener::Listener;
+use self::outside::{Commands, Link, Notes, Outcome, Outside};
 use self::places::Places;
 use super::carried::{Reports, Requests};
 use super::memory::kept::{Kept, Record};
@@ -95,8 +97,8 @@ pub struct Redis {
     /// What tells this node from others.
     node: String,
     /// `None`: Redis is away.
-    link: Option<Link>,
-    listener: Listener,
+    link: Option<Box<dyn Link>>,
+    outside: Box<dyn Outside>,
     places: Places,
     boards: Boards,
     /// Rooms that were unfollowed of late, of which a word may still be on its way.
@@ -115,6 +117,9 @@ pub struct Redis {
     health: Health,
 }
 
+/// A connection, and what comes unasked.
+pub(crate) type Connected = (Box<dyn Link>, Box<dyn Outside>);
+
 /// How far the catalogue is told.
 #[derive(Debug)]
 enum Catalogue {
@@ -130,17 +135,29 @@ impl Redis {
     /// # Errors
     /// One sentence that says what is in the way.
     pub fn open(options: Options, random: impl Into<Random>, waker: Waker) -> Result<Self, String> {
+        let server = options.server.clone();
+        Self::open_by(options, random, |channels| {
+            let link = Socket::open(&server)?;
+            let listener = Listener::start(&server, channels, waker)?;
+            Ok((Box::new(link), Box::new(listener)))
+        })
+    }
+
+    /// The same by a connection, and a way to hear these channels, that the caller opens.
+    pub(crate) fn open_by(
+        options: Options,
+        random: impl Into<Random>,
+        open: impl FnOnce([String; 2]) -> Result<Connected, String>,
+    ) -> Result<Self, String> {
         let mut random = random.into();
         let node = Epoch(random.draw()).to_string();
-        let link = Link::open(&options.server)?;
-        let channels = [format!("{}:news", options.prefix), format!("{}:to:{node}", options.prefix)];
-        let listener = Listener::start(&options.server, channels, waker)?;
+        let (link, outside) = open([format!("{}:news", options.prefix), format!("{}:to:{node}", options.prefix)])?;
         let mut store = Self {
             options,
             random,
             node,
             link: Some(link),
-            listener,
+            outside,
             places: Places::default(),
             boards: Boards::default(),
             unfollowed: HashSet::new(),
@@ -185,18 +202,18 @@ impl Redis {
     /// A call of the script.
     fn script(&self, op: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        let (run, script) = self.link.as_ref().map_or(("", ""), |link| (&link.run, &link.script));
+        let (run, script) = self.link.as_ref().map_or(("", ""), |link| (link.run(), link.script()));
         command.arg(script).arg(0).arg(&self.options.prefix).arg(run).arg(&self.node).arg(op);
         command
     }
 
     /// Sends commands and takes their outcomes. Without a connection, and if it is lost, there are none.
     fn exchange(&mut self, commands: &Commands) -> Option<Vec<Outcome>> {
-        let link = self.link.as_mut()?;
-        let (outcomes, took) = link::timed(|| link.exchange(commands));
-        match outcomes {
+        let link = &mut **self.link.as_mut()?;
+        let began = link.clock();
+        match outside::exchange(link, commands) {
             Ok(outcomes) => {
-                self.health.commits.note(took);
+                self.health.commits.note(link.clock().saturating_sub(began));
                 Some(outcomes)
             }
             Err(why) => {
@@ -225,16 +242,13 @@ impl Redis {
             log::warn!("{}: {why}; messages are refused until it answers again", self.options.server);
             self.health.failures += 1;
             self.health.failing = Some(why.to_owned());
-            self.listener.want_link();
+            self.outside.want_link();
         }
     }
 
-    /// Takes what the threads have for the store, but for messages.
-    fn take_inbox(&mut self) {
-        let mut inbox = self.listener.lock();
-        let (link, trouble) = (inbox.link.take(), inbox.trouble.take());
-        let (missed, tick) = (std::mem::take(&mut inbox.missed), std::mem::take(&mut inbox.tick));
-        drop(inbox);
+    /// Takes what has come unasked, but for messages.
+    fn take_notes(&mut self) {
+        let Notes { link, trouble, missed, tick } = self.outside.look();
         if let Some(link) = link {
             log::info!("{}: it answers again", self.options.server);
             (self.link, self.health.failing) = (Some(link), None);
@@ -260,7 +274,7 @@ impl Redis {
 
     /// Does what is to be done, until there is something to say.
     fn work(&mut self) {
-        self.take_inbox();
+        self.take_notes();
         let asked = std::mem::take(&mut self.asked);
         if asked.len() > 0 {
             self.carry_out(&asked);
@@ -272,7 +286,7 @@ impl Redis {
             self.tell_some();
         }
         while self.said.len() < TOLD_AT_ONCE
-            && let Some(message) = self.listener.next()
+            && let Some(message) = self.outside.next()
         {
             self.hear(&message);
         }

@@ -227,7 +227,7 @@ fn a_hole_is_filled_from_the_log() {
     }
     // All of the channel but the last is lost.
     let last = awaited(|| {
-        std::iter::from_fn(|| other.listener.next()).find(|message| message.ends_with(b"x") && has(message, b"\n4\n"))
+        std::iter::from_fn(|| other.outside.next()).find(|message| message.ends_with(b"x") && has(message, b"\n4\n"))
     });
     other.hear(&last.expect("the last one comes"));
     assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x", "4 x"]);
@@ -235,7 +235,7 @@ fn a_hole_is_filled_from_the_log() {
 
 /// Waits until a message with this part lies with the store, unheard.
 fn has_come(store: &Redis, part: &[u8]) {
-    let is_there = || store.listener.lock().messages.iter().any(|message| has(message, part));
+    let is_there = || store.outside.unheard().iter().any(|message| has(message, part));
     assert!(
         awaited(|| is_there().then_some(())).is_some(),
         "no message with {:?} comes",
@@ -256,7 +256,7 @@ fn what_was_missed_is_found_without_another_word() {
     }
     hear(&mut one);
     has_come(&other, b"\n3\n");
-    while other.listener.next().is_some() {}
+    while other.outside.next().is_some() {}
     assert_eq!(hear(&mut other), [""; 0]);
     other.look_for_missed();
     assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x"]);
@@ -453,7 +453,7 @@ fn a_long_log_comes_in_pieces() {
     let heard = page(&mut other, ROOM);
     assert!(heard.last().unwrap().starts_with("page 1500: [1, 2, 3, "), "{heard:?}");
     // And one that goes on by more than that while nothing is heard.
-    while other.listener.next().is_some() {}
+    while other.outside.next().is_some() {}
     for n in 0..700 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
@@ -547,7 +547,7 @@ fn two_pages_in_one_go_are_the_same() {
         let (reader, about, now) = (None, None, moment());
         other.ask(Request::Read { conversation: ROOM, query, reader, now, about, ticket: Ticket(ticket) }).unwrap();
     }
-    while other.listener.next().is_some() {}
+    while other.outside.next().is_some() {}
     let all = "page 6: [1, 2, 3, 4, 5, 6]";
     assert_eq!(hear(&mut other), ["4 x", "5 x", "6 x", all, all, all]);
 }
@@ -645,7 +645,7 @@ fn a_change_that_is_lost_is_read_from_the_board() {
     for (user, by_beat) in [("ann", true), ("bob", false)] {
         post(&mut one, None, user, Some("1"));
         assert_eq!(hear(&mut one), [""; 0]);
-        let lost = awaited(|| std::iter::from_fn(|| other.listener.next()).find(|message| message.starts_with(b"P\n")));
+        let lost = awaited(|| std::iter::from_fn(|| other.outside.next()).find(|message| message.starts_with(b"P\n")));
         assert!(lost.is_some());
         if by_beat {
             other.beat().unwrap();
