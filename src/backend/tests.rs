@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::memory::Limits;
+#[cfg(feature = "redis")]
+use super::redis::tests::Place;
 #[cfg(feature = "sqlite")]
 use super::sqlite::tests::Folder;
 use super::*;
@@ -28,6 +30,11 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
     #[cfg(feature = "redis")]
     if let Some(server) = redis::tests::server() {
         row(&mut server.open(redis::Options { messages, age: AGE, ..server.options() }));
+    }
+    #[cfg(feature = "redis")]
+    {
+        let redis: &dyn Place = &redis::tests::imitation();
+        row(&mut redis.open(redis::Options { messages, age: AGE, ..redis.options() }));
     }
 }
 

@@ -38,6 +38,8 @@
 mod boards;
 mod carrying;
 mod hearing;
+#[cfg(test)]
+pub(crate) mod imitation;
 mod link;
 mod listener;
 pub(crate) mod outside;

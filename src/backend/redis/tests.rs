@@ -1,7 +1,8 @@
 //! A Redis for the tests, and what only a store on Redis promises: several nodes, and a Redis that loses something.
 //!
-//! The server is one for all tests, with a prefix of its own for each store. Where `redis-server` is not installed, the
-//! tests say so and pass.
+//! The rows are for any Redis ([`Place`]): a `redis-server`, and one in this process
+//! (`imitation`), which so is held to the former. The server is one for all tests, with a prefix of its own for each store. Where
+//! `redis-server` is not installed, its tests say so and pass.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::imitation::Imitation;
 use super::*;
 use crate::backend::{Bounds, NewBody};
 
@@ -56,22 +58,110 @@ impl TestServer {
         }
         Some(server)
     }
+}
 
+/// Where rows have their Redis.
+pub(crate) trait Place {
     /// Options with a prefix that no other store has.
-    pub fn options(&self) -> Options {
-        Options {
-            server: Server { tls: false, host: "127.0.0.1".into(), port: self.port, db: 0, user: None, password: None },
-            prefix: format!("t{}", STORES.fetch_add(1, Ordering::Relaxed)),
-            messages: 100,
-            age: Duration::from_secs(3600),
-            people: 1000,
-        }
+    fn options(&self) -> Options;
+
+    /// A node.
+    fn open(&self, options: Options) -> Redis;
+
+    /// Another Redis, which no other row has.
+    fn alone(&self) -> Option<Box<dyn Place>>;
+}
+
+/// Options for a Redis at this port.
+fn options(port: u16) -> Options {
+    Options {
+        server: Server { tls: false, host: "127.0.0.1".into(), port, db: 0, user: None, password: None },
+        prefix: format!("t{}", STORES.fetch_add(1, Ordering::Relaxed)),
+        messages: 100,
+        age: Duration::from_secs(3600),
+        people: 1000,
+    }
+}
+
+impl Place for TestServer {
+    fn options(&self) -> Options {
+        options(self.port)
     }
 
-    pub fn open(&self, options: Options) -> Redis {
+    fn open(&self, options: Options) -> Redis {
         let seed = STORES.fetch_add(1, Ordering::Relaxed);
         Redis::open(options, seed, Waker::new(wake)).unwrap()
     }
+
+    fn alone(&self) -> Option<Box<dyn Place>> {
+        Some(Box::new(Self::start()?))
+    }
+}
+
+/// The one in this process.
+impl Place for Imitation {
+    fn options(&self) -> Options {
+        options(0)
+    }
+
+    fn open(&self, options: Options) -> Redis {
+        let seed = STORES.fetch_add(1, Ordering::Relaxed);
+        Imitation::open(self, options, seed, true).unwrap().1
+    }
+
+    fn alone(&self) -> Option<Box<dyn Place>> {
+        Some(Box::new(imitation()))
+    }
+}
+
+pub(crate) fn imitation() -> Imitation {
+    Imitation::new(STORES.fetch_add(1, Ordering::Relaxed), None).unwrap()
+}
+
+/// Each row is a test for each Redis.
+macro_rules! rows {
+    ($($row:ident)*) => {
+        mod at_a_server {
+            $(#[test]
+            fn $row() {
+                if let Some(server) = super::server() {
+                    super::$row(server);
+                }
+            })*
+        }
+
+        mod in_this_process {
+            $(#[test]
+            fn $row() {
+                super::$row(&super::imitation());
+            })*
+        }
+    };
+}
+
+rows! {
+    a_change_that_is_lost_is_read_from_the_board
+    a_hole_is_filled_from_the_log
+    a_hole_that_cannot_be_filled_is_named
+    a_lease_that_has_ended_takes_the_board_with_it
+    a_long_log_comes_in_pieces
+    a_node_hears_the_direct_messages_of_its_people
+    a_node_hears_the_rooms_that_it_follows
+    a_page_comes_behind_what_it_counts
+    a_room_ends_when_no_node_uses_it
+    a_room_that_nobody_follows_is_empty_in_time
+    a_store_that_knows_less_begins_another_epoch
+    an_answer_has_what_was_missed_before_it
+    an_own_word_of_a_life_that_is_over_is_not_told
+    bans_and_topics_are_looked_for_behind_a_cut
+    others_hear_of_what_is_no_entry
+    retries_among_others_begin_no_life
+    two_pages_in_one_go_are_the_same
+    what_is_given_up_here_is_read_again
+    what_is_judged_by_too_little_is_judged_anew
+    what_was_missed_is_found_without_another_word
+    who_is_here_is_told_to_the_others_and_to_one_who_comes_later
+    words_are_carried_to_the_others
 }
 
 const ROOM: Conversation<'_> = Conversation::Room("den");
@@ -157,20 +247,18 @@ fn epoch_of(store: &mut Redis, conversation: Conversation<'_>) -> (Epoch, u64) {
 }
 
 /// Two nodes, each with a page of the room.
-fn nodes(options: impl Fn(Options) -> Options) -> Option<(Redis, Redis)> {
-    let server = server()?;
-    let options = options(server.options());
-    let mut nodes = (server.open(options.clone()), server.open(options));
+fn nodes(redis: &dyn Place, options: impl Fn(Options) -> Options) -> (Redis, Redis) {
+    let options = options(redis.options());
+    let mut nodes = (redis.open(options.clone()), redis.open(options));
     for node in [&mut nodes.0, &mut nodes.1] {
         hear(node);
         assert_eq!(page(node, ROOM), ["page 0: []"]);
     }
-    Some(nodes)
+    nodes
 }
 
-#[test]
-fn an_answer_has_what_was_missed_before_it() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn an_answer_has_what_was_missed_before_it(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     one.ask(append(ROOM, "ann", "a", 1)).unwrap();
     assert_eq!(hear(&mut one), ["1 a!"]);
     // Without a look into the channel.
@@ -190,9 +278,8 @@ fn an_answer_has_what_was_missed_before_it() {
 }
 
 /// A page stands in the order of what is published: what it counts was told before it.
-#[test]
-fn a_page_comes_behind_what_it_counts() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_page_comes_behind_what_it_counts(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for n in 0..3 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
         hear(&mut one);
@@ -203,9 +290,8 @@ fn a_page_comes_behind_what_it_counts() {
 }
 
 /// A word goes to the other nodes, and not back.
-#[test]
-fn words_are_carried_to_the_others() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn words_are_carried_to_the_others(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     post(&mut other, None, "bob", Some("1"));
     assert_eq!(hear(&mut other), [""; 0]);
     assert_eq!(boards(&mut one, 1), ["/bob 1"]);
@@ -218,9 +304,8 @@ fn words_are_carried_to_the_others() {
     assert_eq!(hear(&mut one), [""; 0]);
 }
 
-#[test]
-fn a_hole_is_filled_from_the_log() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_hole_is_filled_from_the_log(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for n in 1..=4 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
         hear(&mut one);
@@ -248,9 +333,8 @@ fn has(message: &[u8], part: &[u8]) -> bool {
 }
 
 /// A quiet room whose last word was lost.
-#[test]
-fn what_was_missed_is_found_without_another_word() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn what_was_missed_is_found_without_another_word(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for n in 1..=3 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
@@ -263,9 +347,8 @@ fn what_was_missed_is_found_without_another_word() {
 }
 
 /// An edit on one node, judged by what it knows, after something was done on another.
-#[test]
-fn what_is_judged_by_too_little_is_judged_anew() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn what_is_judged_by_too_little_is_judged_anew(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     let edit = |content, ticket| {
         let entry = NewEntry { sender: "ann", body: NewBody::Edit { of: 1, content, within: None }, at: moment() };
         Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(ticket) }
@@ -299,9 +382,8 @@ fn what_is_judged_by_too_little_is_judged_anew() {
 }
 
 /// A node that knows of more than Redis, or asks another run of it, gets another epoch; the history stays.
-#[test]
-fn a_store_that_knows_less_begins_another_epoch() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_store_that_knows_less_begins_another_epoch(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for n in 1..=3 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
@@ -333,9 +415,8 @@ fn a_store_that_knows_less_begins_another_epoch() {
 }
 
 /// A room ends when no node that lives uses it; a node that has died keeps none alive.
-#[test]
-fn a_room_ends_when_no_node_uses_it() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_room_ends_when_no_node_uses_it(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     let first = epoch_of(&mut one, ROOM);
     let release = Request::Release { room: "den" };
     one.ask(release).unwrap();
@@ -356,9 +437,8 @@ fn a_room_ends_when_no_node_uses_it() {
 }
 
 /// Bans, people, descriptions and marks are told to the others.
-#[test]
-fn others_hear_of_what_is_no_entry() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn others_hear_of_what_is_no_entry(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     post(&mut other, None, "ann", Some("1"));
     assert_eq!(hear(&mut other), [""; 0]);
     assert_eq!(boards(&mut one, 1), ["/ann 1"]);
@@ -381,12 +461,11 @@ fn others_hear_of_what_is_no_entry() {
 
 /// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end. What
 /// rooms are about is looked for too.
-#[test]
-fn bans_and_topics_are_looked_for_behind_a_cut() {
+fn bans_and_topics_are_looked_for_behind_a_cut(redis: &dyn Place) {
     // Of its own: all channels there are cut.
-    let Some(server) = TestServer::start() else { return };
-    let options = server.options();
-    let (mut one, mut other) = (server.open(options.clone()), server.open(options));
+    let Some(redis) = redis.alone() else { return };
+    let options = redis.options();
+    let (mut one, mut other) = (redis.open(options.clone()), redis.open(options));
     other.tell_catalogue();
     assert_eq!((hear(&mut one), hear(&mut other)), (vec![], vec![]));
     let ban = |user, ticket| Request::Ban { ban: Ban { user, until: None, note: None }, ticket: Ticket(ticket) };
@@ -426,9 +505,8 @@ fn bans_and_topics_are_looked_for_behind_a_cut() {
 }
 
 /// Over what is kept in this process, what was read longest ago is read from Redis again.
-#[test]
-fn what_is_given_up_here_is_read_again() {
-    let Some((mut one, _)) = nodes(|options| options) else { return };
+fn what_is_given_up_here_is_read_again(redis: &dyn Place) {
+    let (mut one, _) = nodes(redis, |options| options);
     for n in 1..=3 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
@@ -441,10 +519,9 @@ fn what_is_given_up_here_is_read_again() {
 }
 
 /// A conversation that is longer than one answer.
-#[test]
-fn a_long_log_comes_in_pieces() {
+fn a_long_log_comes_in_pieces(redis: &dyn Place) {
     let all = |options: Options| Options { messages: 2000, ..options };
-    let Some((mut one, mut other)) = nodes(all) else { return };
+    let (mut one, mut other) = nodes(redis, all);
     for n in 0..1500 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
     }
@@ -516,9 +593,8 @@ fn what_is_in_the_way_is_said_in_one_sentence() {
 }
 
 /// What a node has said in a room comes back to it by the channel when it has ended the room.
-#[test]
-fn an_own_word_of_a_life_that_is_over_is_not_told() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn an_own_word_of_a_life_that_is_over_is_not_told(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     other.ask(Request::Release { room: "den" }).unwrap();
     hear(&mut other);
     one.ask(append(ROOM, "ann", "x", 1)).unwrap();
@@ -532,9 +608,8 @@ fn an_own_word_of_a_life_that_is_over_is_not_told() {
 }
 
 /// Several questions that go out together each bring what is missing; what was here before stays.
-#[test]
-fn two_pages_in_one_go_are_the_same() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn two_pages_in_one_go_are_the_same(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for n in 1..=6 {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
         hear(&mut one);
@@ -553,9 +628,8 @@ fn two_pages_in_one_go_are_the_same() {
 }
 
 /// A retry that goes out with others is no entry, so that the next one does not look as if Redis had lost one.
-#[test]
-fn retries_among_others_begin_no_life() {
-    let Some((mut one, _)) = nodes(|options| options) else { return };
+fn retries_among_others_begin_no_life(redis: &dyn Place) {
+    let (mut one, _) = nodes(redis, |options| options);
     let with_id = |content, ticket| match append(ROOM, "ann", content, ticket) {
         Request::Append { conversation, entry, about, ticket, .. } => {
             Request::Append { conversation, entry, retry: Some(RetryKey([7; 16])), about, ticket }
@@ -592,9 +666,8 @@ fn post(store: &mut Redis, room: Option<&str>, user: &str, how: Option<&str>) {
     store.ask(Request::Post { presence: Presence { room, user }, how }).unwrap();
 }
 
-#[test]
-fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     post(&mut one, None, "ann", Some("1"));
     post(&mut one, Some("den"), "ann", Some("1"));
     assert_eq!(hear(&mut one), [""; 0]);
@@ -604,7 +677,7 @@ fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later() {
     post(&mut one, None, "ann", Some("2"));
     assert_eq!(hear(&mut one), [""; 0]);
     assert_eq!(boards(&mut other, 1), ["/ann 2"]);
-    let mut later = server().unwrap().open(one.options.clone());
+    let mut later = redis.open(one.options.clone());
     assert_eq!(boards(&mut later, 2), ["/ann 2", "den/ann 1"]);
     post(&mut one, Some("den"), "ann", None);
     post(&mut one, None, "ann", None);
@@ -615,9 +688,8 @@ fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later() {
 }
 
 /// A node whose lease has ended is gone for the others; when it says that it lives, it writes its board anew.
-#[test]
-fn a_lease_that_has_ended_takes_the_board_with_it() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_lease_that_has_ended_takes_the_board_with_it(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     post(&mut one, None, "ann", Some("1"));
     assert_eq!(hear(&mut one), [""; 0]);
     assert_eq!(boards(&mut other, 1), ["/ann 1"]);
@@ -639,9 +711,8 @@ fn a_lease_that_has_ended_takes_the_board_with_it() {
 }
 
 /// A change that is lost on its way is found out by the next beat, and by the next change.
-#[test]
-fn a_change_that_is_lost_is_read_from_the_board() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
+fn a_change_that_is_lost_is_read_from_the_board(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
     for (user, by_beat) in [("ann", true), ("bob", false)] {
         post(&mut one, None, user, Some("1"));
         assert_eq!(hear(&mut one), [""; 0]);
@@ -660,10 +731,9 @@ fn a_change_that_is_lost_is_read_from_the_board() {
 
 /// A node hears entries of a room from its first question about it until it unfollows it; before and after that, only
 /// that the room keeps something.
-#[test]
-fn a_node_hears_the_rooms_that_it_follows() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
-    let mut third = server().unwrap().open(one.options.clone());
+fn a_node_hears_the_rooms_that_it_follows(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    let mut third = redis.open(one.options.clone());
     let mut say = |n: u64| {
         one.ask(append(ROOM, "ann", "x", n)).unwrap();
         assert_eq!(hear(&mut one), [format!("{n} x!")]);
@@ -681,7 +751,7 @@ fn a_node_hears_the_rooms_that_it_follows() {
     // Neither by the channel nor by the look for what was missed; a word for all says that it has heard all before it.
     third.look_for_missed();
     third.ask(Request::Tell { to: Audience::Everybody, word: "la" }).unwrap();
-    let mut fourth = server().unwrap().open(third.options.clone());
+    let mut fourth = redis.open(third.options.clone());
     fourth.ask(Request::Tell { to: Audience::Everybody, word: "la" }).unwrap();
     assert_eq!(hear(&mut fourth), [""; 0]);
     assert_eq!(hear_of(&mut third, 1), ["Told"]);
@@ -689,10 +759,9 @@ fn a_node_hears_the_rooms_that_it_follows() {
 }
 
 /// What two people say to each other is heard where one of them is.
-#[test]
-fn a_node_hears_the_direct_messages_of_its_people() {
-    let Some((mut one, mut other)) = nodes(|options| options) else { return };
-    let mut third = server().unwrap().open(one.options.clone());
+fn a_node_hears_the_direct_messages_of_its_people(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    let mut third = redis.open(one.options.clone());
     post(&mut other, None, "bob", Some("1"));
     assert_eq!(hear(&mut other), [""; 0]);
     for store in [&mut one, &mut third] {
@@ -706,11 +775,8 @@ fn a_node_hears_the_direct_messages_of_its_people() {
 }
 
 /// A room that no node follows is empty when its last entry is too old, and every node hears of it.
-#[test]
-fn a_room_that_nobody_follows_is_empty_in_time() {
-    let Some((mut one, mut other)) = nodes(|options| Options { age: Duration::from_millis(10), ..options }) else {
-        return;
-    };
+fn a_room_that_nobody_follows_is_empty_in_time(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| Options { age: Duration::from_millis(10), ..options });
     one.ask(append(ROOM, "ann", "x", 1)).unwrap();
     assert_eq!(hear(&mut one), ["1 x!"]);
     assert_eq!(hear_of(&mut other, 1), ["1 x"]);
@@ -725,10 +791,9 @@ fn a_room_that_nobody_follows_is_empty_in_time() {
 }
 
 /// A node that was cut off for so long that entries are not kept any more names the hole, and goes on behind it.
-#[test]
-fn a_hole_that_cannot_be_filled_is_named() {
+fn a_hole_that_cannot_be_filled_is_named(redis: &dyn Place) {
     for covers in [true, false] {
-        let Some((mut one, mut other)) = nodes(|options| Options { messages: 3, ..options }) else { return };
+        let (mut one, mut other) = nodes(redis, |options| Options { messages: 3, ..options });
         one.ask(append(ROOM, "ann", "x", 1)).unwrap();
         assert_eq!(hear(&mut one), ["1 x!"]);
         assert_eq!(hear_of(&mut other, 1), ["1 x"]);

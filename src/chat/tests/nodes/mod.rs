@@ -7,6 +7,8 @@
 
 mod kept;
 mod people;
+#[cfg(feature = "redis")]
+mod storm;
 mod walk;
 
 use std::cell::RefCell;

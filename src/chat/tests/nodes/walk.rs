@@ -1,90 +1,157 @@
-//! Walks by chance: clients come, talk, lose their node and come back, while queues move as they like.
+//! Walks by chance: clients come, talk, lose their node and come back, while queues move as they like. What they walk
+//! over is a [`Ground`]: the simplest store that keeps the promises, or the one on Redis (`storm`).
 
 use super::super::folding::{Folded, agrees, identity};
 use super::*;
 
+/// The chats, and the store that they share.
+pub(super) trait Ground {
+    fn stages(&mut self) -> &mut Vec<Stage>;
+
+    /// Some of what a node has asked is carried out.
+    fn carries_out(&mut self, node: usize, requests: usize);
+
+    /// So much of what a node is told comes through, and is heard.
+    fn hears(&mut self, node: usize, pieces: usize);
+
+    /// Everything is carried out and heard.
+    fn settles(&mut self);
+
+    /// Something happens to a node's way to the store, or is over.
+    fn breaks(&mut self, node: usize, random: &mut Random);
+
+    /// The store loses something.
+    fn loses(&mut self, room: &str, random: &mut Random);
+
+    /// Time goes by.
+    fn waits(&mut self, ms: u64);
+
+    /// What is broken is mended.
+    fn heals(&mut self);
+}
+
+impl Ground for Nodes {
+    fn stages(&mut self) -> &mut Vec<Stage> {
+        &mut self.stages
+    }
+
+    fn carries_out(&mut self, node: usize, requests: usize) {
+        for _ in 0..requests {
+            self.world.borrow_mut().step(node);
+        }
+    }
+
+    fn hears(&mut self, node: usize, pieces: usize) {
+        Nodes::hears(self, node, pieces);
+    }
+
+    fn settles(&mut self) {
+        Nodes::settles(self);
+    }
+
+    fn breaks(&mut self, node: usize, random: &mut Random) {
+        let link = random.below(12);
+        let of = &mut self.world.borrow_mut().links[node];
+        (of.down, of.full) = (link == 0, link == 1);
+    }
+
+    fn loses(&mut self, room: &str, random: &mut Random) {
+        let world = &mut *self.world.borrow_mut();
+        match random.below(2) {
+            0 => world.expire(room),
+            _ => world.lose(room, random.below(4) * random.below(4)),
+        }
+    }
+
+    fn waits(&mut self, ms: u64) {
+        self.stages.iter_mut().for_each(|stage| stage.waits_ms(ms));
+    }
+
+    fn heals(&mut self) {
+        self.world.borrow_mut().links.iter_mut().for_each(|link| (link.down, link.full) = (false, false));
+    }
+}
+
 /// The state of a room in one client.
 #[derive(Clone, Default)]
-struct Has {
-    epoch: String,
+pub(super) struct Has {
+    pub epoch: String,
     /// The last seq of this life that it has heard of; `None`: whichever comes first is right.
-    last: Option<u64>,
-    inside: bool,
+    pub last: Option<u64>,
+    pub inside: bool,
     /// Up to where a `gap` has named what is not to be had of a life that `joined` is about to tell of.
     missed: Option<u64>,
     /// The replay that `joined` announced must come before `online_users`.
     head: u64,
     /// What it shows.
-    folded: Folded,
+    pub folded: Folded,
 }
 
 /// A client of one user, on one node at a time.
 #[derive(Default)]
-struct Client {
-    at: Option<(usize, String)>,
-    has: BTreeMap<String, Has>,
-    directs: BTreeSet<(String, u64)>,
+pub(super) struct Client {
+    pub at: Option<(usize, String)>,
+    pub has: BTreeMap<String, Has>,
+    /// Where it has heard what between two people.
+    directs: BTreeSet<(String, u64, String)>,
 }
 
 const ROOMS: [&str; 4] = ["den", "bar", "hut", "shed"];
 const PEOPLE: [&str; 4] = ["ann", "bob", "cat", "dan"];
 
-struct Walk {
-    nodes: Nodes,
+pub(super) struct Walk<G> {
+    pub ground: G,
     random: Random,
-    clients: Vec<Client>,
+    pub clients: Vec<Client>,
     /// By room, epoch and seq: what each entry is for all.
     said: BTreeMap<(String, String, u64), String>,
     step: usize,
 }
 
-impl Walk {
+impl<G: Ground> Walk<G> {
+    pub fn new(ground: G, random: Random) -> Self {
+        let clients = (0..8).map(|_| Client::default()).collect();
+        Self { ground, random, clients, said: BTreeMap::new(), step: 0 }
+    }
+
     fn below(&mut self, end: usize) -> usize {
         self.random.below(end as u64) as usize
     }
 
     /// A user acts, or a queue moves.
-    fn goes_on(&mut self) {
+    pub fn goes_on(&mut self) {
         self.step += 1;
-        let (who, node) = (self.below(self.clients.len()), self.below(self.nodes.stages.len()));
+        let (who, node) = (self.below(self.clients.len()), {
+            let nodes = self.ground.stages().len();
+            self.below(nodes)
+        });
         let (room, to) = (ROOMS[self.below(ROOMS.len())], PEOPLE[self.below(PEOPLE.len())]);
         let step = self.step;
         match self.below(24) {
             0..4 => {
-                let steps = 1 + self.below(6);
-                for _ in 0..steps {
-                    self.nodes.world.borrow_mut().step(node);
-                }
+                let requests = 1 + self.below(6);
+                self.ground.carries_out(node, requests);
             }
             4..8 => {
                 let pieces = 1 + self.below(8);
-                self.nodes.hears(node, pieces);
+                self.ground.hears(node, pieces);
             }
-            8 => self.nodes.settles(),
-            9 => {
-                let link = self.below(12);
-                let link = (link == 0, link == 1);
-                let of = &mut self.nodes.world.borrow_mut().links[node];
-                (of.down, of.full) = link;
-            }
+            8 => self.ground.settles(),
+            9 => self.ground.breaks(node, &mut self.random),
             10 => {
-                let stage = &mut self.nodes.stages[node];
+                let stage = &mut self.ground.stages()[node];
                 stage.holds = !stage.holds;
                 stage.dispatch();
             }
             11 => {
                 let ms = self.random.below(3000);
-                self.nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(ms));
+                self.ground.waits(ms);
             }
-            12 if self.below(4) == 0 => self.nodes.world.borrow_mut().expire(room),
-            12 if self.below(4) == 0 => {
-                let entries = self.random.below(4) * self.random.below(4);
-                self.nodes.world.borrow_mut().lose(room, entries);
-            }
+            12 if self.below(3) == 0 => self.ground.loses(room, &mut self.random),
             _ => {
                 let Some((at, device)) = self.clients[who].at.clone() else {
                     let device = format!("{}-{step}", PEOPLE[who % PEOPLE.len()]);
-                    self.nodes.stages[node].opens(&device, PEOPLE[who % PEOPLE.len()]);
+                    self.ground.stages()[node].opens(&device, PEOPLE[who % PEOPLE.len()]);
                     self.clients[who].at = Some((node, device));
                     return;
                 };
@@ -107,7 +174,7 @@ impl Walk {
                 let of = has.and_then(|has| has.last).map_or(back, |last| (last + 1).saturating_sub(back));
                 let text = match kind {
                     0 => {
-                        self.nodes.stages[at].closes(&device);
+                        self.ground.stages()[at].closes(&device);
                         self.clients[who].at = None;
                         // Another node may hear of it later.
                         self.clients[who].directs.clear();
@@ -136,7 +203,7 @@ impl Walk {
                     16 => format!(r#"{{"type":"read",{place},"seq":{of}}}"#),
                     _ => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}"}}"#),
                 };
-                self.nodes.stages[at].says(&device, &text);
+                self.ground.stages()[at].says(&device, &text);
             }
         }
         self.reads();
@@ -146,7 +213,7 @@ impl Walk {
     fn reads(&mut self) {
         for who in 0..self.clients.len() {
             let Some((at, device)) = self.clients[who].at.clone() else { continue };
-            for text in self.nodes.stages[at].takes(&device) {
+            for text in self.ground.stages()[at].takes(&device) {
                 self.read(who, &text);
             }
         }
@@ -159,7 +226,9 @@ impl Walk {
         if let (true, Some(to)) = (is_entry, text_of(text, "user_id")) {
             let sender = text_of(text, "sender").unwrap();
             let place = key(Conversation::Direct(&sender, &to));
-            assert!(client.directs.insert((place, number_of(text, "seq").unwrap())), "{who} hears it twice: {text}");
+            let entry = identity(&serde_json::from_str(text).unwrap());
+            let is_new = client.directs.insert((place, number_of(text, "seq").unwrap(), entry));
+            assert!(is_new, "{who} hears it twice: {text}");
             return;
         }
         let Some(room) = text_of(text, "room_id") else { return };
@@ -214,25 +283,17 @@ impl Walk {
     }
 
     /// All is well again, and every message is heard.
-    fn ends(&mut self) {
-        self.nodes.world.borrow_mut().links.iter_mut().for_each(|link| (link.down, link.full) = (false, false));
+    pub fn heals(&mut self) {
+        self.ground.heals();
         for _ in 0..100 {
-            for stage in &mut self.nodes.stages {
+            for stage in self.ground.stages() {
                 stage.holds = false;
                 stage.dispatch();
-                // A store that did not answer is asked again.
-                stage.waits_ms(1000);
             }
-            self.nodes.settles();
+            // A store that did not answer is asked again.
+            self.ground.waits(1000);
+            self.ground.settles();
             self.reads();
-        }
-        let world = self.nodes.world.borrow();
-        for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some()) {
-            for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
-                let head = world.logs[room].said.head();
-                assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
-                agrees(&has.folded, &world.logs[room].said, &format!("{who} in {room}"));
-            }
         }
         // Every node sees the same people, in the same rooms.
         let people = |stage: &Stage| {
@@ -247,12 +308,25 @@ impl Walk {
             let views = views.map(|user| (user.name.to_string(), user.view()));
             (inside.collect::<BTreeMap<_, _>>(), format!("{:?}", views.collect::<Vec<_>>()))
         };
-        for stage in &self.nodes.stages[1..] {
-            assert_eq!(people(stage), people(&self.nodes.stages[0]));
+        let all: Vec<_> = self.ground.stages().iter().map(people).collect();
+        all.iter().for_each(|of_one| assert_eq!(*of_one, all[0]));
+    }
+}
+
+impl Walk<Nodes> {
+    fn ends(&mut self) {
+        self.heals();
+        let world = self.ground.world.borrow();
+        for (who, client) in self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some()) {
+            for (room, has) in client.has.iter().filter(|(_, has)| has.inside) {
+                let head = world.logs[room].said.head();
+                assert_eq!((&has.epoch, has.last), (&head.epoch.to_string(), Some(head.seq)), "{who} in {room}");
+                agrees(&has.folded, &world.logs[room].said, &format!("{who} in {room}"));
+            }
         }
         // Every node lists the same rooms, under the same titles.
         for (room, log) in world.logs.iter().filter(|(key, log)| !key.contains('\0') && log.said.head().kept > 0) {
-            for stage in &self.nodes.stages {
+            for stage in &self.ground.stages {
                 let rooms = &stage.chat.hall.roster.rooms();
                 let place = rooms.at(rooms.find(room).expect("a room with messages is listed everywhere"));
                 let title = log.card.as_ref().and_then(|(title, _, _)| title.as_deref());
@@ -266,12 +340,11 @@ fn walk(seed: u64, steps: usize) {
     let settings = Settings { replay_bytes: 100, max_rooms: 100, ..unhurried() };
     let mut random = Random::from(seed);
     let nodes = Nodes::new(4 + random.below(8) as usize, &settings, 2 + random.below(2) as usize);
-    let clients = (0..8).map(|_| Client::default()).collect();
-    let mut walk = Walk { nodes, random, clients, said: BTreeMap::new(), step: 0 };
+    let mut walk = Walk::new(nodes, random);
     (0..steps).for_each(|_| walk.goes_on());
     walk.ends();
     // A node that begins now knows what the others know.
-    let Walk { nodes: Nodes { world, .. }, .. } = walk;
+    let Walk { ground: Nodes { world, .. }, .. } = walk;
     let titles = |stage: &Stage| -> Vec<(String, Option<Box<str>>, bool)> {
         let hall = &stage.chat.hall;
         hall.roster
