@@ -1,8 +1,8 @@
 //! What a node needs from outside: a Redis that answers, what the channels say, and when it is time. Everything else of
 //! a node is beside this file, and asks outside for nothing but by these words.
 //!
-//! On the one side of this seam stand [`link`](super::link) and [`listener`](super::listener), with sockets, threads and
-//! the clock; on the other one a Redis that is simulated.
+//! On the one side of this seam stand `link` and `listener`, with sockets, threads and the clock; on the other one a
+//! Redis in the same process, for tests.
 
 use std::collections::VecDeque;
 use std::fmt;

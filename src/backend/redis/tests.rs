@@ -1,8 +1,8 @@
 //! A Redis for the tests, and what only a store on Redis promises: several nodes, and a Redis that loses something.
 //!
-//! The rows are for any Redis ([`Place`]): a `redis-server`, and one in this process
-//! (`imitation`), which so is held to the former. The server is one for all tests, with a prefix of its own for each store. Where
-//! `redis-server` is not installed, its tests say so and pass.
+//! The rows are for any Redis ([`Place`]): a `redis-server`, and one in this process (`imitation`), which so is held to
+//! the former. The server is one for all tests, with a prefix of its own for each store. Where `redis-server` is not
+//! installed, its tests say so and pass.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
-//! Chats on the store that several nodes share by Redis, on a Redis in this process, while connections break, channels are
-//! cut, nodes stand still, leases end, and Redis is started again with all that it had, less, or nothing.
+//! Chats on the store that several nodes share by Redis, on a Redis in this process, while connections break, channels
+//! are cut, nodes stand still, leases end, and Redis is started again with all that it had, less, or nothing.
 //!
 //! While one node waits for an answer, others ask: each exchange is a place where anything may come between.
 
