@@ -26,6 +26,7 @@ mod log;
 mod memory;
 mod metrics;
 mod outside;
+mod planted;
 mod power_cut;
 mod properties;
 mod proxies;

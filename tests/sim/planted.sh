@@ -1,42 +1,61 @@
 #!/usr/bin/env bash
 # Plants each bug of tests/sim/planted in a copy of the sources, builds it, and runs seeds until one fails.
 #
-#   bash tests/sim/planted.sh [PATCH...]     all of them, or these; prints a row of docs/simulation.md for each
+#   bash tests/sim/planted.sh [BUG...]       all of them, or these; prints the rows of the table in docs/simulation.md
+#
+# A BUG is how the name of its file begins (07, or 07-grace), or a file with a patch. The seconds are those of the
+# processor, so that a busy machine shows the same; the build is not in them. Exit status 1 if one is not found.
 #
 # SECONDS_EACH (600): how long a bug may hide. TARGET: the folder to build in; one that is warm saves minutes.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-patches=("$@")
-[ ${#patches[@]} -gt 0 ] || patches=(tests/sim/planted/*.patch)
+[ $# -gt 0 ] || set -- ''
+patches=()
+for bug in "$@"; do
+    found=("$bug")
+    [ -f "$bug" ] || mapfile -t found < <(compgen -G "tests/sim/planted/$bug*.patch" | sort)
+    [ ${#found[@]} -gt 0 ] || { echo "no file in tests/sim/planted begins with $bug" >&2; exit 2; }
+    patches+=("${found[@]}")
+done
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 target=${TARGET:-$copy/target}
 git ls-files -z | grep -zv '^docs/screenshots' | xargs -0 cp --parents -t "$copy" 2>/dev/null
+build=(cargo build --quiet --locked --no-default-features --features server --bin salon --target-dir "$target")
+TIMEFORMAT='%U %S'
 missed=0
-echo '| planted bug | seed | found by invariant | seconds | steps |'
+# what the row says of the patch at hand
+row() {
+    printf '| %s | %s |\n' "$what" "$*"
+}
+echo '| planted bug | seed | invariant | seconds | steps |'
 echo '|---|---|---|---|---|'
 for patch in "${patches[@]}"; do
     what=$(head -1 "$patch")
-    if ! patch -s -d "$copy" -p1 <"$patch"; then
-        echo "| $what | the patch does not fit any more | | | |"
+    if ! patch -s -F0 --dry-run -d "$copy" -p1 <"$patch" >&2; then
+        row 'the patch does not fit any more | | | '
         missed=1
         continue
     fi
-    build=(cargo build --quiet --locked --no-default-features --features server --bin salon --target-dir "$target")
+    patch -s -F0 -d "$copy" -p1 <"$patch"
+    # shellcheck disable=SC2086 # they are several words
     if (cd "$copy" && CARGO_PROFILE_DEV_OPT_LEVEL=2 "${build[@]}" ${BUILD_OPTIONS:-}) 2>"$copy/log"; then
-        began=$(date +%s.%N)
-        row=$(timeout "${SECONDS_EACH:-600}" "$target/debug/salon" sim --seeds 0..1000000 --first --json --log off \
-            2>/dev/null | grep -m1 '"ok":false')
-        took=$(echo "$(date +%s.%N) - $began" | bc)
-        if [ -n "$row" ]; then
-            field() { grep -o "\"$1\":[0-9]*" <<<"$row" | cut -d: -f2; }
-            printf '| %s | %s | %s | %.1f | %s |\n' "$what" "$(field seed)" "$(field invariant)" "$took" "$(field step)"
+        {
+            # shellcheck disable=SC2016 # the words are those of the inner shell
+            time bash -c 'ulimit -t "$1"; shift; exec "$@"' - "${SECONDS_EACH:-600}" "$target/debug/salon" sim \
+                --seeds 0..1000000 --first --json --log off >"$copy/rows" 2>/dev/null
+        } 2>"$copy/spent"
+        seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$copy/spent")
+        failed=$(grep -m1 '"ok":false' "$copy/rows")
+        if [ -n "$failed" ]; then
+            field() { grep -o "\"$1\":[0-9]*" <<<"$failed" | cut -d: -f2; }
+            row "$(field seed) | $(field invariant) | $seconds | $(field step)"
         else
-            echo "| $what | not found | | $took | |"
+            row "not found in $(wc -l <"$copy/rows") seeds | | $seconds | "
             missed=1
         fi
     else
-        echo "| $what | does not build: $(grep -m1 error "$copy/log") | | | |"
+        row "does not build: $(grep -m1 error "$copy/log") | | | "
         missed=1
     fi
     patch -s -R -d "$copy" -p1 <"$patch"
