@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -109,6 +109,55 @@ fn a_backup_is_whole_and_its_server_begins_new_epochs() {
     drop(server);
     let server = Server::serve(&["--store", &file]);
     assert!(rejoin(&server, &format!(r#"{{"epoch":"{again}","seq":10}}"#)).2);
+}
+
+/// A copy that no command of Salon has made, in the place of a store that has gone on: written into it, or moved there.
+/// Numbers that were given out since are given out in another epoch, and who has heard them is told.
+#[test]
+fn a_copy_by_cp_begins_new_epochs() {
+    for (moved, signal) in [(false, "TERM"), (false, "KILL"), (true, "TERM"), (true, "KILL")] {
+        let case = format!("moved {moved}, {signal}");
+        let folder = Folder::new("cp");
+        let file = folder.file();
+        let copy = folder.0.join("copy.db").to_str().unwrap().to_owned();
+        let run = |command: &str, arguments: &[&str]| {
+            assert!(Command::new(command).args(arguments).status().unwrap().success(), "{command} {arguments:?}");
+        };
+        let end = |mut server: Server, signal: &str| {
+            server.signal(signal);
+            server.wait();
+        };
+        let server = Server::serve(&["--store", &file, "--rate", "off"]);
+        let epoch = talk(&server);
+        end(server, "TERM");
+        run("cp", &[&file, &copy]);
+
+        let inode = fs::metadata(&file).unwrap().ino();
+        let says = |server: &Server, content: &str| {
+            let mut ann = server.connect("/ws?user=ann");
+            say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+            say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{content}"}}"#));
+            next(&mut ann, "broadcast")["seq"].as_u64().unwrap()
+        };
+        let server = Server::serve(&["--store", &file]);
+        assert_eq!(rejoin(&server, &format!(r#"{{"epoch":"{epoch}","seq":10}}"#)).0, epoch, "{case}");
+        assert_eq!(says(&server, "11"), 11, "{case}");
+        end(server, signal);
+
+        // As docs/store.md says: without the log of what is replaced.
+        run(if moved { "mv" } else { "cp" }, &[&copy, &file]);
+        run("rm", &["-f", &format!("{file}-wal"), &format!("{file}-shm")]);
+        assert_eq!(fs::metadata(&file).unwrap().ino() == inode, !moved, "{case}");
+        let server = Server::serve(&["--store", &file]);
+        assert_eq!(says(&server, "another 11"), 11, "{case}");
+        let (again, seq, recovered, texts) = rejoin(&server, &format!(r#"{{"epoch":"{epoch}","seq":11}}"#));
+        assert_ne!(again, epoch, "{case}");
+        assert_eq!((seq, recovered, texts.len()), (11, false, 11), "{case}");
+        // From then on it is an original.
+        end(server, signal);
+        let server = Server::serve(&["--store", &file]);
+        assert!(rejoin(&server, &format!(r#"{{"epoch":"{again}","seq":11}}"#)).2, "{case}");
+    }
 }
 
 #[test]
