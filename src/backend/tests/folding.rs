@@ -1,5 +1,7 @@
 //! Any entries, against a model that keeps all that was ever said and folds it anew for each page.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::entries::*;
@@ -97,7 +99,7 @@ impl Log {
     /// Texts that nobody may read any more: edited away, deleted, or dropped with all that has them.
     fn gone_texts(&self) -> Vec<&str> {
         let kept = (1..=self.said.len()).filter_map(|seq| self.said.entry(seq, ""));
-        let standing: Vec<&str> = kept
+        let standing: HashSet<&str> = kept
             .filter_map(|entry| match entry.body {
                 Body::Message(message) => message.content,
                 Body::Edited { content, .. } => content,
@@ -182,7 +184,7 @@ impl World<'_> {
         }
         // Where nothing is kept, a text is heard once.
         if self.keeps > 0 {
-            self.check_heard();
+            self.check_heard(&self.gone());
         }
     }
 
@@ -224,10 +226,11 @@ impl World<'_> {
         }
     }
 
-    /// Every page is that of the model.
+    /// Every page is that of the model, and what is found, too.
     fn check(&mut self, chance: u64) {
+        self.logs.iter_mut().for_each(|log| log.expire(self.stage.at));
+        let gone = self.gone();
         for (place, conversation) in PLACES.into_iter().enumerate() {
-            self.logs[place].expire(self.stage.at);
             let seq = self.logs[place].said.len();
             let bounds = Bounds {
                 entries: [usize::MAX, 0, 1, 2, 3][chance as usize % 5],
@@ -265,13 +268,14 @@ impl World<'_> {
                 assert_eq!(page.entries, expected, "{conversation:?} {query:?}");
                 let reading = chance.is_multiple_of(2).then(|| log.reading(user));
                 assert_eq!(page.reading, reading, "{conversation:?} {user}");
-                self.check_heard();
+                self.check_heard(&gone);
             }
         }
+        self.check_search(chance, &gone);
     }
 
     /// A text is found where it stands, and no other one. What is too old may be found until it is swept out.
-    fn check_search(&mut self, chance: u64) {
+    fn check_search(&mut self, chance: u64, gone: &HashSet<String>) {
         let text = format!("<{}>", chance as usize % (self.texts + 1) + 1);
         let scope = match PLACES[chance as usize % PLACES.len()] {
             place if chance.is_multiple_of(3) => Scope::One(place),
@@ -313,15 +317,22 @@ impl World<'_> {
         }
         let too_old = found.iter().all(|hit| expected.contains(hit));
         if too_old {
-            self.check_heard();
+            self.check_heard(gone);
         }
     }
 
-    /// In nothing that was heard is a text that is gone.
-    fn check_heard(&self) {
-        for text in self.logs.iter().flat_map(Log::gone_texts) {
-            for heard in &self.stage.heard {
-                assert!(!heard.contains(text), "{text} in {heard}");
+    /// All texts that are gone.
+    fn gone(&self) -> HashSet<String> {
+        self.logs.iter().flat_map(Log::gone_texts).map(str::to_owned).collect()
+    }
+
+    /// In nothing that was heard is a text that is gone. Texts are numbers in angle brackets, and nothing else has
+    /// those.
+    fn check_heard(&self, gone: &HashSet<String>) {
+        for heard in &self.stage.heard {
+            for (from, _) in heard.match_indices('<') {
+                let text = heard[from..].split_inclusive('>').next().expect("it has the bracket");
+                assert!(!gone.contains(text), "{text} in {heard}");
             }
         }
     }
@@ -334,7 +345,6 @@ fn run(keeps: usize, steps: &[(Step, u64)], everywhere: bool) {
         for (step, chance) in steps {
             world.step(step);
             world.check(*chance);
-            world.check_search(*chance);
         }
     };
     // One on Redis has a round trip for each question.
