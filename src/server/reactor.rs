@@ -330,7 +330,7 @@ impl<S: System> Reactor<S> {
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
         self.turns.note(self.system.elapsed().saturating_sub(began));
         if let Some(stop) = self.stopping
-            && (self.engine.len() == self.late && service.is_idle() || stop.until <= now.tick)
+            && (self.engine.len() == self.late && !self.may_accept() && service.is_idle() || stop.until <= now.tick)
         {
             if !service.is_idle() {
                 log::warn!("the message store has not answered everything in time");

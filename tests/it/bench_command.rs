@@ -7,7 +7,7 @@ use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{Server, get, salon};
+use crate::common::{Server, free_address, get, salon};
 use tungstenite::{Message, WebSocket};
 
 /// `salon bench` with these arguments: exit status, standard output and standard error.
@@ -229,7 +229,7 @@ fn a_server_that_is_wrong_is_found_out() {
 
 #[test]
 fn what_cannot_be_done_is_said_in_a_sentence() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let server = Server::serve(&[]);
     let url = |address: SocketAddr, path: &str| format!("ws://{address}{path}");
     for (arguments, part) in [
@@ -237,7 +237,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         (&["fan-out", "--url", &url(server.public, "/nowhere")], "status 404: {\"error\":\"nothing is here"),
         (&["fan-out", "--url", &url(server.public, "/ws"), "--header", "Origin: http://evil"], "status 403: "),
         (&["fan-out", "--url", &url(server.public, "/ws"), "--header", "Host: x"], "sets itself"),
-        (&["fan-out", "--url", &url(server.admin.unwrap(), "/ws")], "status 404"),
+        (&["fan-out", "--url", &url(server.admin.unwrap(), "/ws"), "-c", "1"], "status 404"),
         (&["slow"], "--pace"),
         (&["fan-out", "--url", "wss://localhost/"], "TLS"),
     ] {

@@ -6,7 +6,9 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{PATIENCE, Server, apart, close_code, exchange, get, hear_with, joined, read, say, status, tcp};
+use crate::common::{
+    PATIENCE, Server, apart, close_code, exchange, free_address, get, hear_with, joined, read, say, status, tcp,
+};
 use tungstenite::Message;
 
 const UPGRADE: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -406,7 +408,7 @@ fn a_start_waits_for_nobody_who_reads_the_log() {
     while (&theirs).write(&[b'x'; 4096]).is_ok() {}
     while (&theirs).write(b"x").is_ok() {}
     theirs.set_nonblocking(false).unwrap();
-    let [public, admin] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let [public, admin] = std::array::from_fn(|_| free_address());
     let mut salon = apart(&mut Command::new(env!("CARGO_BIN_EXE_salon")))
         .args(["serve", "--listen", &public.to_string(), "--admin", &admin.to_string()])
         .stderr(Stdio::from(std::os::fd::OwnedFd::from(theirs)))

@@ -1,6 +1,6 @@
 //! Several certificates on one port, of which each client is shown one by the name that it asks for (SNI, RFC 6066).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -60,7 +60,7 @@ impl Identities {
 
     /// Names for which a certificate is never shown, because an earlier one with a key of the same kind has them.
     pub fn overlaps(&self) -> Vec<Overlap> {
-        let mut first = HashMap::new();
+        let mut first = BTreeMap::new();
         let mut overlaps = Vec::new();
         for (at, one) in self.all.iter().enumerate() {
             for name in one.names() {
@@ -115,12 +115,12 @@ impl fmt::Display for Overlap {
 struct ByName {
     all: Vec<Arc<CertifiedKey>>,
     /// Certificates by a name of theirs, or by `*.` and a parent.
-    named: HashMap<String, Vec<usize>>,
+    named: BTreeMap<String, Vec<usize>>,
 }
 
 impl ByName {
     fn of(all: &[Identity]) -> Self {
-        let mut named: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut named: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, one) in all.iter().enumerate() {
             one.names().iter().for_each(|name| named.entry(folded(name)).or_default().push(at));
         }

@@ -86,7 +86,8 @@ impl House {
         };
         let (machine, listeners) = (Machine::new(world.clone()), vec![Listener::new(PUBLIC, Port::Public)]);
         let keyed = Random::from(1).keyed();
-        let reactor = Reactor::new(machine, listeners, plan.settings.engine.clone(), bounds, None, &keyed);
+        let reactor =
+            Reactor::new(machine, listeners, plan.settings.engine.clone(), bounds, Certificates::default(), &keyed);
         Self { world, reactor, service: Clockwork::default(), ended: false }
     }
 
@@ -225,7 +226,8 @@ fn somebody_who_is_back_has_not_left() {
     let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ADMIN, Port::Admin)];
     let (store, starter) = (Box::new(Disk::open(&world, &platter)), Box::new(Simulated(settings.clone())));
     let mut service = ChatService::new(settings, store, starter, random);
-    let mut reactor = Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, None, &keyed);
+    let mut reactor =
+        Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, Certificates::default(), &keyed);
     let mut go = |until: Time, sessions: Option<usize>| {
         while world.borrow().net.now < until && sessions != Some(service.chat().counts().sessions) {
             assert!(reactor.go_round(&mut service).expect("the loop goes on"));

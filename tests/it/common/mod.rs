@@ -6,7 +6,7 @@ pub mod rows;
 pub mod script;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,19 @@ pub type Client = WebSocket<MaybeTlsStream<TcpStream>>;
 
 /// How long a test waits for anything that must happen; no test asserts how fast it is.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An address of this machine where nobody listens: not one of those that the system gives to who asks for any, which
+/// another test may be given at any moment.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let port = 20_000 + (std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 /// A running `salon`, ended when it is dropped.
 pub struct Server {

@@ -53,7 +53,7 @@ fn a_peer_that_is_asked_at_once() {
     assert!(house.engine.is_empty());
 }
 
-/// A ping waits with the rest for a peer that takes its time: how long its answer may take counts from when it has left.
+/// A ping waits with the rest for a peer that takes its time: the time for its answer counts from when it has left.
 #[test]
 fn a_ping_that_waits_is_answered_in_time_from_when_it_has_left() {
     for answers in [true, false] {

@@ -103,7 +103,7 @@ fn value(lua: &Lua, answer: Answer) -> mlua::Result<Value> {
 fn answer(value: Value) -> mlua::Result<Answer> {
     Ok(match value {
         Value::String(text) => Answer::Text(text.as_bytes().to_vec()),
-        Value::Integer(number) => Answer::Number(i64::from(number)),
+        Value::Integer(number) => Answer::Number(number),
         // The part behind the point is cut off.
         Value::Number(number) => Answer::Number(number as i64),
         Value::Boolean(true) => Answer::Number(1),

@@ -565,7 +565,8 @@ fn a_file_of_version_3_that_is_refused() {
     drop(folder.open(options.clone()));
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); PRAGMA user_version = 3;
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail;
+         PRAGMA user_version = 3;
          INSERT INTO ban (user) VALUES (CAST(x'ff' AS TEXT));",
     )
     .unwrap();

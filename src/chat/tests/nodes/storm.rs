@@ -305,7 +305,7 @@ impl Ground for Storm {
 }
 
 impl Walk<Storm> {
-    /// All who are in a room are in one life of it, which is that of the store, have heard all of it, and show the same.
+    /// All who are in a room are in one life of it, that of the store, have heard all of it, and show the same.
     fn ends(&mut self) {
         self.heals();
         let here = || self.clients.iter().enumerate().filter(|(_, client)| client.at.is_some());
