@@ -64,7 +64,11 @@ impl Reload {
                 *setting = read;
                 continue;
             }
-            if setting.changes == Changes::AtTheNextStart {
+            // A port speaks TLS from its start, or never.
+            let begins_or_ends = setting.values.is_empty() != read.values.is_empty();
+            if setting.changes == Changes::AtTheNextStart
+                || CERTIFICATES.contains(&setting.key.as_str()) && begins_or_ends
+            {
                 pending.push(read);
                 continue;
             }
@@ -92,6 +96,9 @@ impl Reload {
         Ok(Reading { settings, changed, at_the_next_start: fixed })
     }
 }
+
+/// The settings of certificates: with other files they change at once, from none to some or back they do not.
+const CERTIFICATES: [&str; 4] = ["tls_cert", "tls_key", "admin_tls_cert", "admin_tls_key"];
 
 /// The certificates that were not there before, in words.
 fn renewed(before: &Identities, now: &Identities, setting: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The log: lines go to standard error by a thread of their own, so that the loop never waits for their reader.
 //!
 //! A line is handed to a bounded queue. If it is full (the reader of the log has stopped) the line is dropped and
-//! counted; so are lines beyond the budget that its [`Sort`] has for a second. A part of the queue is for what must not
+//! counted; so are lines beyond the budget that its sort has for a second. A part of the queue is for what must not
 //! be lost, so that details, of which anybody can cause many, displace neither a warning nor the trail. Control
 //! characters are escaped: no line can pretend to be two. A line may have fields beside its message: in JSON they are
 //! fields of the object, in text they stand behind the message as `name=value`. [`simple_logger`] words the lines of

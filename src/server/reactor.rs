@@ -607,6 +607,13 @@ impl<S: System> Reactor<S> {
             Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted),
             Verdict::Welcome { counted } => (port, counted),
         };
+        // A handshake is what costs, so none is made to say that there are too many.
+        if tls && tag == Port::TooFast {
+            if let Some(client) = client {
+                self.admission.release(client);
+            }
+            return;
+        }
         let is_refused = matches!(tag, Port::TooFast | Port::Crowded | Port::Refused);
         if is_refused && self.refused >= REFUSALS {
             // So many wait for such an answer: they take no place of a client.

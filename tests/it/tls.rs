@@ -530,6 +530,49 @@ fn a_reload_by_the_admin_port_takes_its_renewed_certificate() {
     assert!(status == Some(1) && shown.contains("is not known here"), "{shown}");
 }
 
+/// A port speaks TLS from its start or never: what a file says otherwise is for the next start, and is not shown as if
+/// it held.
+#[test]
+fn tls_begins_and_ends_at_a_start() {
+    let certificate = Certificate::new();
+    let file = certificate.folder.join("salon.toml");
+    let pair = format!("tls_cert = {:?}\ntls_key = {:?}\n", certificate.chain(), certificate.key());
+    for (before, then) in [(&*pair, ""), ("", &pair)] {
+        fs::write(&file, before).unwrap();
+        let listen: &[&str] = if before.is_empty() { &[] } else { &["--tls-listen", "127.0.0.1:0"] };
+        let server = Server::serve(&[&["--config", file.to_str().unwrap()], listen].concat());
+        let admin = server.admin.unwrap().to_string();
+        fs::write(&file, then).unwrap();
+        let (status, shown) = asked(&["reload", "--config", file.to_str().unwrap()], &admin, &certificate);
+        let told = "changed: nothing\nonly at the next start: tls_cert, tls_key\n";
+        assert!(status == Some(0) && shown.contains(told), "{status:?} {shown}");
+        let (_, shown) = asked(&["config", "--running"], &admin, &certificate);
+        let holds = shown.lines().any(|line| line.starts_with("tls_cert = [\""));
+        assert_eq!(holds, !before.is_empty(), "{shown}");
+    }
+}
+
+/// A connection that is one of too many costs no handshake: it ends, and is counted.
+#[test]
+fn too_many_new_connections_get_no_handshake() {
+    let certificate = Certificate::new();
+    let server = certificate.serve(&["--count-loopback", "--new-connections-per-address", "1"]);
+    let mut dropped = 0;
+    for _ in 0..20 {
+        let mut stream = tcp(server.tls.unwrap());
+        // No ClientHello: TLS answers with an alert.
+        let _ = stream.write_all(&[0x55; 64]);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        dropped += usize::from(answer.is_empty());
+    }
+    assert!(dropped > 0);
+    let (_, metrics) = get(server.admin.unwrap(), "/metrics");
+    let counted = format!("salon_refused_total{{reason=\"too_fast\"}} {dropped}");
+    let told = metrics.lines().find(|line| line.contains("too_fast"));
+    assert_eq!(told, Some(&*counted));
+}
+
 /// Where the plain listener is that sends to TLS.
 fn redirect_of(server: &Server) -> SocketAddr {
     let line = server.greeting.lines().find_map(|line| line.trim().strip_prefix("redirect ")).expect("it is said");

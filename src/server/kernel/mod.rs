@@ -46,7 +46,7 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// A poller that watches for SIGHUP and the signals that [stop](STOPS) Salon, and for the signals that would end
+    /// A poller that watches for SIGHUP and the signals that stop Salon, and for the signals that would end
     /// the process though nobody means that by them.
     ///
     /// # Errors
