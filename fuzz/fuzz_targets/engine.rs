@@ -264,6 +264,12 @@ impl Peer {
         let mut bytes = self.said.clone();
         let mut at = 0;
         loop {
+            // An empty line before a request is skipped.
+            match &bytes[at..] {
+                b"\r" => return (told, pings),
+                [b'\r', b'\n', ..] => at += 2,
+                _ => {}
+            }
             let found = HeadScanner::default().scan(&bytes[at..]);
             let Ok(Some(len)) = found else {
                 told.extend(found.err().map(|error| format!("bad {error:?}")));
