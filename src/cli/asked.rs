@@ -1,6 +1,5 @@
 //! The options by which a command says which running server it asks, at its admin port.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use crate::top::http::Place;
 use crate::top::tls::{Known, config};
 
 use super::admin_key;
+use super::small_file;
 use super::values::{AdminArg, Listen};
 
 /// The server to ask. `layers` reads these from the server's file, too.
@@ -61,7 +61,8 @@ impl Server {
         let known = match &self.admin_tls_cert {
             None => Known::System,
             Some(file) => {
-                let pem = fs::read(file).map_err(|error| format!("--admin-tls-cert {}: {error}", file.display()))?;
+                let pem =
+                    small_file::read(file).map_err(|error| format!("--admin-tls-cert {}: {error}", file.display()))?;
                 Known::By { names: tls::names_of(&pem), pem }
             }
         };

@@ -32,7 +32,7 @@ pub struct SimArgs {
     /// At most so many clients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub clients: Option<u64>,
-    /// How many nodes: one, as long as Salon knows no more
+    /// How many nodes: one, as long as the simulation has no Redis
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub nodes: u64,
     /// Tell all that happens
@@ -53,7 +53,10 @@ pub struct Faults(Vec<Fault>);
 /// One sentence: what is asked for cannot be had.
 pub fn run(args: &SimArgs) -> Result<bool, String> {
     if args.nodes != 1 {
-        return Err(format!("--nodes {}: expected 1, because a Salon is one node so far", args.nodes));
+        return Err(format!(
+            "--nodes {}: expected 1, because the simulation has no Redis yet, which several would need",
+            args.nodes
+        ));
     }
     let wish = Wish {
         clients: args.clients.map(|clients| clients as usize),

@@ -284,9 +284,7 @@ impl<S: System> Reactor<S> {
             let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
             (self.max_connections, self.stop_after, self.stop_within) = (max_connections, stop_after, stop_within);
             self.admission.change(addresses, proxies);
-            for setting in self.acceptors.change(certificates) {
-                log::warn!("{setting}: TLS begins only at the next start: nobody listens for it");
-            }
+            self.acceptors.change(certificates);
             self.memory.change(memory);
             self.look_at_certificates(now);
         }
@@ -607,16 +605,10 @@ impl<S: System> Reactor<S> {
             Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted),
             Verdict::Welcome { counted } => (port, counted),
         };
-        // A handshake is what costs, so none is made to say that there are too many.
-        if tls && tag == Port::TooFast {
-            if let Some(client) = client {
-                self.admission.release(client);
-            }
-            return;
-        }
         let is_refused = matches!(tag, Port::TooFast | Port::Crowded | Port::Refused);
-        if is_refused && self.refused >= REFUSALS {
-            // So many wait for such an answer: they take no place of a client.
+        // So many wait for such an answer already, and take no place of a client; or it would take a handshake, which
+        // is what costs, to say that there are too many.
+        if is_refused && self.refused >= REFUSALS || tls && tag == Port::TooFast {
             if let Some(client) = client.filter(|_| counted) {
                 self.admission.release(client);
             }

@@ -38,18 +38,13 @@ impl Acceptors {
         Self { public, admin }
     }
 
-    /// Shows others from now on. Returns the settings of those that nobody will see, because their port was not begun
-    /// with TLS.
-    pub fn change(&mut self, Certificates { public, admin }: Certificates) -> Vec<&'static str> {
-        let mut unseen = Vec::new();
-        for (name, acceptor, identities) in [(PUBLIC, &mut self.public, public), (ADMIN, &mut self.admin, admin)] {
-            match (acceptor, identities) {
-                (Some(acceptor), Some(identities)) => acceptor.change_identities(identities),
-                (None, Some(_)) => unseen.push(name),
-                (_, None) => {}
+    /// Shows others from now on. A port that was begun without TLS goes on without, and one with it goes on with it.
+    pub fn change(&mut self, Certificates { public, admin }: Certificates) {
+        for (acceptor, identities) in [(&mut self.public, public), (&mut self.admin, admin)] {
+            if let (Some(acceptor), Some(identities)) = (acceptor, identities) {
+                acceptor.change_identities(identities);
             }
         }
-        unseen
     }
 
     /// The acceptor of the operator's port, or that of everybody's.
