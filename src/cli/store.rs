@@ -95,8 +95,10 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
         }
         Act::Backup { file, place } => {
             let mut progress = Progress::new("pages left");
-            let bytes = sqlite::backup(&place.path()?, file, &mut |left, all| progress.show(left, all))?;
+            let sqlite::Done { bytes, log, .. } =
+                sqlite::backup(&place.path()?, file, &mut |left, all| progress.show(left, all))?;
             progress.end();
+            tell_of_log(log);
             let check = "not checked for damage: `salon store check --store` reads it from end to end";
             say(&format!("{}: {bytes} bytes; {check}\n", file.display()))
         }
@@ -107,8 +109,9 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
         }
         Act::Compact(place) => {
             let path = place.path()?;
-            let (before, after) = sqlite::compact(&path)?;
-            say(&format!("{}: {after} bytes, before that {before}\n", path.display()))
+            let sqlite::Done { before, bytes, log } = sqlite::compact(&path)?;
+            tell_of_log(log);
+            say(&format!("{}: {bytes} bytes, before that {before}\n", path.display()))
         }
     }
 }
@@ -165,7 +168,15 @@ fn export(path: &Path, room: Option<&str>) -> Result<(), String> {
         progress.show(told, all);
     }
     progress.end();
+    tell_of_log(export.log());
     gone(output.flush()).map(drop)
+}
+
+/// Says on standard error what is to be said of the log of a store, if anything is. What was done is done all the same.
+fn tell_of_log(sentence: Option<String>) {
+    if let Some(sentence) = sentence {
+        eprint(&format!("the store: {sentence}\n"));
+    }
 }
 
 fn import(path: &Path, mut import: dump::Import, input: impl BufRead) -> Result<(), String> {

@@ -12,6 +12,18 @@ use super::trouble::Trouble;
 use super::{contents, schema};
 use crate::backend::MAX_BANS;
 
+/// What became of a store that was copied or made smaller.
+#[derive(Debug)]
+#[must_use = "what is missing is to be told"]
+pub struct Done {
+    /// Bytes of the file before.
+    pub before: u64,
+    /// Bytes of the file or the copy now.
+    pub bytes: u64,
+    /// What is to be said of the log of the store, if anything is: then what was said last may be missing.
+    pub log: Option<String>,
+}
+
 /// Looks whether there is a store, or can be one, and reads it from end to end; changes nothing. Returns what there
 /// is, in one line.
 ///
@@ -48,13 +60,13 @@ pub fn read_through(path: &Path) -> Result<String, String> {
 
 /// Copies a store into a new file, also while somebody uses it: as it is at this moment, whole. A server that is
 /// started from the copy begins new epochs, whatever way it came to its place. `progress` is told how many pages are
-/// left, of how many. Returns the bytes of the copy.
+/// left, of how many.
 ///
 /// # Errors
 /// One sentence that says what to do; there is no copy then.
-pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, String> {
+pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Done, String> {
     let (tables, log) = open(path)?;
-    file::copy_to(to, |new| {
+    let bytes = file::copy_to(to, |new| {
         // As long as this is open the copy is of one state, and begins anew for nothing that is said meanwhile. The
         // writer does not wait for it; its log grows.
         tables.begin().and_then(|()| tables.version()).map_err(|error| Trouble::Sql(error).sentence(path))?;
@@ -72,14 +84,15 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
         copy.query_row("PRAGMA journal_mode = DELETE", [], mode).map_err(cannot)?;
         copy.execute(schema::AS_A_COPY, []).map_err(cannot)?;
         log.still_holds(path)
-    })
+    })?;
+    Ok(Done { before: file::bytes(path), bytes, log: log.sentence() })
 }
 
-/// Makes the file of a store that nobody uses as small as what is in it. Returns its bytes before and after.
+/// Makes the file of a store that nobody uses as small as what is in it.
 ///
 /// # Errors
 /// One sentence that says what to do; the file is as it was then.
-pub fn compact(path: &Path) -> Result<(u64, u64), String> {
+pub fn compact(path: &Path) -> Result<Done, String> {
     // Also that it is of this version: only a server changes that.
     drop(open_for_reading(path)?);
     let mut claim = Claim::take(path)?;
@@ -109,7 +122,7 @@ pub fn compact(path: &Path) -> Result<(u64, u64), String> {
         }
         Ok::<_, String>(())
     })?;
-    Ok((before, file::bytes(path)))
+    Ok(Done { before, bytes: file::bytes(path), log: log.sentence() })
 }
 
 /// Opens a store to read it as it is now, whoever uses it.

@@ -101,6 +101,11 @@ impl Export {
         (self.upto.unsigned_abs(), self.told.unsigned_abs())
     }
 
+    /// What is to be said of the log of the store, if anything is: then what was said last may be missing.
+    pub fn log(&self) -> Option<String> {
+        self.log.sentence()
+    }
+
     /// The next records; none: that was all.
     ///
     /// # Errors

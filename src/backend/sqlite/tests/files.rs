@@ -41,7 +41,7 @@ fn a_file_that_is_made_anew_keeps_its_owner() {
         chown(&path, Some(80), Some(81)).unwrap();
     }
     let before = owned(&path);
-    compact(&path).unwrap();
+    drop(compact(&path).unwrap());
     assert_eq!(owned(&path), before);
 }
 
@@ -60,7 +60,7 @@ fn a_file_that_is_read_is_not_made_smaller() {
     let sentence = compact(&options.path).unwrap_err();
     assert!(sentence.contains("expected nobody to read it") && !sentence.contains("remove"), "{sentence}");
     drop(reader);
-    compact(&options.path).unwrap();
+    drop(compact(&options.path).unwrap());
     assert_eq!(page(&mut folder.open(options), ROOM).1.len(), 2);
 }
 
@@ -391,7 +391,7 @@ fn a_file_without_its_log() {
     assert!(read_through(&copy).unwrap().contains("its log (-wal) is not beside it"));
     assert!(!read_through(&options.path).unwrap().contains("its log"));
     let whole = folder.0.join("whole.db");
-    backup(&options.path, &whole, &mut |_, _| ()).unwrap();
+    drop(backup(&options.path, &whole, &mut |_, _| ()).unwrap());
     assert!(!read_through(&whole).unwrap().contains("its log"));
     drop(store);
     fs::copy(&options.path, folder.0.join("stopped.db")).unwrap();
@@ -448,7 +448,10 @@ fn a_log_that_cannot_be_read() {
             "gone" => fs::remove_file(&log).unwrap(),
             _ => fs::write(&log, bytes).unwrap(),
         }
-        do_first(&folder, &options, first);
+        if let Some(log) = do_first(&folder, &options, first) {
+            let told = log.is_some_and(|log| log.contains("what was said last"));
+            assert_eq!(told, says, "{case}: whoever has it done is told");
+        }
         let checked = read_through(&options.path).unwrap();
         assert_eq!(checked.contains("what was said last"), says, "{case}: {checked}");
         let mut store = Sqlite::open(options.clone(), 1).unwrap();
@@ -464,17 +467,18 @@ fn a_log_that_cannot_be_read() {
     }
 }
 
-/// Whatever is done with a store before it is started again.
-fn do_first(folder: &Folder, options: &Options, first: &str) {
+/// Whatever is done with a store before it is started again; and what is said of its log then, if that is asked.
+fn do_first(folder: &Folder, options: &Options, first: &str) -> Option<Option<String>> {
     let path = &options.path;
     match first {
         "check" => drop(read_through(path).unwrap()),
         "export" => {
             let mut export = super::super::dump::Export::open(path, None).unwrap();
             while !export.next_piece().unwrap().is_empty() {}
+            return Some(export.log());
         }
-        "backup" => drop(backup(path, &folder.0.join("copy"), &mut |_, _| ()).unwrap()),
-        "compact" => drop(compact(path).unwrap()),
+        "backup" => return Some(backup(path, &folder.0.join("copy"), &mut |_, _| ()).unwrap().log),
+        "compact" => return Some(compact(path).unwrap().log),
         "import" => {
             let mut import = super::super::dump::Import::open(path, 1000, false).unwrap();
             import.take(super::super::dump::Record::User { name: "zed".into() }).unwrap();
@@ -488,6 +492,7 @@ fn do_first(folder: &Folder, options: &Options, first: &str) {
         }
         _ => {}
     }
+    None
 }
 
 /// A backup that is put beside the log of what was there is not damaged: the log is that of another file, which is said
@@ -503,7 +508,7 @@ fn a_backup_beside_the_log_of_another_file() {
     }
     let epoch = page(&mut store, ROOM).0.epoch;
     let copy = folder.0.join("copy.db");
-    backup(path, &copy, &mut |_, _| ()).unwrap();
+    drop(backup(path, &copy, &mut |_, _| ()).unwrap());
     for n in 21..=30 {
         ask(&mut store, append(ROOM, "more", n));
     }
