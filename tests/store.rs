@@ -138,14 +138,15 @@ fn run(
     let public = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = public.local_addr().unwrap();
     let settings = Settings {
-        listen: None,
+        listen: Vec::new(),
+        tls_listen: Vec::new(),
         tls: None,
         admin_tls: None,
-        redirect: None,
+        redirect: Vec::new(),
         https_port: None,
         hsts: None,
         proxy_protocol: ProxyProtocol::default(),
-        admin: None,
+        admin: Vec::new(),
         operators: Operators::default(),
         pages: Default::default(),
         keys: None,

@@ -15,9 +15,9 @@ use super::sim::SimArgs;
 use super::store;
 use super::top::{KEYS, TopArgs};
 use super::values::{
-    Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, OperatorArg, ProxyProtocolArg,
-    RateArg, WhoArg, parse_address, parse_connections, parse_count, parse_flush_delay, parse_message_bytes, parse_mode,
-    parse_outbox, parse_per_address, parse_port, parse_size, parse_time, parse_wait,
+    Auth, CreateRooms, ForwardedArg, KeyArg, Listen, LogArg, LogFormat, MemoryArg, OperatorArg, PlaceArg,
+    ProxyProtocolArg, RateArg, WhoArg, parse_address, parse_connections, parse_count, parse_flush_delay,
+    parse_message_bytes, parse_mode, parse_outbox, parse_per_address, parse_port, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
 use crate::server::forwarded::Trusted;
@@ -107,20 +107,24 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new(AT_ONCE).multiple(true))]
 pub struct ServeArgs {
-    /// Where people and programs come in without TLS; `unix:` and a path for a proxy on this machine; `off` for nowhere
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_LISTEN")]
-    pub listen: Listen,
+    /// Where people and programs come in without TLS (repeatable, at most 16); `unix:` and a path for a proxy on this
+    /// machine; `off` for nowhere
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT|unix:PATH|off")]
+    #[arg(env = "SALON_LISTEN", value_delimiter = ',')]
+    pub listen: Vec<Listen>,
     /// For an evening on a local network: listen on all its addresses, at the port of --listen, and let everybody in
     /// (as --open does, if no tokens are asked for). All addresses are printed, and one as a QR code. Refused on a
     /// machine that has a public IPv4 address
     #[arg(long, env = "SALON_LAN")]
     pub lan: bool,
-    /// Permissions of a Unix socket, in octal (660 and 0o660 are the same): who may write to it may connect
+    /// Permissions of all Unix sockets but those of --admin, in octal (660 and 0o660 are the same): who may write to one
+    /// may connect
     #[arg(long, default_value = "660", value_name = "MODE", value_parser = parse_mode, env = "SALON_SOCKET_MODE")]
     pub socket_mode: u32,
-    /// Where people and programs come in with TLS (https://, wss://); 127.0.0.1:8443 if there is a certificate
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_TLS_LISTEN")]
-    pub tls_listen: Option<SocketAddr>,
+    /// Where people and programs come in with TLS (https://, wss://; repeatable, at most 16); 127.0.0.1:8443 if there is
+    /// a certificate
+    #[arg(long, value_name = "ADDRESS:PORT|unix:PATH", env = "SALON_TLS_LISTEN", value_delimiter = ',')]
+    pub tls_listen: Vec<PlaceArg>,
     /// The certificate in PEM, the server's own first and the chain behind it (repeatable): a client is shown the one
     /// that has the name it asks for, by itself or by a wildcard, else the first
     #[arg(long, value_name = "FILE", env = "SALON_TLS_CERT", value_delimiter = ',', group = AT_ONCE)]
@@ -128,10 +132,11 @@ pub struct ServeArgs {
     /// Its private key in PEM, not encrypted (repeatable, in the order of --tls-cert)
     #[arg(long, value_name = "FILE", env = "SALON_TLS_KEY", value_delimiter = ',', group = AT_ONCE)]
     pub tls_key: Vec<PathBuf>,
-    /// Where requests without TLS are sent on to the same URL with https://
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address, env = "SALON_REDIRECT_HTTP")]
-    pub redirect_http: Option<SocketAddr>,
-    /// The port of those URLs; if nothing is said, that of --tls-listen. For where clients reach that by another port
+    /// Where requests without TLS are sent on to the same URL with https:// (repeatable, at most 16)
+    #[arg(long, value_name = "ADDRESS:PORT|unix:PATH", env = "SALON_REDIRECT_HTTP", value_delimiter = ',')]
+    pub redirect_http: Vec<PlaceArg>,
+    /// The port of those URLs; if nothing is said, the first of --tls-listen. For where clients reach that by another
+    /// port
     #[arg(long, value_name = "PORT", value_parser = parse_port, env = "SALON_HTTPS_PORT")]
     pub https_port: Option<u16>,
     /// For how long browsers that came by TLS are to come by nothing else (HSTS), such as 365d; if nothing is said,
@@ -156,10 +161,11 @@ pub struct ServeArgs {
     /// (repeatable)
     #[arg(long, value_name = "listen|tls-listen", env = "SALON_PROXY_PROTOCOL", value_delimiter = ',')]
     pub proxy_protocol: Vec<ProxyProtocolArg>,
-    /// Where the operator does (health, metrics, the HTTP API); beyond loopback only with --admin-key; `unix:` and a
-    /// path for the user that Salon runs as, and root, alone; `off` for nowhere
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off", env = "SALON_ADMIN")]
-    pub admin: Listen,
+    /// Where the operator does (health, metrics, the HTTP API; repeatable, at most 16); beyond loopback only with
+    /// --admin-key; `unix:` and a path for the user that Salon runs as, and root, alone; `off` for nowhere
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off")]
+    #[arg(env = "SALON_ADMIN", value_delimiter = ',')]
+    pub admin: Vec<Listen>,
     /// The certificate with which the admin port speaks TLS, in PEM with its chain; without one it speaks none, and by
     /// a Unix socket never
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_TLS_CERT", group = AT_ONCE)]
@@ -436,6 +442,6 @@ mod tests {
         let bare = Args::try_parse_from(["salon", "--rate", "off"]).unwrap();
         assert!(bare.command.is_none() && bare.serve.rate == RateArg::Off);
         let named = Args::try_parse_from(["salon", "serve", "--admin", "off", "--log", "warn"]).unwrap();
-        assert!(matches!(named.command, Some(Command::Serve(ServeArgs { admin: Listen::Off, .. }))));
+        assert!(matches!(named.command, Some(Command::Serve(ServeArgs { admin, .. })) if admin == [Listen::Off]));
     }
 }

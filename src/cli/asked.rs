@@ -11,14 +11,16 @@ use crate::top::tls::{Known, config};
 
 use super::admin_key;
 use super::small_file;
-use super::values::{AdminArg, Listen};
+use super::values::{AdminArg, Listen, PlaceArg};
 
 /// The server to ask. `layers` reads these from the server's file, too.
 #[derive(Debug, Args)]
 pub struct Server {
-    /// The server's admin port; by a URL with `https://` with TLS
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|URL", env = "SALON_ADMIN")]
-    pub admin: AdminArg,
+    /// The server's admin port; by a URL with `https://` with TLS. Of several, as the server may have, the first is
+    /// asked
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|URL")]
+    #[arg(env = "SALON_ADMIN", value_delimiter = ',')]
+    pub admin: Vec<AdminArg>,
     /// The file of the server's admin key. The variable SALON_ADMIN_SECRET can hold the key instead
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_KEY")]
     pub admin_key: Option<PathBuf>,
@@ -34,8 +36,8 @@ pub struct Server {
 
 impl Server {
     /// The one that is started with these settings.
-    pub fn of_settings(admin: Listen, admin_key: Option<PathBuf>, admin_tls_cert: Option<PathBuf>) -> Self {
-        Self { admin: AdminArg::There(admin), admin_key, admin_tls_cert, config: None }
+    pub fn of_settings(admin: &[Listen], admin_key: Option<PathBuf>, admin_tls_cert: Option<PathBuf>) -> Self {
+        Self { admin: admin.iter().cloned().map(AdminArg::There).collect(), admin_key, admin_tls_cert, config: None }
     }
 
     /// Where it is.
@@ -43,7 +45,7 @@ impl Server {
     /// # Errors
     /// One sentence: it has no admin port, or its certificate cannot be read.
     pub fn place(&self) -> Result<Place, String> {
-        let (place, with_tls) = match &self.admin {
+        let (place, with_tls) = match self.admin.first().unwrap_or(&AdminArg::There(Listen::Off)) {
             AdminArg::There(Listen::Off) => {
                 return Err(
                     "admin: expected ADDRESS:PORT or unix:PATH, found off; without an admin port nothing can be \
@@ -51,8 +53,10 @@ impl Server {
                         .into(),
                 );
             }
-            AdminArg::There(Listen::Unix(path)) => return Ok(Place::Unix(path.clone())),
-            AdminArg::There(Listen::Tcp(address)) => (Place::Tcp(reachable(*address)), self.admin_tls_cert.is_some()),
+            AdminArg::There(Listen::At(PlaceArg::Unix(path))) => return Ok(Place::Unix(path.clone())),
+            AdminArg::There(Listen::At(PlaceArg::Tcp(address))) => {
+                (Place::Tcp(reachable(*address)), self.admin_tls_cert.is_some())
+            }
             AdminArg::Url { tls, host, port } => (Place::Host(host.clone(), *port), *tls),
         };
         if !with_tls {

@@ -36,20 +36,16 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     if let Some(keys) = &settings.keys {
         report.ok(&format!("keys: {keys}"));
     }
-    match &settings.listen {
-        Some(address) => report.place("listen", address),
-        None => report.ok("listen: off"),
+    if settings.listen.is_empty() {
+        report.ok("listen: off");
     }
-    if let Some((address, identities)) = &settings.tls {
-        report.port("tls_listen", *address);
+    report.places("listen", &settings.listen);
+    report.places("tls_listen", &settings.tls_listen);
+    if let Some(identities) = &settings.tls {
         report.certificates(("tls_cert", identities), "tls_key");
     }
-    if let Some(address) = settings.redirect {
-        report.port("redirect_http", address);
-    }
-    if let Some(address) = &settings.admin {
-        report.place("admin", address);
-    }
+    report.places("redirect_http", &settings.redirect);
+    report.places("admin", &settings.admin);
     if let Some(identities) = &settings.admin_tls {
         report.certificates(("admin_tls_cert", identities), "admin_tls_key");
     }
@@ -91,10 +87,12 @@ impl Report {
         say(format_args!("error    {what}"));
     }
 
-    fn place(&mut self, key: &'static str, address: &Address) {
-        match address {
-            Address::Tcp(address) => self.port(key, *address),
-            Address::Unix { path, mode } => self.unix(key, address, path, *mode),
+    fn places(&mut self, key: &'static str, addresses: &[Address]) {
+        for address in addresses {
+            match address {
+                Address::Tcp(address) => self.port(key, *address),
+                Address::Unix { path, mode } => self.unix(key, address, path, *mode),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::server::forwarded::Proxies;
-use crate::server::kernel::Handed;
+use crate::server::kernel::{Handed, MAX_OF_A_KIND};
 use crate::server::listener::Address;
 use crate::server::serve::HandedOver;
 use crate::server::settings::ProxyProtocol;
@@ -13,7 +13,7 @@ use crate::server::tls::{Identities, Identity, IdentityError};
 
 use super::args::ServeArgs;
 use super::small_file;
-use super::values::{Listen, ProxyProtocolArg};
+use super::values::{Listen, PlaceArg, ProxyProtocolArg};
 
 /// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
 /// addresses of settings, and take their place. A Unix socket has no address: its file says who may connect.
@@ -47,10 +47,14 @@ impl Places {
 
 /// The public listeners.
 pub struct Listeners {
-    /// Without TLS.
-    pub plain: Option<Address>,
-    /// With TLS.
-    pub tls: Option<(SocketAddr, Identities)>,
+    /// Those without TLS.
+    pub plain: Vec<Address>,
+    /// Those with TLS.
+    pub secure: Vec<Address>,
+    /// What is shown there; `None`: no TLS.
+    pub tls: Option<Identities>,
+    /// Those that send there.
+    pub redirect: Vec<Address>,
     /// Whether the PROXY protocol is spoken there.
     pub proxy_protocol: ProxyProtocol,
     /// The trusted proxies.
@@ -61,14 +65,16 @@ impl Listeners {
     /// The option, or the socket that was handed over in its place, that opens Salon to other machines, with its
     /// address.
     pub fn beyond_loopback(&self, handed: &Places) -> Option<(&'static str, SocketAddr)> {
-        let own = |name, address: Option<SocketAddr>, handed: &[Option<SocketAddr>]| {
-            address.filter(|_| handed.is_empty()).map(|address| (name, address))
+        let own = |name, addresses: &[Address], handed: &[Option<SocketAddr>]| {
+            let of_tcp = |address: &Address| match address {
+                Address::Tcp(address) => Some((name, *address)),
+                Address::Unix { .. } => None,
+            };
+            let addresses = if handed.is_empty() { addresses } else { &[] };
+            addresses.iter().filter_map(of_tcp).collect::<Vec<_>>()
         };
-        let plain = match &self.plain {
-            Some(Address::Tcp(address)) => own("--listen", Some(*address), &handed.public),
-            _ => None,
-        };
-        let tls = own("--tls-listen", self.tls.as_ref().map(|(address, _)| *address), &handed.tls);
+        let plain = own("--listen", &self.plain, &handed.public);
+        let tls = own("--tls-listen", &self.secure, &handed.tls);
         let public = handed.public.iter().flatten().map(|address| ("the socket of systemd", *address));
         let secure = handed.tls.iter().flatten().map(|address| ("the socket tls of systemd", *address));
         public.chain(secure).chain(plain).chain(tls).find(|(_, address)| !address.ip().is_loopback())
@@ -80,25 +86,22 @@ impl Listeners {
 /// # Errors
 /// One sentence: settings that exclude each other, or a file that cannot be used.
 pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
-    let plain = match &args.listen {
-        Listen::Off | Listen::Unix(_) if args.lan => {
-            return Err("--lan: expected an address and a port to listen on, found another --listen".into());
-        }
-        Listen::Off => None,
-        Listen::Tcp(address) if args.lan => Some(Address::Tcp(on_lan(*address, addresses_of_machine())?)),
-        Listen::Tcp(address) => Some(Address::Tcp(*address)),
-        Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: args.socket_mode }),
-    };
-    let identities = identities(("--tls-cert", &args.tls_cert), ("--tls-key", &args.tls_key))?;
-    let tls = match (identities, args.tls_listen) {
-        (Some(identities), address) => Some((address.unwrap_or(TLS_ADDRESS.into()), identities)),
+    let mut plain = or_off("--listen", &args.listen, args.socket_mode)?;
+    if args.lan {
+        plain = all_on_lan(&plain)?;
+    }
+    let tls = identities(("--tls-cert", &args.tls_cert), ("--tls-key", &args.tls_key))?;
+    let mut secure = places("--tls-listen", args.tls_listen.iter(), args.socket_mode)?;
+    match (&tls, secure.first()) {
+        (Some(_), None) => secure.push(Address::Tcp(TLS_ADDRESS.into())),
         (None, Some(address)) => {
             return Err(format!("--tls-listen {address}: expected --tls-cert and --tls-key beside it, found none"));
         }
-        (None, None) => None,
-    };
+        _ => {}
+    }
+    let redirect = places("--redirect-http", args.redirect_http.iter(), args.socket_mode)?;
     for (option, said) in [
-        ("--redirect-http", args.redirect_http.is_some()),
+        ("--redirect-http", !redirect.is_empty()),
         ("--https-port", args.https_port.is_some()),
         ("--hsts", args.hsts.is_some()),
     ] {
@@ -106,7 +109,7 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
             return Err(format!("{option}: expected --tls-cert and --tls-key beside it, found none"));
         }
     }
-    if plain.is_none() && tls.is_none() {
+    if plain.is_empty() && tls.is_none() {
         return Err("--listen off: expected --tls-cert and --tls-key beside it, for nobody could come in".into());
     }
     let spoken = |by| args.proxy_protocol.contains(&by);
@@ -115,14 +118,67 @@ pub fn of(args: &ServeArgs) -> Result<Listeners, String> {
     if proxy_protocol != ProxyProtocol::default() && args.trusted_proxy.is_empty() {
         return Err("--proxy-protocol: expected --trusted-proxy beside it, for nobody else would be believed".into());
     }
-    if proxy_protocol.listen && plain.is_none() {
+    if proxy_protocol.listen && plain.is_empty() {
         return Err("--proxy-protocol listen: expected an address to listen on, found --listen off".into());
     }
     if proxy_protocol.tls && tls.is_none() {
         return Err("--proxy-protocol tls-listen: expected --tls-cert and --tls-key beside it, found none".into());
     }
     let proxies = Proxies { trusted: args.trusted_proxy.clone(), header: args.forwarded_header.0 };
-    Ok(Listeners { plain, tls, proxy_protocol, proxies })
+    Ok(Listeners { plain, secure, tls, redirect, proxy_protocol, proxies })
+}
+
+/// Where the operator comes in. What a Unix socket there lets do is nobody's but the user's that Salon runs as.
+///
+/// # Errors
+/// One sentence: too many places, or `off` and others.
+pub fn of_operator(args: &ServeArgs) -> Result<Vec<Address>, String> {
+    or_off("--admin", &args.admin, ADMIN_MODE)
+}
+
+/// The addresses of an option that may also be `off`, which then stands alone.
+fn or_off(option: &str, said: &[Listen], mode: u32) -> Result<Vec<Address>, String> {
+    let at = said.iter().filter_map(|said| match said {
+        Listen::Off => None,
+        Listen::At(place) => Some(place),
+    });
+    let addresses = places(option, at, mode)?;
+    match addresses.first().filter(|_| said.contains(&Listen::Off)) {
+        Some(address) => Err(format!("{option} off: expected no address beside it, found {address}")),
+        None => Ok(addresses),
+    }
+}
+
+/// The addresses of an option; Unix sockets get these permissions.
+fn places<'a>(option: &str, said: impl Iterator<Item = &'a PlaceArg>, mode: u32) -> Result<Vec<Address>, String> {
+    let address = |place: &PlaceArg| match place {
+        PlaceArg::Tcp(address) => Address::Tcp(*address),
+        PlaceArg::Unix(path) => Address::Unix { path: path.clone(), mode },
+    };
+    let addresses: Vec<Address> = said.map(address).collect();
+    match addresses.len() {
+        0..=MAX_OF_A_KIND => Ok(addresses),
+        found => Err(format!("{option}: expected at most {MAX_OF_A_KIND} addresses, found {found}")),
+    }
+}
+
+/// Where to listen for a local network: each port of loopback is one of all addresses, and no two of them.
+fn all_on_lan(addresses: &[Address]) -> Result<Vec<Address>, String> {
+    let mut on_lan_too = Vec::new();
+    for address in addresses {
+        let address = match address {
+            Address::Tcp(address) => Address::Tcp(on_lan(*address, addresses_of_machine())?),
+            Address::Unix { .. } => address.clone(),
+        };
+        let is_any = matches!(address, Address::Tcp(at) if at.ip().is_unspecified());
+        if !(is_any && on_lan_too.contains(&address)) {
+            on_lan_too.push(address);
+        }
+    }
+    match on_lan_too.iter().any(|address| matches!(address, Address::Tcp(_))) {
+        true => Ok(on_lan_too),
+        false => Err("--lan: expected an address and a port to listen on, found another --listen".into()),
+    }
 }
 
 /// Where to listen for a local network: on all addresses of IPv4, at the port of `listen`, if that is on loopback.
@@ -204,6 +260,9 @@ fn identities((of_chains, chains): Files<'_>, (of_keys, keys): Files<'_>) -> Res
     let mut identities = identities.into_iter();
     Ok(identities.next().map(|first| Identities::of(first, identities.collect())))
 }
+
+/// Permissions of a Unix socket for the operator: whoever writes to it rules the chat.
+const ADMIN_MODE: u32 = 0o600;
 
 /// The default address of TLS.
 const TLS_ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8443);

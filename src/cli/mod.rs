@@ -217,7 +217,7 @@ fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure>
         (true, _) => config::reference(),
         (_, true) => {
             let args::ServeArgs { admin, admin_key, admin_tls_cert, .. } = &args.serve;
-            let server = Server::of_settings(admin.clone(), admin_key.clone(), admin_tls_cert.clone());
+            let server = Server::of_settings(admin, admin_key.clone(), admin_tls_cert.clone());
             operate::settings_in_force(&server)?
         }
         _ => config::text_of(&layers.settings, &[], layers.file.as_deref()),

@@ -1,6 +1,7 @@
 //! From arguments to settings of the floors below: which go where, and which exclude each other.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::backend::memory;
@@ -24,7 +25,7 @@ use super::listener::Places;
 use super::small_file;
 #[cfg(feature = "sqlite")]
 use super::values::DurabilityArg;
-use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, Listen, RateArg, StoreArg};
+use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg};
 use super::{admin_key, descriptors, keys, listener};
 
 /// Checks that the admin port is beyond loopback only with a key.
@@ -45,21 +46,23 @@ pub fn admin_is_guarded(address: SocketAddr, operators: &Operators) -> Result<()
 ///
 /// # Errors
 /// One sentence: which of them have.
-fn distinct(
-    listen: &listener::Listeners,
-    redirect: Option<SocketAddr>,
-    admin: Option<&Address>,
-    handed: &Places,
-) -> Result<(), String> {
-    let plain = listen.plain.clone().filter(|_| handed.public.is_empty());
-    let tls = listen.tls.as_ref().map(|(address, _)| Address::Tcp(*address)).filter(|_| handed.tls.is_empty());
-    let redirect = redirect.map(Address::Tcp).filter(|_| handed.redirect.is_empty());
-    let admin = admin.cloned().filter(|_| handed.admin.is_empty());
-    let places = [("--listen", plain), ("--tls-listen", tls), ("--redirect-http", redirect), ("--admin", admin)];
+fn distinct(listen: &listener::Listeners, admin: &[Address], handed: &Places) -> Result<(), String> {
+    let kinds = [
+        ("--listen", &listen.plain[..], &handed.public),
+        ("--tls-listen", &listen.secure, &handed.tls),
+        ("--redirect-http", &listen.redirect, &handed.redirect),
+        ("--admin", admin, &handed.admin),
+    ];
+    let own = kinds.into_iter().filter(|(_, _, handed)| handed.is_empty());
+    let places: Vec<_> =
+        own.flat_map(|(option, addresses, _)| addresses.iter().map(move |address| (option, address))).collect();
     for (at, (option, address)) in places.iter().enumerate() {
-        let twin = places[..at].iter().find(|(_, other)| address.iter().zip(other).any(|(a, b)| overlap(a, b)));
-        if let (Some(address), Some((other, Some(taken)))) = (address, twin) {
-            return Err(format!("{option} {address}: expected another place than that of {other}, found {taken}"));
+        if let Some((other, taken)) = places[..at].iter().find(|(_, other)| overlap(address, other)) {
+            let twice = if address == taken && option == other { "; it is named twice" } else { "" };
+            let both = if has_both_kinds(address, taken) { "; [::] has the addresses of IPv4 too" } else { twice };
+            return Err(format!(
+                "{option} {address}: expected another place than that of {other}, found {taken}{both}"
+            ));
         }
     }
     Ok(())
@@ -69,12 +72,31 @@ fn distinct(
 fn overlap(one: &Address, other: &Address) -> bool {
     let (one, other) = match (one, other) {
         (Address::Tcp(one), Address::Tcp(other)) => (one, other),
-        (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => return one == other,
+        (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => {
+            return absolute(one) == absolute(other);
+        }
         _ => return false,
     };
-    let (a, b) = (one.ip(), other.ip());
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
+}
+
+/// Whether one of two addresses is that of all of IPv6, and the other is one of IPv4.
+fn has_both_kinds(one: &Address, other: &Address) -> bool {
+    let is_all = |address: &Address| matches!(address, Address::Tcp(at) if at.is_ipv6() && at.ip().is_unspecified());
+    let is_v4 = |address: &Address| matches!(address, Address::Tcp(at) if at.is_ipv4());
+    is_all(one) && is_v4(other) || is_all(other) && is_v4(one)
+}
+
+/// Whether programs on this machine alone come in there, by the permissions of a file: no browser does.
+fn is_by_file_alone(addresses: &[Address]) -> bool {
+    !addresses.is_empty() && addresses.iter().all(|address| matches!(address, Address::Unix { .. }))
+}
+
+/// A path as it is from any folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The settings of `serve`, where sockets were handed over at the addresses of `handed`.
@@ -101,14 +123,12 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     for address in handed.admin.iter().flatten() {
         admin_is_guarded(*address, &operators)?;
     }
-    let admin = match &args.admin {
-        Listen::Off => None,
-        Listen::Tcp(address) => {
+    let admin = listener::of_operator(args)?;
+    for address in &admin {
+        if let Address::Tcp(address) = address {
             admin_is_guarded(*address, &operators)?;
-            Some(Address::Tcp(*address))
         }
-        Listen::Unix(path) => Some(Address::Unix { path: path.clone(), mode: ADMIN_MODE }),
-    };
+    }
     let fine = &args.fine;
     if fine.content_bytes > fine.message_bytes {
         return Err(format!(
@@ -116,7 +136,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
             fine.content_bytes, fine.message_bytes
         ));
     }
-    distinct(&listen, args.redirect_http, admin.as_ref(), handed)?;
+    distinct(&listen, &admin, handed)?;
     let keys = keys::read(args)?;
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
@@ -181,11 +201,12 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     let by_any_name = is_open(args)
         || keys.is_some()
         || listen.proxy_protocol != ProxyProtocol::default()
-        || matches!(listen.plain, Some(Address::Unix { .. }));
+        || is_by_file_alone(&listen.plain);
     Ok(server::settings::Settings {
         listen: listen.plain,
+        tls_listen: listen.secure,
         tls: listen.tls,
-        redirect: args.redirect_http,
+        redirect: listen.redirect,
         https_port: args.https_port,
         hsts: args.hsts,
         proxy_protocol: listen.proxy_protocol,
@@ -302,9 +323,6 @@ fn slice_of(outbox_bytes: usize) -> usize {
     chat::Settings::default().replay_bytes.min(outbox_bytes / 4)
 }
 
-/// Permissions of a Unix socket for the operator: whoever writes to it rules the chat.
-const ADMIN_MODE: u32 = 0o600;
-
 /// Entries that can be kept of a conversation on Redis.
 #[cfg(feature = "redis")]
 const MAX_ON_REDIS: usize = 100_000;
@@ -398,6 +416,9 @@ mod tests {
             ("[::]:80", "127.0.0.1:80", true),
             ("[::]:80", "[::1]:80", true),
             ("0.0.0.0:80", "[::1]:80", false),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("[::ffff:127.0.0.1]:80", "0.0.0.0:80", true),
+            ("[::1]:80", "127.0.0.1:80", false),
             // Any free port: two of them.
             ("127.0.0.1:0", "127.0.0.1:0", false),
         ] {
@@ -417,6 +438,21 @@ mod tests {
             (&["salon", "--admin", "127.0.0.1:8080"], public(near), true),
             (&["salon", "--admin", "127.0.0.1:8080"], admin(near), true),
             (&["salon", "--lan", "--listen", "192.168.1.7:8080"], none(), true),
+            (&["salon", "--listen", "127.0.0.1:8080,[::1]:8080,unix:/a"], none(), true),
+            (&["salon", "--listen", "127.0.0.1:8080", "--listen", "[::1]:8080"], none(), true),
+            (&["salon", "--listen", "127.0.0.1:8080,127.0.0.1:8080"], none(), false),
+            (&["salon", "--listen", "127.0.0.1:8080,[::1]:8081", "--admin", "[::1]:8081"], none(), false),
+            (&["salon", "--listen", "127.0.0.1:8080,127.0.0.1:8080"], public(near), true),
+            (&["salon", "--listen", "unix:/a/b,unix:/a/./b"], none(), false),
+            (&["salon", "--listen", "127.0.0.1:8080,off"], none(), false),
+            (&["salon", "--admin", "off,unix:/a"], none(), false),
+            (&["salon", "--admin", "unix:/a,127.0.0.1:8081,[::1]:8081"], none(), true),
+            (&["salon", "--open", "--listen", "0.0.0.0:80,[::]:80"], none(), false),
+            // Each is held to the rules of one.
+            (&["salon", "--listen", "127.0.0.1:1,192.0.2.1:1"], none(), false),
+            (&["salon", "--admin", "127.0.0.1:1,192.0.2.1:1"], none(), false),
+            // On a local network the port of both is one of all addresses.
+            (&["salon", "--lan", "--listen", "192.168.1.7:8080,unix:/a"], none(), true),
             (&["salon", "--lan", "--listen", "unix:/a"], none(), false),
             (&["salon", "--lan", "--listen", "off"], none(), false),
         ] {

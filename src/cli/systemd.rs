@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 
-use crate::server::kernel::{Handed, MAX_LISTENERS};
+use crate::server::kernel::{Handed, MAX_OF_A_KIND};
 use crate::server::serve::HandedOver;
 use crate::server::settings::{self, Reading, State};
 
@@ -20,7 +20,7 @@ use super::reload::Reload;
 
 /// The sockets that systemd listens on for us: those called `admin` are for the operator, those called `tls` for
 /// everybody by TLS, those called `redirect` send there, the others are for everybody without TLS. There may be several
-/// of each, TCP and Unix.
+/// of each, TCP and Unix, but no more than of addresses.
 ///
 /// # Errors
 /// One sentence: other sockets were handed over, or too many.
@@ -28,9 +28,6 @@ pub fn sockets() -> Result<HandedOver, String> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = ListenFd::from_env();
     let mut sockets = HandedOver::default();
-    if handed.len() > MAX_LISTENERS {
-        return Err(format!("expected at most {MAX_LISTENERS} sockets of systemd, found {}", handed.len()));
-    }
     for (index, name) in (0..handed.len()).zip(names.split(':').map(Some).chain(std::iter::repeat(None))) {
         let shown = match name.filter(|name| !name.is_empty()) {
             Some(name) => format!("the socket {name} of systemd"),
@@ -46,12 +43,16 @@ pub fn sockets() -> Result<HandedOver, String> {
                 "{shown}: expected a socket that listens, found a connection; say Accept=no in its unit"
             ));
         }
-        match name {
-            Some(ADMIN) => sockets.admin.push(socket),
-            Some(TLS) => sockets.tls.push(socket),
-            Some(REDIRECT) => sockets.redirect.push(socket),
-            _ => sockets.public.push(socket),
+        let kind = match name {
+            Some(ADMIN) => &mut sockets.admin,
+            Some(TLS) => &mut sockets.tls,
+            Some(REDIRECT) => &mut sockets.redirect,
+            _ => &mut sockets.public,
+        };
+        if kind.len() == MAX_OF_A_KIND {
+            return Err(format!("{shown}: expected at most {MAX_OF_A_KIND} of its kind, found more"));
         }
+        kind.push(socket);
     }
     Ok(sockets)
 }

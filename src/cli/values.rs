@@ -180,26 +180,50 @@ impl FromStr for OperatorArg {
 /// The longest name of an operator.
 const MAX_OPERATOR_BYTES: usize = 64;
 
-/// Where people come in without TLS, or the operator.
+/// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// Nowhere.
-    Off,
+pub enum PlaceArg {
     /// On that port.
     Tcp(SocketAddr),
     /// By that Unix socket.
     Unix(PathBuf),
 }
 
+impl FromStr for PlaceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text, "or unix:PATH")
+    }
+}
+
+impl PlaceArg {
+    /// Reads one; `otherwise` says what else than ADDRESS:PORT there might be.
+    fn parse(text: &str, otherwise: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(_) => Err("expected a path behind unix:, such as unix:/run/salon.sock".into()),
+            None => parse_address(text).map(Self::Tcp).map_err(|error| format!("{error}, {otherwise}")),
+        }
+    }
+}
+
+/// Where people come in without TLS, or the operator: one of several places, or nowhere at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(PlaceArg),
+}
+
 impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            _ if text == "off" => Ok(Self::Off),
-            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(_) => Err("expected a path behind unix:, such as unix:/run/salon.sock".into()),
-            None => parse_address(text).map(Self::Tcp).map_err(|error| format!("{error}, unix:PATH, or off")),
+        match text {
+            "off" => Ok(Self::Off),
+            text => PlaceArg::parse(text, "unix:PATH, or off").map(Self::At),
         }
     }
 }
@@ -620,7 +644,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<OperatorArg>().is_ok(), good, "{text}");
         }
-        assert_eq!("localhost:1".parse(), Ok(Listen::Tcp(([127, 0, 0, 1], 1).into())));
+        assert_eq!("localhost:1".parse(), Ok(Listen::At(PlaceArg::Tcp(([127, 0, 0, 1], 1).into()))));
         assert!("8080".parse::<Listen>().is_err());
         let url = |tls, host: &str, port| Ok(AdminArg::Url { tls, host: host.into(), port });
         for (text, expected) in [
@@ -629,7 +653,7 @@ mod tests {
             ("http://10.0.0.1:8081/", url(false, "10.0.0.1", 8081)),
             ("https://[::1]:8081", url(true, "::1", 8081)),
             ("https://[::1]", url(true, "::1", 443)),
-            ("127.0.0.1:1", Ok(AdminArg::There(Listen::Tcp(([127, 0, 0, 1], 1).into())))),
+            ("127.0.0.1:1", Ok(AdminArg::There(Listen::At(PlaceArg::Tcp(([127, 0, 0, 1], 1).into()))))),
         ] {
             assert_eq!(text.parse(), expected, "{text}");
         }
@@ -644,11 +668,12 @@ mod tests {
         ] {
             assert!(wrong.parse::<AdminArg>().is_err(), "{wrong}");
         }
-        assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::Unix("/run/salon.sock".into())));
+        assert_eq!("unix:/run/salon.sock".parse(), Ok(Listen::At(PlaceArg::Unix("/run/salon.sock".into()))));
         assert_eq!("off".parse(), Ok(Listen::Off));
         for wrong in ["", "unix:", "8080", "/run/salon.sock"] {
-            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Listen>().is_err() && wrong.parse::<PlaceArg>().is_err(), "{wrong}");
         }
+        assert!("off".parse::<PlaceArg>().is_err());
         for (text, mode) in [
             ("660", 0o660),
             ("0", 0),

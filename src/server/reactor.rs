@@ -114,6 +114,8 @@ pub struct Bounds {
 pub struct Reactor<S: System> {
     system: S,
     listeners: Vec<Listener>,
+    /// Which listener is the first to be asked for connections: the one behind that which had some last.
+    first: usize,
     engine: Engine<Socket<S>>,
     max_connections: usize,
     /// Connections of the admin port.
@@ -189,6 +191,7 @@ impl<S: System> Reactor<S> {
         Self {
             system,
             listeners,
+            first: 0,
             engine,
             max_connections,
             operators: 0,
@@ -539,7 +542,10 @@ impl<S: System> Reactor<S> {
     }
 
     fn accept(&mut self, now: Tick) {
-        for at in 0..self.listeners.len() {
+        // Where there is little room, one listener to which many come would leave none for the others: each begins
+        // behind the one that was served last.
+        let (first, count) = (self.first, self.listeners.len());
+        for at in (first..first + count).map(|at| at % count) {
             let room = self.room_for(&self.listeners[at]);
             let Self { system, listeners, arrivals, .. } = &mut *self;
             let (listener, budget) = (&mut listeners[at], ACCEPTS_PER_TURN.min(room));
@@ -547,6 +553,9 @@ impl<S: System> Reactor<S> {
             let (port, tls, proxy_protocol) = (listener.port, listener.tls, listener.proxy_protocol);
             let mut arrivals = std::mem::take(arrivals);
             self.lost.accept += u64::from(failed);
+            if !arrivals.is_empty() {
+                self.first = (at + 1) % count;
+            }
             for (raw, address) in arrivals.drain(..) {
                 match proxy_protocol {
                     true => self.let_wait(raw, address, tls, now),

@@ -252,7 +252,7 @@ impl Responder {
 }
 
 /// The port of `https` where none is said.
-const HTTPS: u16 = 443;
+pub const HTTPS: u16 = 443;
 
 /// Room for the response to an upgrade.
 const UPGRADE_BYTES: usize = 256;

@@ -16,6 +16,7 @@ use super::kernel::{Bound, Handed, Kernel};
 use super::listener::{Address, Listener};
 use super::logging::{self, Field};
 use super::reactor::Reactor;
+use super::responder::HTTPS;
 use super::settings::{Settings, Starter, State};
 use super::{Error, Port, addresses};
 
@@ -50,11 +51,13 @@ pub fn run(
     let mut starter = starter;
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
     let mut listeners = Vec::new();
-    let public = bound(sockets.public, settings.listen.clone(), "--listen")?;
-    let tls = settings.tls.as_ref().map(|(address, _)| Address::Tcp(*address));
-    let tls = if tls.is_none() { Vec::new() } else { bound(sockets.tls, tls, "--tls-listen")? };
-    let redirect = bound(sockets.redirect, settings.redirect.map(Address::Tcp), "--redirect-http")?;
-    let admin = bound(sockets.admin, settings.admin.clone(), "--admin")?;
+    let public = bound(sockets.public, &settings.listen, "--listen")?;
+    let tls = match settings.tls {
+        Some(_) => bound(sockets.tls, &settings.tls_listen, "--tls-listen")?,
+        None => Vec::new(),
+    };
+    let redirect = bound(sockets.redirect, &settings.redirect, "--redirect-http")?;
+    let admin = bound(sockets.admin, &settings.admin, "--admin")?;
     let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
         let mut places = Vec::new();
         for socket in sockets {
@@ -92,10 +95,10 @@ pub fn run(
     reactor.run(&mut ChatService::new(settings, store, Box::new(starter), random))
 }
 
-/// The sockets of a kind: those that were handed over, else one at that address.
-fn bound(handed: Vec<Handed>, address: Option<Address>, option: &'static str) -> Result<Vec<Bound>, Error> {
+/// The sockets of a kind: those that were handed over, else one at each of these addresses.
+fn bound(handed: Vec<Handed>, addresses: &[Address], option: &'static str) -> Result<Vec<Bound>, Error> {
     if handed.is_empty() {
-        return address.iter().map(|address| Bound::bind(address, option)).collect();
+        return addresses.iter().map(|address| Bound::bind(address, option)).collect();
     }
     handed.into_iter().map(|socket| Bound::adopt(socket).map_err(Error::Loop)).collect()
 }
@@ -150,28 +153,31 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
     let mut fields: Vec<Field> =
         vec![("version", env!("CARGO_PKG_VERSION").into()), ("pid", std::process::id().into())];
     let mut picture = None;
-    for (places, s) in [(&said.public, ""), (&said.tls, "s")] {
+    for (places, own, s) in [(&said.public, &settings.listen, ""), (&said.tls, &settings.tls_listen, "s")] {
         for place in places {
-            let Place::Tcp(address) = place else {
-                let mode = match &settings.listen {
-                    Some(Address::Unix { path, mode }) if matches!(place, Place::Unix(at) if at == path) => {
-                        format!(", permissions {mode:o}")
-                    }
-                    _ => String::new(),
-                };
-                line(format_args!("  for proxy  {}{mode}", place.url("")));
-                continue;
-            };
-            let addresses = addresses::to_send(*address);
-            let first = addresses[0];
-            for (at, address) in addresses.iter().enumerate() {
-                line(format_args!("  {:10} http{s}://{address}/", if at == 0 { "page" } else { "" }));
+            let Place::Unix(path) = place else { continue };
+            let mode = own.iter().find_map(|address| match address {
+                Address::Unix { path: own, mode } if own == path => Some(format!(", permissions {mode:o}")),
+                _ => None,
+            });
+            let tls = if s.is_empty() { "" } else { " with TLS" };
+            line(format_args!("  for proxy  {}{tls}{}", place.url(""), mode.unwrap_or_default()));
+        }
+        // The same is served at each: how programs come in is said once.
+        let mut first = None;
+        for place in places {
+            let Place::Tcp(address) = place else { continue };
+            for address in addresses::to_send(*address) {
+                line(format_args!("  {:10} http{s}://{address}/", if first.is_none() { "page" } else { "" }));
+                first = first.or(Some(address));
+                picture = picture.or_else(|| addresses::picture(&format!("http{s}://{address}/"), address));
             }
+        }
+        if let Some(first) = first {
             line(format_args!(
                 "  WebSocket  ws{s}://{first}/ws?{user:22}JSON messages (docs/wire.md)\
                  \n             ws{s}://{first}/ws/ROOM?{username:17}plain text"
             ));
-            picture = picture.or_else(|| addresses::picture(&format!("http{s}://{first}/"), first));
         }
     }
     for place in &said.redirect {
@@ -179,7 +185,7 @@ fn greet(said: &Said, settings: &Settings, store: &dyn Backend) {
             Place::Tcp(address) => address.to_string(),
             Place::Unix(path) => format!("unix:{}", path.display()),
         };
-        let port = settings.https_port.unwrap_or_default();
+        let port = settings.https_port.unwrap_or(HTTPS);
         line(format_args!("  redirect   {place} sends to https at port {port}"));
     }
     for (field, places, scheme) in [

@@ -1,6 +1,5 @@
 //! The operator's settings, and the program that gives them.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::chat;
@@ -16,20 +15,22 @@ use super::tls::{Certificates, Identities};
 /// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The public address; `None`: only TLS.
-    pub listen: Option<Address>,
-    /// The public address with TLS, and its identities; `None`: no TLS.
-    pub tls: Option<(SocketAddr, Identities)>,
-    /// The public address that only sends to the one with TLS; `None`: none.
-    pub redirect: Option<SocketAddr>,
+    /// The public addresses; none: only TLS.
+    pub listen: Vec<Address>,
+    /// The public addresses with TLS.
+    pub tls_listen: Vec<Address>,
+    /// What is shown at those; `None`: no TLS.
+    pub tls: Option<Identities>,
+    /// The public addresses that only send to those with TLS.
+    pub redirect: Vec<Address>,
     /// The port to which it sends; `None`: that of the first listener with TLS.
     pub https_port: Option<u16>,
     /// For how long browsers that came by TLS are to come by nothing else.
     pub hsts: Option<Duration>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
-    /// The operator's address; `None`: none.
-    pub admin: Option<Address>,
+    /// The operator's addresses.
+    pub admin: Vec<Address>,
     /// What the operator is shown there, by TCP; `None`: no TLS.
     pub admin_tls: Option<Identities>,
     /// Those who may use the admin port; none: every program on this machine.
@@ -49,10 +50,7 @@ pub struct Settings {
 impl Settings {
     /// What is shown where TLS is spoken.
     pub fn certificates(&self) -> Certificates {
-        Certificates {
-            public: self.tls.as_ref().map(|(_, identities)| identities.clone()),
-            admin: self.admin_tls.clone(),
-        }
+        Certificates { public: self.tls.clone(), admin: self.admin_tls.clone() }
     }
 }
 
@@ -61,7 +59,7 @@ impl Settings {
 pub struct ProxyProtocol {
     /// At [`Settings::listen`].
     pub listen: bool,
-    /// At [`Settings::tls`].
+    /// At [`Settings::tls_listen`].
     pub tls: bool,
 }
 

@@ -402,14 +402,15 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         stop_within: millis(c, 500, 10_000),
     };
     Settings {
-        listen: None,
+        listen: Vec::new(),
+        tls_listen: Vec::new(),
         tls: None,
         admin_tls: None,
-        redirect: None,
+        redirect: Vec::new(),
         https_port: None,
         hsts: None,
         proxy_protocol: ProxyProtocol::default(),
-        admin: None,
+        admin: Vec::new(),
         operators: Operators::default(),
         pages: Pages::default(),
         keys: None,

@@ -629,7 +629,7 @@ fn by_command_line_where_the_file_of_the_server_says() {
     let shown = |line: &str| said.lines().any(|said| said.split("  #").next().unwrap().trim_end() == line);
     let key_shown = format!("admin_key = \"{}\"", key.display());
     assert!(
-        status == 0 && shown("listen = \"127.0.0.1:0\"") && shown(&key_shown) && !said.contains(KEY),
+        status == 0 && shown("listen = [\"127.0.0.1:0\"]") && shown(&key_shown) && !said.contains(KEY),
         "{said} {error}"
     );
     assert!(said.contains("salon.toml line 2\n"), "{said}");

@@ -7,6 +7,7 @@
 
 mod common;
 
+mod addresses;
 mod api;
 mod asks_much;
 mod auth;

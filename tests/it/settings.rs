@@ -57,7 +57,7 @@ fn the_nearest_layer_wins() {
         ("origin = [\"https://a\", \"https://b\"]", "salon.toml line 4"),
         ("max_rooms = 11", "command line"),
         ("deflate = true", "command line"),
-        ("listen = \"127.0.0.1:8080\"", "default"),
+        ("listen = [\"127.0.0.1:8080\"]", "default"),
         ("log = \"info\"", "default"),
         ("# auth_audience =", "default"),
     ] {
@@ -172,7 +172,11 @@ fn variables() {
             "expected PER_SECOND:BURST, two numbers from 1 to 1000000, such as 20:40, or off, found \"fast\"",
         ),
         ("SALON_OPEN", "1", "expected true or false, found \"1\""),
-        ("SALON_TLS_LISTEN", "8443", "expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, found \"8443\""),
+        (
+            "SALON_TLS_LISTEN",
+            "8443",
+            "expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH, found \"8443\"",
+        ),
         (
             "SALON_ORIGIN",
             "https://a.example,b.example",

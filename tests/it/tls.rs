@@ -573,6 +573,34 @@ fn too_many_new_connections_get_no_handshake() {
     assert_eq!(told, Some(&*counted));
 }
 
+/// At several addresses, one of them a Unix socket: each speaks TLS, and one of the kind that sends there knows the port.
+#[test]
+fn each_of_several_addresses_speaks_tls() {
+    let certificate = Certificate::new();
+    let socket = certificate.folder.join("tls.sock");
+    let by_file = format!("unix:{}", socket.display());
+    let more = ["--tls-listen", "127.0.0.2:0", "--tls-listen", &by_file, "--redirect-http", "127.0.0.1:0,127.0.0.2:0"];
+    let server = certificate.serve(&[&["--listen", "off"], &more[..]].concat());
+    let pages = server.greeting.lines().filter_map(|line| line.split_once("https://")).map(|(_, at)| at);
+    let pages: Vec<SocketAddr> = pages.filter_map(|at| at.trim_end_matches('/').parse().ok()).collect();
+    assert_eq!(pages.len(), 2, "{}", server.greeting);
+    for address in &pages {
+        let mut stream = certificate.stream(*address);
+        stream.write_all(HEALTH).unwrap();
+        assert_eq!(status(&String::from_utf8(read_to_end(&mut stream).0).unwrap()), 200, "{address}");
+    }
+    let unix = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    unix.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(certificate.client(&[&TLS13], &[]), unix);
+    stream.write_all(HEALTH).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(status(&answer), 200);
+    let redirects: Vec<&str> = server.greeting.lines().filter(|line| line.contains("sends to https")).collect();
+    let port = format!("at port {}", pages[0].port());
+    assert!(redirects.len() == 2 && redirects.iter().all(|line| line.ends_with(&port)), "{}", server.greeting);
+}
+
 /// Where the plain listener is that sends to TLS.
 fn redirect_of(server: &Server) -> SocketAddr {
     let line = server.greeting.lines().find_map(|line| line.trim().strip_prefix("redirect ")).expect("it is said");

@@ -250,10 +250,16 @@ const FIRST_LISTENER: usize = usize::MAX - 1;
 const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
 
 /// Tokens above those of the lobby.
-const RESERVED_TOKENS: usize = 64;
+const RESERVED_TOKENS: usize = 128;
 
-/// Sockets to listen on, at most: beside them the signals and the waker have a token.
-pub const MAX_LISTENERS: usize = RESERVED_TOKENS - 2;
+/// Sockets to listen on for one purpose, at most.
+pub const MAX_OF_A_KIND: usize = 16;
+
+/// Sockets to listen on, at most: for everybody, with TLS, to be sent to TLS, for the operator.
+pub const MAX_LISTENERS: usize = 4 * MAX_OF_A_KIND;
+
+// Beside the listeners the signals and the waker have a token.
+const _: () = assert!(MAX_LISTENERS + 2 <= RESERVED_TOKENS);
 
 /// The token of the first place in the lobby; the others lie below it, far above every index of a slot.
 const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;

@@ -61,6 +61,9 @@ impl Service<Machine> for Clockwork {
     }
 }
 
+/// A second public listener: no proxy comes here.
+const ANOTHER: usize = network::PROXY;
+
 /// A loop and its machine, without people.
 struct House {
     world: Rc<RefCell<World>>,
@@ -84,7 +87,9 @@ impl House {
             stop_within: Duration::from_secs(60),
             ..plan.settings.bounds.clone()
         };
-        let (machine, listeners) = (Machine::new(world.clone()), vec![Listener::new(PUBLIC, Port::Public)]);
+        let machine = Machine::new(world.clone());
+        // Two addresses of one kind.
+        let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ANOTHER, Port::Public)];
         let keyed = Random::from(1).keyed();
         let reactor =
             Reactor::new(machine, listeners, plan.settings.engine.clone(), bounds, Certificates::default(), &keyed);
@@ -93,7 +98,11 @@ impl House {
 
     /// Somebody connects.
     fn comes(&mut self) -> usize {
-        self.world.borrow_mut().net.connect(0, PUBLIC, NEAR)
+        self.comes_to(PUBLIC)
+    }
+
+    fn comes_to(&mut self, listener: usize) -> usize {
+        self.world.borrow_mut().net.connect(0, listener, NEAR)
     }
 
     fn asks(&mut self, link: usize) {
@@ -154,6 +163,28 @@ fn so_many_are_refused_at_a_time() {
     // Of those in the backlog one has it.
     assert_eq!(house.reactor.engine().len(), 2 + REFUSALS);
     assert!(house.reactor.is_full());
+}
+
+/// Many wait at one address and one at the other, and there is no place: the first two that are free again are one for
+/// each, whoever came first.
+#[test]
+fn a_crowd_at_one_address_keeps_nobody_out_of_another() {
+    let [there, here] = [(ANOTHER, PUBLIC), (PUBLIC, ANOTHER)].map(|(crowded, other)| {
+        let mut house = House::new(2);
+        let crowd: Vec<usize> = (0..2 + REFUSALS + 50).map(|_| house.comes_to(crowded)).collect();
+        house.pass(SECOND / 10);
+        assert!(house.reactor.is_full());
+        let one = house.comes_to(other);
+        house.asks(one);
+        house.pass(SECOND / 10);
+        assert_eq!((house.service.asked, house.service.refused), (0, 0));
+        for link in &crowd[..2] {
+            house.world.borrow_mut().net.close(*link);
+            house.pass(SECOND / 10);
+        }
+        house.service.asked + house.service.refused
+    });
+    assert_eq!((there, here), (1, 1));
 }
 
 /// A balancer that only looks whether somebody listens does not hold up the end.
