@@ -573,7 +573,7 @@ fn too_many_new_connections_get_no_handshake() {
     assert_eq!(told, Some(&*counted));
 }
 
-/// At several addresses, one of them a Unix socket: each speaks TLS, and one of the kind that sends there knows the port.
+/// At several addresses, one of them a Unix socket: each speaks TLS, and those that send there know the port.
 #[test]
 fn each_of_several_addresses_speaks_tls() {
     let certificate = Certificate::new();
