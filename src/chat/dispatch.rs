@@ -200,6 +200,7 @@ impl Hall {
             match timer {
                 Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
                 Timer::Crowd { room } => self.tell_crowd(room, ctx),
+                Timer::Names { room } => self.tell_names(room, ctx),
                 Timer::Lives { from } => self.ask_lives(from, ctx),
                 Timer::Replay(conn) => self.read_on(conn, ctx),
                 Timer::Unproven(conn) => self.end_unproven(conn, ctx),

@@ -253,11 +253,14 @@ impl Hall {
                 let big = self.is_big(room, 0, turn.settings);
                 let was_member = joined.is_none();
                 self.tell(joined, turn);
-                // Alone with it: the others know already, or hear of the crowd.
-                if was_member || big {
-                    let name = self.roster.room(room).name.as_str();
+                // Alone with it: the others know already, or hear of the crowd, or the names later.
+                let is_alone = was_member || big;
+                let name = self.roster.room(room).name.as_str();
+                if is_alone {
                     let user = self.roster.user(user).name.as_str();
                     turn.out.send(ask.conn, |out| plain::user_joined(out, name, user));
+                }
+                if is_alone || self.owes_names(room) {
                     let (users, _) = self.who_is_in(room, turn.settings);
                     turn.out.send(ask.conn, |out| plain::online_users(out, name, &users));
                 }

@@ -28,6 +28,8 @@ impl Hall {
     ) -> Result<(), Refusal> {
         check_line("name", title, MAX_TITLE_BYTES)?;
         check_line("topic", topic, MAX_TITLE_BYTES)?;
+        // What has no letter is no title: such a room is called by its name.
+        let title = title.filter(|title| !title.is_empty());
         self.may_visit(ask.conn, name)?;
         // Also one that somebody else is making, because that may fail.
         let created = self.roster.rooms().find(name).is_none_or(|room| self.roster.is_being_made(room));

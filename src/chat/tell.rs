@@ -39,6 +39,7 @@ impl Hall {
                     self.tell_left(room, user.as_str(), except.as_slice(), turn);
                     if self.roster.room(room).members.is_empty() {
                         self.timers.cancel(Timer::Crowd { room });
+                        self.timers.cancel(Timer::Names { room });
                         self.sweep_later(turn);
                     }
                 }
@@ -64,8 +65,7 @@ impl Hall {
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_joined(out, name, user));
-            let (users, _) = self.who_is_in(room, turn.settings);
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+            self.names_changed(room, turn);
         }
     }
 
@@ -84,8 +84,7 @@ impl Hall {
         }
         if place.plain > 0 {
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::user_left(out, name, user));
-            let (users, _) = self.who_is_in(room, turn.settings);
-            turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+            self.names_changed(room, turn);
         }
     }
 
@@ -160,6 +159,37 @@ impl Hall {
         (names, members.len())
     }
 
+    /// The plain sessions of a room that is not big hear its names behind each that comes or goes. Where these are many
+    /// octets they hear them soon, but not often: somebody who comes and goes all the time would have each be sent
+    /// thousands of times what they say themselves.
+    fn names_changed(&mut self, room: u32, turn: &mut Turn<'_>) {
+        let (users, _) = self.who_is_in(room, turn.settings);
+        let is_short = users.iter().map(|user| user.len()).sum::<usize>() <= NAMES_AT_ONCE;
+        let next = self.roster.room(room).names_told.map(|told| told + turn.settings.big_room_every);
+        let timer = Timer::Names { room };
+        match next.filter(|next| *next > turn.now.tick) {
+            Some(next) if !is_short => {
+                if !self.timers.is_set(&timer) {
+                    self.timers.set(timer, next);
+                }
+            }
+            _ => self.tell_names(room, turn),
+        }
+    }
+
+    pub(super) fn tell_names(&mut self, room: u32, turn: &mut Turn<'_>) {
+        self.timers.cancel(Timer::Names { room });
+        self.roster.note_names_told(room, turn.now.tick);
+        let name = self.roster.room(room).name.as_str();
+        let (users, _) = self.who_is_in(room, turn.settings);
+        turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
+    }
+
+    /// Whether the plain sessions of a room are to hear its names later.
+    pub(super) fn owes_names(&self, room: u32) -> bool {
+        self.timers.is_set(&Timer::Names { room })
+    }
+
     /// The crowd hears its summary soon, but not often.
     fn crowd_changed(&mut self, room: u32, turn: &Turn<'_>) {
         let timer = Timer::Crowd { room };
@@ -179,3 +209,7 @@ impl Hall {
         turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::online_users(out, name, &users));
     }
 }
+
+/// Octets of names that plain sessions hear behind everybody who comes or goes: some three times what they hear of that
+/// user.
+const NAMES_AT_ONCE: usize = 1024;

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Typing(Box<(UserName, Target)>),
     /// A big room hears its summary.
     Crowd { room: u32 },
+    /// The plain sessions of a room hear its names, which are many octets.
+    Names { room: u32 },
     /// Old messages and rooms are dropped.
     Sweep,
     /// Full buckets are forgotten.

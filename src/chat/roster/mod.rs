@@ -641,6 +641,11 @@ impl Roster {
         self.rooms.at_mut(room).crowd_told = Some(now);
     }
 
+    /// The plain sessions of the room hear its names now.
+    pub fn note_names_told(&mut self, room: u32, now: Tick) {
+        self.rooms.at_mut(room).names_told = Some(now);
+    }
+
     /// Begins to count messages anew.
     pub fn begin_interval(&mut self) {
         self.rooms.begin_interval();

@@ -43,6 +43,8 @@ pub(in crate::chat) struct Room {
     pub life: Option<Epoch>,
     /// When the crowd last heard its summary.
     pub crowd_told: Option<Tick>,
+    /// When its plain sessions last heard all names.
+    pub names_told: Option<Tick>,
     /// While it is empty: whether it kept messages when that was noted, and since when.
     empty: Option<(bool, Tick)>,
     traffic: Traffic,
@@ -155,6 +157,7 @@ impl Rooms {
             followed: false,
             life: None,
             crowd_told: None,
+            names_told: None,
             empty: None,
             traffic: Traffic::default(),
             interval: self.interval,

@@ -366,6 +366,9 @@ fn rooms() {
     stage.refused("ann", r#"{"type":"history","room_id":"a"}"#, "not_joined");
     let mut strict = Stage::json(Settings { create_on_join: false, ..unhurried() }, &["ann"]);
     strict.refused("ann", r#"{"type":"join","room_id":"den"}"#, "room_not_found");
+    // A title without a letter is none.
+    strict.says("ann", r#"{"type":"create_room","room_id":"tea","name":""}"#);
+    assert!(strict.takes("ann")[0].contains(r#""room_id":"tea","name":"tea""#));
 }
 
 #[test]

@@ -45,6 +45,33 @@ fn a_room_of_plain_sessions() {
     stage.heard("bob", [left("ann"), online("bob")]);
 }
 
+/// Where the names are many octets, a room hears them not with everybody who comes and goes, but soon, and last of all
+/// as they are.
+#[test]
+fn a_room_of_plain_sessions_with_long_names() {
+    let mut stage = Stage::new(unhurried());
+    // The last of them makes it 1,024 octets.
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|letter| letter.repeat(128));
+    for (at, name) in names.iter().enumerate() {
+        stage.opens_plain(name, "den", name);
+        for before in &names[..=at] {
+            stage.heard(before, [joined(name), online(&names[..=at].join(","))]);
+        }
+    }
+    let all = names.join(",") + ",z";
+    stage.opens_plain("zed", "den", "z");
+    stage.heard("zed", [joined("z"), online(&all)]);
+    stage.heard(&names[0], [joined("z")]);
+    stage.waits_ms(4_999);
+    stage.heard_nothing(&names[0]);
+    stage.waits_ms(1);
+    for device in [&names[0], "zed"] {
+        stage.heard(device, [online(&all)]);
+    }
+    stage.waits_ms(60_000);
+    stage.heard_nothing("zed");
+}
+
 /// The close code says whether to come back: not to a room that is not there and that one may not make.
 #[test]
 fn a_room_that_cannot_be_joined() {

@@ -132,6 +132,7 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                         let message = "`room_id`: expected a room, found \"*\"; `broadcast` is for everybody";
                         return Err(Refusal::new(Code::BadRequest, message));
                     }
+                    fields.for_nobody_alone("a room")?;
                     Order::Ask {
                         sender: fields.maybe_text(Field::Sender)?,
                         request: Request::Broadcast { room: Some(room), words: fields.words()? },

@@ -483,14 +483,28 @@ impl<'a> Fields<'a> {
 
     /// An announcement of an operator is not for one room or user.
     pub fn for_everybody(&mut self) -> Result<(), Refusal> {
-        let message = match (self.maybe_text(Field::Room)?.as_deref(), self.recipient()?) {
-            (None | Some("*"), None) => return Ok(()),
-            (None | Some("*"), Some(_)) => {
-                "`user_id`: expected none, because this is for everybody; `direct` is for a user"
+        match self.maybe_text(Field::Room)?.as_deref() {
+            None | Some("*") => self.for_nobody_alone("everybody"),
+            Some(_) => {
+                let message =
+                    "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room";
+                Err(Refusal::new(Code::BadRequest, message))
             }
-            (Some(_), _) => "`room_id`: expected none or \"*\", because this is for everybody; `publish` is for a room",
-        };
-        Err(Refusal::new(Code::BadRequest, message))
+        }
+    }
+
+    /// What an operator says to many is not for some users or one session, whatever names them.
+    pub fn for_nobody_alone(&mut self, whom: &str) -> Result<(), Refusal> {
+        for field in [Field::User, Field::To, Field::Users, Field::UsersToo, Field::Session] {
+            if !matches!(self.take(field), Value::Absent) {
+                let message = format!(
+                    "`{}`: expected none, because this is for {whom}; `direct` is for a user, `multicast` for some",
+                    field.name()
+                );
+                return Err(Refusal::new(Code::BadRequest, message));
+            }
+        }
+        Ok(())
     }
 
     fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
