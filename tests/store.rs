@@ -111,8 +111,11 @@ impl House {
     fn opens(stop_within: Duration) -> Self {
         let gate = Arc::new((Mutex::new(Gate::Open), Condvar::new()));
         let of_store = gate.clone();
-        let make = move |_| Ok(Gated { memory: Memory::new(Limits::default(), 1), gate: of_store });
-        let (address, loops) = run(stop_within, |waker| Ok(Box::new(Threaded::start(make, waker)?)));
+        let (address, loops) = run(stop_within, move |waker| {
+            let gate = of_store.clone();
+            let make = move |_| Ok(Gated { memory: Memory::new(Limits::default(), 1), gate });
+            Ok(Box::new(Threaded::start(make, waker)?))
+        });
         Self { address, gate, loops }
     }
 
@@ -133,7 +136,7 @@ impl House {
 /// A server on a free port; it runs on a thread.
 fn run(
     stop_within: Duration,
-    store: impl FnOnce(Waker) -> Result<Box<dyn Backend>, String> + Send + 'static,
+    store: impl FnMut(Waker) -> Result<Box<dyn Backend>, String> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<Result<(), Error>>) {
     let public = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = public.local_addr().unwrap();
@@ -146,6 +149,8 @@ fn run(
         https_port: None,
         hsts: None,
         proxy_protocol: ProxyProtocol::default(),
+        hand_over: None,
+        takes_over: false,
         admin: Vec::new(),
         operators: Operators::default(),
         pages: Default::default(),

@@ -104,7 +104,7 @@ use roster::session::NOBODY;
 use roster::session::Session;
 use turn::{Ctx, Turn};
 
-use crate::backend::{Backend, Health, LetGo, Overloaded, Request, Step};
+use crate::backend::{Backend, Health, LetGo, Memory, Overloaded, Request, Step, memory};
 use crate::id::{ConnId, TopicId};
 use crate::random::Random;
 use crate::time::{Moment, Tick};
@@ -395,6 +395,13 @@ impl Chat {
             last_activity: u64::from(session.spoke) * 1000,
             messages: session.frames,
             rooms: session.seats.iter().filter(|seat| seat.inside).count(),
+        }
+    }
+
+    /// Lets go of a store that nobody else may use meanwhile, so that another process can: this chat is over.
+    pub fn let_go_of_store(&mut self) {
+        if !self.backend.is_shared() {
+            self.backend = Box::new(Memory::new(memory::Limits::default(), 0));
         }
     }
 

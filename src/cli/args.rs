@@ -166,6 +166,14 @@ pub struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off")]
     #[arg(env = "SALON_ADMIN", value_delimiter = ',')]
     pub admin: Vec<Listen>,
+    /// A Unix socket at which a Salon that is started with --takeover gets the listening sockets of this one; who runs
+    /// as the same user, and nobody else. If nothing is said, nobody can
+    #[arg(long, value_name = "PATH", env = "SALON_HAND_OVER")]
+    pub hand_over: Option<PathBuf>,
+    /// Take over from the Salon that runs, at its --hand-over (which is the same here): without a moment in which
+    /// nobody listens, and it ends. If none runs there, start as without this. `check` only asks it
+    #[arg(long)]
+    pub takeover: bool,
     /// The certificate with which the admin port speaks TLS, in PEM with its chain; without one it speaks none, and by
     /// a Unix socket never
     #[arg(long, value_name = "FILE", env = "SALON_ADMIN_TLS_CERT", group = AT_ONCE)]

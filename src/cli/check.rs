@@ -15,7 +15,7 @@ use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
-use crate::server::kernel::Bound;
+use crate::server::kernel::{Bound, Predecessor};
 use crate::server::listener::Address;
 use crate::server::tls::{self, Identities, Validity};
 
@@ -31,7 +31,11 @@ use super::{descriptors, listener, redis_url, settings};
 /// A setting is wrong: one sentence.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     let settings = settings::of(args, &listener::Places::default())?;
-    let mut report = Report { fine: true };
+    let before = match settings.hand_over.as_ref().filter(|_| settings.takes_over) {
+        Some(Address::Unix { path, .. }) => Predecessor::find(path)?,
+        _ => None,
+    };
+    let mut report = Report { fine: true, before };
     report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
     if let Some(keys) = &settings.keys {
         report.ok(&format!("keys: {keys}"));
@@ -46,6 +50,7 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     }
     report.places("redirect_http", &settings.redirect);
     report.places("admin", &settings.admin);
+    report.places("hand_over", settings.hand_over.as_slice());
     if let Some(identities) = &settings.admin_tls {
         report.certificates(("admin_tls_cert", identities), "admin_tls_key");
     }
@@ -70,6 +75,8 @@ fn say(line: fmt::Arguments<'_>) {
 
 struct Report {
     fine: bool,
+    /// The one to take over from.
+    before: Option<Predecessor>,
 }
 
 impl Report {
@@ -88,7 +95,15 @@ impl Report {
     }
 
     fn places(&mut self, key: &'static str, addresses: &[Address]) {
+        let option = format!("--{}", key.replace('_', "-"));
         for address in addresses {
+            if let Some(before) = &mut self.before
+                && before.take(&option, address).is_some()
+            {
+                let pid = before.pid();
+                self.ok(&format!("{key}: {address} is handed over by process {pid}"));
+                continue;
+            }
             match address {
                 Address::Tcp(address) => self.port(key, *address),
                 Address::Unix { path, mode } => self.unix(key, address, path, *mode),

@@ -393,7 +393,7 @@ const ADMIN_KEY: &str = "admin_key";
 const ADMIN_TLS_CERT: &str = "admin_tls_cert";
 
 /// Options that are no settings.
-const NO_KEYS: [&str; 3] = [CONFIG, "help", "version"];
+const NO_KEYS: [&str; 4] = [CONFIG, "help", "version", "takeover"];
 
 #[cfg(test)]
 mod tests {

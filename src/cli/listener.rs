@@ -136,6 +136,11 @@ pub fn of_operator(args: &ServeArgs) -> Result<Vec<Address>, String> {
     or_off("--admin", &args.admin, ADMIN_MODE)
 }
 
+/// Where another Salon can take over.
+pub fn of_hand_over(args: &ServeArgs) -> Option<Address> {
+    args.hand_over.as_ref().map(|path| Address::Unix { path: path.clone(), mode: ADMIN_MODE })
+}
+
 /// The addresses of an option that may also be `off`, which then stands alone.
 fn or_off(option: &str, said: &[Listen], mode: u32) -> Result<Vec<Address>, String> {
     let at = said.iter().filter_map(|said| match said {
@@ -261,7 +266,7 @@ fn identities((of_chains, chains): Files<'_>, (of_keys, keys): Files<'_>) -> Res
     Ok(identities.next().map(|first| Identities::of(first, identities.collect())))
 }
 
-/// Permissions of a Unix socket for the operator: whoever writes to it rules the chat.
+/// Permissions of a Unix socket for the operator, or for the next process: whoever writes to it rules the chat.
 const ADMIN_MODE: u32 = 0o600;
 
 /// The default address of TLS.

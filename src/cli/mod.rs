@@ -124,9 +124,9 @@ fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Asked(sentence)) => refuse(&sentence),
-        Err(Failure::Server(error @ (server::Error::Listen { .. } | server::Error::Store(_)))) => {
-            refuse(&error.to_string())
-        }
+        Err(Failure::Server(
+            error @ (server::Error::Listen { .. } | server::Error::TakeOver(_) | server::Error::Store(_)),
+        )) => refuse(&error.to_string()),
         Err(Failure::Server(error)) => fail(&error),
         Err(Failure::Top(error)) => fail(&error),
         Err(Failure::Refused(sentence)) => {

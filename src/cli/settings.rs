@@ -46,12 +46,18 @@ pub fn admin_is_guarded(address: SocketAddr, operators: &Operators) -> Result<()
 ///
 /// # Errors
 /// One sentence: which of them have.
-fn distinct(listen: &listener::Listeners, admin: &[Address], handed: &Places) -> Result<(), String> {
+fn distinct(
+    listen: &listener::Listeners,
+    admin: &[Address],
+    hand_over: &[Address],
+    handed: &Places,
+) -> Result<(), String> {
     let kinds = [
         ("--listen", &listen.plain[..], &handed.public),
         ("--tls-listen", &listen.secure, &handed.tls),
         ("--redirect-http", &listen.redirect, &handed.redirect),
         ("--admin", admin, &handed.admin),
+        ("--hand-over", hand_over, &Vec::new()),
     ];
     let own = kinds.into_iter().filter(|(_, _, handed)| handed.is_empty());
     let places: Vec<_> =
@@ -136,7 +142,11 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
             fine.content_bytes, fine.message_bytes
         ));
     }
-    distinct(&listen, &admin, handed)?;
+    let hand_over = listener::of_hand_over(args);
+    if args.takeover && hand_over.is_none() {
+        return Err("--takeover: expected --hand-over PATH, where the Salon that runs hands over, found none".into());
+    }
+    distinct(&listen, &admin, hand_over.as_slice(), handed)?;
     let keys = keys::read(args)?;
     if keys.is_none() && args.create_rooms == CreateRooms::Role {
         return Err("--create-rooms role: nobody has a role without --auth jwt".into());
@@ -207,6 +217,8 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         tls_listen: listen.secure,
         tls: listen.tls,
         redirect: listen.redirect,
+        hand_over,
+        takes_over: args.takeover,
         https_port: args.https_port,
         hsts: args.hsts,
         proxy_protocol: listen.proxy_protocol,

@@ -52,6 +52,8 @@ pub(crate) struct ChatService {
     reloaded: Option<(u16, Vec<u8>)>,
     top: Top,
     starter: Box<dyn Starter>,
+    /// The settings in force.
+    settings: Settings,
     /// When the starter expects the next sign of life.
     alive_at: Option<Tick>,
     /// No client is late before then.
@@ -77,7 +79,7 @@ impl ChatService {
             ping_after: settings.engine.ping_after.unwrap_or_default(),
         };
         let calls = Calls::new(&random.keyed());
-        let chat = Chat::new(settings.chat, store, random).with_connections(connections);
+        let chat = Chat::new(settings.chat.clone(), store, random).with_connections(connections);
         Self {
             chat: match responder.verifier() {
                 Some(verifier) => chat.with_verifier(verifier),
@@ -97,7 +99,13 @@ impl ChatService {
             alive_at: starter.wants_to_hear_every().map(|_| Tick(0)),
             patient_until: None,
             starter,
+            settings,
         }
+    }
+
+    /// Ends it, and with it the store; what is left are the settings in force and the starter.
+    pub fn into_parts(self) -> (Settings, Box<dyn Starter>) {
+        (self.settings, self.starter)
     }
 
     /// The chat, to be looked at.
@@ -397,6 +405,8 @@ impl<S: System> Service<S> for ChatService {
             }
         };
         self.responder.change(&settings);
+        // Where it sends is known only since the start.
+        self.settings = Settings { https_port: self.settings.https_port, ..settings.clone() };
         let certificates = settings.certificates();
         self.chat.change_settings(settings.chat, self.responder.verifier(), now);
         Some(Reloaded { bounds: settings.bounds, certificates })
@@ -436,5 +446,9 @@ impl<S: System> Service<S> for ChatService {
         for id in engine.ids() {
             engine.close(id, CloseCode::SERVICE_RESTART, "the server stops or starts again");
         }
+    }
+
+    fn let_go(&mut self) {
+        self.chat.let_go_of_store();
     }
 }

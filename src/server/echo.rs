@@ -126,7 +126,7 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
     let reactor = Reactor::new(kernel, vec![listener], settings(), bounds, Certificates::default(), &keyed);
     let words = format!("Salon echoes on ws://{address}/ (any path). Ctrl-C stops it.");
     logging::say(Level::Info, words, "started", vec![("echo", format!("ws://{address}/").into())]);
-    reactor.run(&mut Echo::default())
+    reactor.run(&mut Echo::default()).map(|_| ())
 }
 
 /// Room for the suites: 16 MiB messages in 65,536 fragments and the empty frame that Autobahn ends them with, and as

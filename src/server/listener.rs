@@ -37,7 +37,7 @@ impl fmt::Display for Address {
 }
 
 /// A listener and the state of its backlog.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// Its number in the [`System`].
     pub number: usize,

@@ -190,6 +190,9 @@ pub trait Service<S: System> {
 
     /// The server stops, and all who wait for an answer have it: asks every connection to close.
     fn close_all(&mut self, _engine: &mut Engine<Socket<S>>) {}
+
+    /// Another process waits for the store, and all connections have been asked to close: lets go of it.
+    fn let_go(&mut self) {}
 }
 
 /// Settings of the loop that were read again.
@@ -258,6 +261,8 @@ pub enum Error {
         /// The error of the system.
         error: io::Error,
     },
+    /// The sockets of the Salon that runs cannot be taken over: why, and what to do about it, in one sentence.
+    TakeOver(String),
     /// Messages cannot be kept as asked: why, and what to do about it, in one sentence.
     Store(String),
     /// The loop itself failed.
@@ -285,7 +290,7 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot listen on {address} ({option}): {advice}")
             }
-            Self::Store(sentence) => f.write_str(sentence),
+            Self::TakeOver(sentence) | Self::Store(sentence) => f.write_str(sentence),
             Self::Loop(error) => write!(f, "the event loop failed: {error}"),
             Self::Panicked => {
                 f.write_str("a turn of the loop panicked; this is a mistake in Salon, and the log says where")

@@ -138,6 +138,8 @@ pub struct Reactor<S: System> {
     turns: Turns,
     /// When the stop begins that was asked for.
     leaves_at: Option<Tick>,
+    /// Another process takes over.
+    hands_over: bool,
     stopping: Option<Stop>,
     memory: Budget,
     /// The last turn made room, and the next can make more.
@@ -208,6 +210,7 @@ impl<S: System> Reactor<S> {
             acceptors: Acceptors::new(certificates),
             turns: Turns::new(),
             leaves_at: None,
+            hands_over: false,
             stopping: None,
             memory: Budget::new(memory),
             relieving: false,
@@ -236,14 +239,15 @@ impl<S: System> Reactor<S> {
         self.lobby.len()
     }
 
-    /// Turns until a signal ends it and all connections are closed, or the time for that is over.
+    /// Turns until a signal, or another process that takes over, ends it and all connections are closed, or the time for
+    /// that is over; returns the system.
     ///
     /// # Errors
     /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.
-    pub fn run(mut self, service: &mut impl Service<S>) -> Result<(), Error> {
+    pub fn run(mut self, service: &mut impl Service<S>) -> Result<S, Error> {
         self.look_at_certificates(self.moment(self.system.elapsed()));
         while self.go_round(service)? {}
-        Ok(())
+        Ok(self.system)
     }
 
     /// Waits, and takes one turn; returns whether there is another one.
@@ -293,6 +297,9 @@ impl<S: System> Reactor<S> {
         }
         if reload {
             service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
+        }
+        if signals.hand_over {
+            self.begin_to_hand_over(service, now);
         }
         let due = self.leaves_at.is_some_and(|at| at <= now.tick) && self.stopping.is_none();
         if (signals.stop || due) && self.begin_stop(service, now) {
@@ -462,9 +469,23 @@ impl<S: System> Reactor<S> {
                 Ready::Woken => signalled.woken = true,
                 Ready::Reload => signalled.reload = true,
                 Ready::Stop => signalled.stop = true,
+                Ready::HandOver => signalled.hand_over = true,
             }
         });
         signalled
+    }
+
+    /// Another process takes over: whoever comes from now on waits for it. Those who have just come have a moment to be
+    /// let in, or to get what they ask for; then the stop begins.
+    fn begin_to_hand_over(&mut self, service: &mut impl Service<S>, now: Moment) {
+        log::info!("another Salon takes over");
+        self.system.set_aside();
+        self.listeners.clear();
+        self.hands_over = true;
+        if self.stopping.is_none() {
+            self.leaves_at = Some(now.tick + JUST_COME);
+            service.leave(JUST_COME + self.stop_within);
+        }
     }
 
     /// The first signal starts the stop, the second ends it: then this returns `true`. With a time to leave in, the
@@ -512,6 +533,11 @@ impl<S: System> Reactor<S> {
         {
             stop.closed = true;
             service.close_all(&mut self.engine);
+            // The closing of slow clients keeps nobody waiting at the other process.
+            if self.hands_over && service.is_idle() {
+                service.let_go();
+                self.system.let_go();
+            }
         }
     }
 
@@ -713,7 +739,11 @@ struct Signalled {
     woken: bool,
     reload: bool,
     stop: bool,
+    hand_over: bool,
 }
+
+/// How long those who have just come have, before a process that hands over turns everybody away.
+pub const JUST_COME: Duration = Duration::from_millis(250);
 
 /// How long the loop waits for connections to close when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);

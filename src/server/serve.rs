@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use log::Level;
 
@@ -12,10 +13,10 @@ use crate::backend::{Backend, Waker};
 use crate::random::Random;
 
 use super::chat_service::ChatService;
-use super::kernel::{Bound, Handed, Kernel};
+use super::kernel::{Bound, Handed, Kernel, Predecessor, Settled};
 use super::listener::{Address, Listener};
 use super::logging::{self, Field};
-use super::reactor::Reactor;
+use super::reactor::{JUST_COME, Reactor};
 use super::responder::HTTPS;
 use super::settings::{Settings, Starter, State};
 use super::{Error, Port, addresses};
@@ -35,29 +36,37 @@ pub struct HandedOver {
 }
 
 /// Binds the sockets that are not handed over, prints where it listens (on standard error), and runs until a signal
-/// comes.
+/// comes, or another Salon has taken over.
 ///
 /// `store` makes the backend, which numbers and keeps the messages; it is given the waker by which the backend wakes
-/// the loop when it has answered. If it cannot, it returns the reason in one sentence.
+/// the loop when it has answered. If it cannot, it returns the reason in one sentence. It is called again where another
+/// Salon was to take over and did not.
 ///
 /// # Errors
-/// An address that cannot be listened on, a backend that cannot be made, or a loop that fails.
+/// An address that cannot be listened on, sockets that cannot be taken over, a backend that cannot be made, or a loop
+/// that fails.
 pub fn run(
     mut settings: Settings,
     sockets: HandedOver,
     starter: impl Starter + 'static,
-    store: impl FnOnce(Waker) -> Result<Box<dyn Backend>, String>,
+    mut store: impl FnMut(Waker) -> Result<Box<dyn Backend>, String>,
 ) -> Result<(), Error> {
-    let mut starter = starter;
+    let mut starter: Box<dyn Starter> = Box::new(starter);
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
+    let mut predecessor = predecessor(&settings)?;
+    let mut before = predecessor.as_mut();
     let mut listeners = Vec::new();
-    let public = bound(sockets.public, &settings.listen, "--listen")?;
+    let public = bound(sockets.public, &settings.listen, "--listen", &mut before)?;
     let tls = match settings.tls {
-        Some(_) => bound(sockets.tls, &settings.tls_listen, "--tls-listen")?,
+        Some(_) => bound(sockets.tls, &settings.tls_listen, "--tls-listen", &mut before)?,
         None => Vec::new(),
     };
-    let redirect = bound(sockets.redirect, &settings.redirect, "--redirect-http")?;
-    let admin = bound(sockets.admin, &settings.admin, "--admin")?;
+    let redirect = bound(sockets.redirect, &settings.redirect, "--redirect-http", &mut before)?;
+    let admin = bound(sockets.admin, &settings.admin, "--admin", &mut before)?;
+    for door in bound(Vec::new(), settings.hand_over.as_slice(), "--hand-over", &mut before)? {
+        let within = JUST_COME.saturating_add(settings.bounds.stop_within).saturating_add(TO_LET_GO);
+        kernel.hand_over_at(door, within).map_err(Error::Loop)?;
+    }
     let mut listen = |sockets: Vec<Bound>, port, tls, proxy_protocol| {
         let mut places = Vec::new();
         for socket in sockets {
@@ -86,22 +95,77 @@ pub fn run(
         Place::Unix(_) => None,
     });
     settings.https_port = settings.https_port.or(of_tls);
-    let store = store(kernel.waker()).map_err(Error::Store)?;
-    let random = Random::secret();
-    let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
-    let reactor = Reactor::new(kernel, listeners, engine, bounds, settings.certificates(), &random.keyed());
-    greet(&said, &settings, &*store);
-    starter.note(State::Ready);
-    reactor.run(&mut ChatService::new(settings, store, Box::new(starter), random))
+    // From here on the other one lets go, and goes on only if this one ends before it serves.
+    if let Some(before) = &mut predecessor {
+        before.free_the_store().map_err(Error::TakeOver)?;
+    }
+    let mut made = store(kernel.waker()).map_err(Error::Store)?;
+    if let Some(before) = predecessor {
+        let pid = before.pid();
+        match before.serves().map_err(Error::TakeOver)? {
+            true => log::info!("taken over from process {pid}"),
+            false => log::warn!("taken over from process {pid}, which has ended or does not answer"),
+        }
+        kernel.own_files(|path| settings.mode_of(path));
+    }
+    greet(&said, &settings, &*made);
+    loop {
+        let random = Random::secret();
+        let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
+        let certificates = settings.certificates();
+        let reactor = Reactor::new(kernel, listeners.clone(), engine, bounds, certificates, &random.keyed());
+        starter.note(State::Ready);
+        let mut service = ChatService::new(settings, made, starter, random);
+        kernel = reactor.run(&mut service)?;
+        // With the service the store goes, for which the other one waits.
+        (settings, starter) = service.into_parts();
+        match kernel.settle() {
+            Settled::Stopped => return Ok(()),
+            Settled::HandedOver => {
+                log::info!("the other Salon has taken over");
+                return Ok(());
+            }
+            Settled::GoesOn => {
+                log::error!("the other Salon has not taken over: this one goes on");
+                made = store(kernel.waker()).map_err(Error::Store)?;
+                kernel.begin_anew().map_err(Error::Loop)?;
+            }
+        }
+    }
 }
 
-/// The sockets of a kind: those that were handed over, else one at each of these addresses.
-fn bound(handed: Vec<Handed>, addresses: &[Address], option: &'static str) -> Result<Vec<Bound>, Error> {
-    if handed.is_empty() {
-        return addresses.iter().map(|address| Bound::bind(address, option)).collect();
+/// The Salon to take over from, if that is asked for and there is one.
+fn predecessor(settings: &Settings) -> Result<Option<Predecessor>, Error> {
+    let Some(Address::Unix { path, .. }) = settings.hand_over.as_ref().filter(|_| settings.takes_over) else {
+        return Ok(None);
+    };
+    let found = Predecessor::find(path).map_err(Error::TakeOver)?;
+    if found.is_none() {
+        log::warn!("no Salon hands over at {}: there is nothing to take over", path.display());
     }
-    handed.into_iter().map(|socket| Bound::adopt(socket).map_err(Error::Loop)).collect()
+    Ok(found)
 }
+
+/// The sockets of a kind: those that were handed over, else one at each of these addresses, which the Salon `before`
+/// may have already.
+fn bound(
+    handed: Vec<Handed>,
+    addresses: &[Address],
+    option: &'static str,
+    before: &mut Option<&mut Predecessor>,
+) -> Result<Vec<Bound>, Error> {
+    if handed.is_empty() {
+        let bind = |address| match before.as_mut().and_then(|before| before.take(option, address)) {
+            Some(socket) => Bound::succeed(socket, address, option),
+            None => Bound::bind(address, option),
+        };
+        return addresses.iter().map(bind).collect();
+    }
+    handed.into_iter().map(|socket| Bound::adopt(socket, option).map_err(Error::Loop)).collect()
+}
+
+/// How long the store may take to be closed, when another Salon waits for it.
+const TO_LET_GO: Duration = Duration::from_secs(15);
 
 /// The places of the listeners, to be printed.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The operator's settings, and the program that gives them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::chat;
@@ -29,6 +30,10 @@ pub struct Settings {
     pub hsts: Option<Duration>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
+    /// The Unix socket at which another Salon can take over; `None`: nowhere.
+    pub hand_over: Option<Address>,
+    /// Takes over from the one that hands over there, if one does.
+    pub takes_over: bool,
     /// The operator's addresses.
     pub admin: Vec<Address>,
     /// What the operator is shown there, by TCP; `None`: no TLS.
@@ -48,6 +53,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The permissions of the Unix socket that a setting has at this path.
+    pub fn mode_of(&self, path: &Path) -> Option<u32> {
+        let all = [&self.listen, &self.tls_listen, &self.redirect, &self.admin].into_iter().flatten();
+        all.chain(&self.hand_over).find_map(|address| match address {
+            Address::Unix { path: own, mode } if own == path => Some(*mode),
+            _ => None,
+        })
+    }
+
     /// What is shown where TLS is spoken.
     pub fn certificates(&self) -> Certificates {
         Certificates { public: self.tls.clone(), admin: self.admin_tls.clone() }

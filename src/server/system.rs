@@ -51,6 +51,12 @@ pub trait System: fmt::Debug {
     /// Listens no longer.
     fn stop_listening(&mut self, listener: usize);
 
+    /// Listens no longer, and keeps all sockets: those who come wait for the process that takes over.
+    fn set_aside(&mut self) {}
+
+    /// The process that takes over can open the store.
+    fn let_go(&mut self) {}
+
     /// Reports from now on, at its edges, what there is about a connection.
     ///
     /// # Errors
@@ -121,6 +127,8 @@ pub enum Ready {
     Reload,
     /// The operator asks for the end.
     Stop,
+    /// Another process takes the listening sockets over, and waits for the store.
+    HandOver,
 }
 
 /// The socket of a connection, without TLS.

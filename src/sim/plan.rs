@@ -410,6 +410,8 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         https_port: None,
         hsts: None,
         proxy_protocol: ProxyProtocol::default(),
+        hand_over: None,
+        takes_over: false,
         admin: Vec::new(),
         operators: Operators::default(),
         pages: Pages::default(),

@@ -40,6 +40,7 @@ mod settings;
 mod sockets;
 mod stopping;
 mod store_command;
+mod takeover;
 mod tls;
 mod top;
 mod wire;

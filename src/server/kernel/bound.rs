@@ -5,7 +5,8 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
@@ -54,13 +55,17 @@ impl Handed {
 #[derive(Debug)]
 pub struct Bound {
     socket: Socket,
+    /// The setting that named its address.
+    option: &'static str,
+    /// The address as it was said.
+    asked: String,
     handed_over: bool,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: Option<PathBuf>, _file: Option<SocketFile> },
+    Unix { listener: UnixListener, path: Option<PathBuf>, file: Option<SocketFile> },
 }
 
 /// The file of a Unix socket, removed when the listener is gone, unless another has taken its place.
@@ -68,11 +73,13 @@ enum Socket {
 struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
+    /// Another process listens there.
+    left: bool,
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+        if !self.left && inode(&self.path).is_ok_and(|inode| inode == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -88,18 +95,39 @@ impl Bound {
             Address::Tcp(address) => open(*address).map(Socket::Tcp),
             Address::Unix { path, mode } => {
                 let opened = open_unix(path, *mode);
-                opened.map(|(listener, file)| Socket::Unix { listener, path: Some(path.clone()), _file: Some(file) })
+                opened.map(|(listener, file)| Socket::Unix { listener, path: Some(path.clone()), file: Some(file) })
             }
         };
         let socket = socket.map_err(|error| Error::Listen { option, address: address.clone(), error })?;
-        Ok(Self { socket, handed_over: false })
+        Ok(Self { socket, option, asked: address.to_string(), handed_over: false })
     }
 
-    /// Takes over a socket that another process has bound.
+    /// Takes over a socket that another process has bound, in the place of the addresses of `option`. That process holds
+    /// it too, and goes on.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn adopt(handed: Handed) -> io::Result<Self> {
+    pub fn adopt(handed: Handed, option: &'static str) -> io::Result<Self> {
+        let mut bound = Self::of(handed, option, String::new())?;
+        bound.asked = match (bound.local_address()?, bound.path()) {
+            (Some(address), _) => address.to_string(),
+            (None, path) => format!("unix:{}", path.unwrap_or(Path::new("")).display()),
+        };
+        bound.handed_over = true;
+        Ok(bound)
+    }
+
+    /// Takes over the socket of this address of `option` from another process, which will end. The file of a Unix socket
+    /// is that process' until it is [owned](Self::own).
+    ///
+    /// # Errors
+    /// [`Error::Listen`].
+    pub fn succeed(handed: Handed, address: &Address, option: &'static str) -> Result<Self, Error> {
+        let bound = Self::of(handed, option, address.to_string());
+        bound.map_err(|error| Error::Listen { option, address: address.clone(), error })
+    }
+
+    fn of(handed: Handed, option: &'static str, asked: String) -> io::Result<Self> {
         let socket = match handed {
             Handed::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
@@ -110,10 +138,40 @@ impl Bound {
                 listener.set_nonblocking(true)?;
                 let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
                 // The process that has bound it removes its file.
-                Socket::Unix { listener: UnixListener::from_std(listener), path, _file: None }
+                Socket::Unix { listener: UnixListener::from_std(listener), path, file: None }
             }
         };
-        Ok(Self { socket, handed_over: true })
+        Ok(Self { socket, option, asked, handed_over: false })
+    }
+
+    /// From now on the file of this Unix socket is this process' own, which removes it, and has the permissions that
+    /// its setting says.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn own(&mut self, mode: u32) -> io::Result<()> {
+        if let Socket::Unix { path: Some(path), file, .. } = &mut self.socket {
+            fs::set_permissions(&*path, fs::Permissions::from_mode(mode))?;
+            *file = Some(SocketFile { inode: inode(path)?, path: path.clone(), left: false });
+        }
+        Ok(())
+    }
+
+    /// From now on the file of this Unix socket is another process' own.
+    pub(super) fn disown(&mut self) {
+        if let Socket::Unix { file: Some(file), .. } = &mut self.socket {
+            file.left = true;
+        }
+    }
+
+    /// The setting that named its address.
+    pub(super) fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// The address as it was said; of a socket that was handed over, where it is.
+    pub(super) fn asked(&self) -> &str {
+        &self.asked
     }
 
     /// The path of a Unix socket that has one.
@@ -158,6 +216,15 @@ impl Bound {
     }
 }
 
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix { listener, .. } => listener.as_fd(),
+        }
+    }
+}
+
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A port whose last connections are still in TIME_WAIT can be bound again at once.
@@ -179,7 +246,7 @@ fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let bound = socket.bind(&address);
     rustix::process::umask(before);
     bound?;
-    let file = SocketFile { path: path.to_owned(), inode: inode(path)? };
+    let file = SocketFile { path: path.to_owned(), inode: inode(path)?, left: false };
     socket.listen(BACKLOG)?;
     Ok((UnixListener::from_std(socket.into()), file))
 }

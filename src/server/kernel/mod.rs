@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,8 +24,14 @@ use super::system::{Peek, Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, Sys
 use super::tls::Transport;
 
 mod bound;
+mod hand_over;
+mod passing;
+mod predecessor;
+
+use hand_over::{HandOver, Outcome};
 
 pub use bound::{Bound, Handed};
+pub use predecessor::Predecessor;
 
 /// The kernel as the loop sees it.
 ///
@@ -36,7 +43,22 @@ pub struct Kernel {
     waker: Arc<mio::Waker>,
     /// By their numbers; `None`: listened on no longer.
     listeners: Vec<Option<Bound>>,
+    /// Where another process can get them.
+    hand_over: Option<HandOver>,
+    /// A signal has asked for the end.
+    is_to_stop: bool,
     started: Instant,
+}
+
+/// What came of a loop that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was asked to stop.
+    Stopped,
+    /// Another process serves in its place.
+    HandedOver,
+    /// Another process was to serve in its place, and does not: this one is to go on.
+    GoesOn,
 }
 
 impl fmt::Debug for Kernel {
@@ -63,7 +85,8 @@ impl Kernel {
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
         let events = Events::with_capacity(READY_AT_ONCE);
-        Ok(Self { poll, events, signals, waker, listeners: Vec::new(), started: Instant::now() })
+        let (listeners, started) = (Vec::new(), Instant::now());
+        Ok(Self { poll, events, signals, waker, listeners, hand_over: None, is_to_stop: false, started })
     }
 
     /// Takes connections from a socket; returns its number.
@@ -75,9 +98,82 @@ impl Kernel {
         if number == MAX_LISTENERS {
             return Err(io::Error::other(format!("expected at most {MAX_LISTENERS} sockets to listen on, found more")));
         }
-        self.poll.registry().register(socket.source(), Token(FIRST_LISTENER - number), Interest::READABLE)?;
+        self.poll.registry().register(socket.source(), listener_token(number), Interest::READABLE)?;
         self.listeners.push(Some(socket));
         Ok(number)
+    }
+
+    /// Hands the sockets over to who asks at this one ([`Predecessor::find`]), and tells them that the store is free
+    /// within so long.
+    ///
+    /// # Errors
+    /// Those of the poller.
+    pub fn hand_over_at(&mut self, mut door: Bound, within: Duration) -> io::Result<()> {
+        self.poll.registry().register(door.source(), DOOR, Interest::READABLE)?;
+        self.hand_over = Some(HandOver::new(door, within));
+        Ok(())
+    }
+
+    /// The files of Unix sockets that were another process' are this one's from now on, with these permissions.
+    pub fn own_files(&mut self, mode: impl Fn(&Path) -> Option<u32>) {
+        let door = self.hand_over.as_mut().map(HandOver::door);
+        for bound in self.listeners.iter_mut().flatten().chain(door) {
+            let Some(mode) = bound.path().and_then(&mode).filter(|_| !bound.is_handed_over()) else { continue };
+            if let Err(error) = bound.own(mode) {
+                log::warn!("the file of {} cannot be taken over: {error}", bound.asked());
+            }
+        }
+    }
+
+    /// What came of a loop that has ended, and whose store is closed: where another process is to serve, waits until it
+    /// does, for [`OPEN_WITHIN`] at most.
+    pub fn settle(&mut self) -> Settled {
+        let end = Instant::now() + OPEN_WITHIN;
+        System::let_go(self);
+        loop {
+            let Some(hand_over) = self.hand_over.as_mut().filter(|hand_over| hand_over.begun) else {
+                return Settled::Stopped;
+            };
+            match hand_over.outcome {
+                Some(Outcome::Served) => return Settled::HandedOver,
+                Some(Outcome::Lost) if self.is_to_stop => return Settled::Stopped,
+                Some(Outcome::Lost) => return Settled::GoesOn,
+                None => {}
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                log::warn!("the Salon that takes over has not opened the store within {} s", OPEN_WITHIN.as_secs());
+                hand_over.refuse();
+                continue;
+            }
+            match self.wait(Some(left)) {
+                Ok(()) => self.report(|_| ()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("the Salon that takes over cannot be heard: {error}");
+                    if let Some(hand_over) = &mut self.hand_over {
+                        hand_over.refuse();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Listens again, for a loop that begins anew, with a clock that does.
+    ///
+    /// # Errors
+    /// Those of the poller.
+    pub fn begin_anew(&mut self) -> io::Result<()> {
+        for (number, socket) in self.listeners.iter_mut().enumerate() {
+            if let Some(socket) = socket {
+                self.poll.registry().register(socket.source(), listener_token(number), Interest::READABLE)?;
+            }
+        }
+        if let Some(hand_over) = &mut self.hand_over {
+            (hand_over.begun, hand_over.outcome) = (false, None);
+        }
+        self.started = Instant::now();
+        Ok(())
     }
 
     /// Wakes the loop from another thread: [`Ready::Woken`].
@@ -100,17 +196,39 @@ impl System for Kernel {
     }
 
     fn report(&mut self, mut note: impl FnMut(Ready)) {
-        for event in &self.events {
+        let Self { poll, events, signals, listeners, hand_over, is_to_stop, started, .. } = self;
+        for event in &*events {
             match event.token() {
-                SIGNALS => self.signals.pending().for_each(|signal| match signal {
+                SIGNALS => signals.pending().for_each(|signal| match signal {
                     SIGHUP => note(Ready::Reload),
-                    _ if STOPS.contains(&signal) => note(Ready::Stop),
+                    _ if STOPS.contains(&signal) => {
+                        *is_to_stop = true;
+                        note(Ready::Stop);
+                    }
                     _ => log::info!(
                         "{} has no effect; SIGHUP reads the settings again, SIGTERM and SIGINT stop Salon",
                         signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
                     ),
                 }),
                 WAKE => note(Ready::Woken),
+                DOOR => {
+                    if let Some(hand_over) = hand_over {
+                        hand_over.come(poll.registry(), NEWCOMER, started.elapsed());
+                    }
+                }
+                NEWCOMER => {
+                    let Some(hand_over) = hand_over else { continue };
+                    if hand_over.hear(listeners) {
+                        note(Ready::HandOver);
+                    }
+                    if hand_over.outcome == Some(Outcome::Served) {
+                        listeners.clear();
+                        // Who asks from now on asks the other one.
+                        if let Err(error) = poll.registry().deregister(hand_over.door().source()) {
+                            log::warn!("a listening socket is still watched: {error}");
+                        }
+                    }
+                }
                 Token(token) if token > LAST_WAITING => note(Ready::Listener(FIRST_LISTENER - token)),
                 Token(token) if token > LAST_WAITING - MAX_WAITING => note(Ready::Waiting(LAST_WAITING - token)),
                 Token(index) => {
@@ -167,6 +285,20 @@ impl System for Kernel {
         }
     }
 
+    fn set_aside(&mut self) {
+        for socket in self.listeners.iter_mut().flatten() {
+            if let Err(error) = self.poll.registry().deregister(socket.source()) {
+                log::warn!("a listening socket is still watched: {error}");
+            }
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some(hand_over) = &mut self.hand_over {
+            hand_over.let_go();
+        }
+    }
+
     fn watch(&mut self, mut connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
         let (token, interest) = named(of);
         self.poll.registry().register(source(&mut connection), token, interest)
@@ -200,6 +332,10 @@ impl Transport for UnixStream {
     fn end(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+}
+
+fn listener_token(number: usize) -> Token {
+    Token(FIRST_LISTENER - number)
 }
 
 fn named(watched: Watched) -> (Token, Interest) {
@@ -249,6 +385,15 @@ const FIRST_LISTENER: usize = usize::MAX - 1;
 /// The last of the reserved ones, below the listeners.
 const WAKE: Token = Token(usize::MAX - RESERVED_TOKENS + 1);
 
+/// Where others ask for the sockets.
+const DOOR: Token = Token(usize::MAX - RESERVED_TOKENS + 2);
+
+/// The one that has asked.
+const NEWCOMER: Token = Token(usize::MAX - RESERVED_TOKENS + 3);
+
+/// How long the process that takes over may take to open the store.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// Tokens above those of the lobby.
 const RESERVED_TOKENS: usize = 128;
 
@@ -258,8 +403,8 @@ pub const MAX_OF_A_KIND: usize = 16;
 /// Sockets to listen on, at most: for everybody, with TLS, to be sent to TLS, for the operator.
 pub const MAX_LISTENERS: usize = 4 * MAX_OF_A_KIND;
 
-// Beside the listeners the signals and the waker have a token.
-const _: () = assert!(MAX_LISTENERS + 2 <= RESERVED_TOKENS);
+// Beside the listeners the signals, the waker and a hand-over have tokens.
+const _: () = assert!(MAX_LISTENERS + 4 <= RESERVED_TOKENS);
 
 /// The token of the first place in the lobby; the others lie below it, far above every index of a slot.
 const LAST_WAITING: usize = usize::MAX - RESERVED_TOKENS;

@@ -1,0 +1,331 @@
+//! One Salon takes over from another: nobody is refused, nothing that was acknowledged is lost, and where it cannot, the
+//! one that runs goes on.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::common::{Client, Folder, PATIENCE, Server, get, hear_with, joined, salon, say};
+use tungstenite::Message;
+use tungstenite::stream::MaybeTlsStream;
+
+/// A place for a store, a Unix socket for a proxy and one at which a Salon hands over.
+struct House(Folder);
+
+impl House {
+    fn new(name: &str) -> Self {
+        let folder = Folder::in_memory(&format!("takeover-{name}"));
+        fs::create_dir_all(&folder.0).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The words of a Salon there, with these behind them.
+    fn words<'a>(&self, more: &[&'a str]) -> Vec<String> {
+        let (listen, door) = (format!("127.0.0.1:0,unix:{}", self.path("proxy.sock")), self.path("hand-over.sock"));
+        let usual = ["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--hand-over", &door, "--rate", "off"];
+        usual.iter().chain(&["--store", &self.0.file()]).chain(more).map(|word| (*word).to_owned()).collect()
+    }
+
+    fn serve(&self, more: &[&str]) -> Server {
+        let words = self.words(more);
+        Server::start(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// One that cannot take over: what it says, with exit status 2.
+    fn refused(&self, more: &[&str]) -> String {
+        let words = self.words(more);
+        let Output { status, stderr, .. } =
+            salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(2), "{said}");
+        said.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Somebody who speaks as a newcomer does: what is answered to the first word.
+    fn newcomer(&self) -> (BufReader<UnixStream>, Vec<String>) {
+        let stream = UnixStream::connect(self.path("hand-over.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        writeln!(&stream, "salon takes over 1").unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != "end" && line != "busy") {
+            lines.push(word(&mut reader));
+        }
+        (reader, lines)
+    }
+}
+
+/// The next line; nothing at the end.
+fn word(reader: &mut BufReader<UnixStream>) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+/// The answer to a plain client: whole, or why there is none.
+fn knock(address: SocketAddr) -> Result<String, String> {
+    let mut stream = TcpStream::connect(address).map_err(|error| format!("refused: {error}"))?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    asked.map_err(|error| format!("not heard: {error}"))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|error| format!("not answered: {error}"))?;
+    Ok(answer)
+}
+
+/// Says numbered words in a room, each again until it has come back, and comes back itself, until told to end; returns
+/// how many have.
+fn speak(address: SocketAddr, end: &AtomicBool, said: &AtomicU32) -> u32 {
+    let mut client = None;
+    for number in 0.. {
+        if end.load(Ordering::SeqCst) {
+            return number;
+        }
+        while !says(client.get_or_insert_with(|| come(address)), number) {
+            client = None;
+        }
+        said.store(number + 1, Ordering::SeqCst);
+    }
+    unreachable!("there are fewer numbers than time")
+}
+
+fn come(address: SocketAddr) -> Client {
+    let (mut client, _) = tungstenite::connect(format!("ws://{address}/ws?user=speaker")).expect("nobody is refused");
+    let MaybeTlsStream::Plain(tcp) = client.get_mut() else { unreachable!("no TLS here") };
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send(Message::text(r#"{"type":"join","room_id":"den"}"#)).unwrap();
+    client
+}
+
+/// Whether the word has come back: then it is acknowledged.
+fn says(client: &mut Client, number: u32) -> bool {
+    let text = format!(r#"{{"type":"broadcast","room_id":"den","content":"word {number}.","id":"w{number}"}}"#);
+    if client.send(Message::text(text)).is_err() {
+        return false;
+    }
+    loop {
+        match client.read() {
+            Ok(Message::Text(text)) if text.contains(&format!("word {number}.")) => return true,
+            Ok(Message::Close(_)) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// All words of the room, as a client hears them who has heard none.
+fn kept(server: &Server, count: u32) -> Vec<u32> {
+    let mut client = server.connect("/ws?user=reader");
+    say(&mut client, r#"{"type":"join","room_id":"den"}"#);
+    let joined = hear_with(&mut client, &[r#""type":"joined""#]);
+    let epoch = joined.split(r#""epoch":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a room has one");
+    let mut client = server.connect("/ws?user=reader");
+    let since = format!(r#"{{"type":"join","room_id":"den","since":{{"epoch":"{epoch}","seq":0}}}}"#);
+    say(&mut client, &since);
+    let mut words = Vec::new();
+    while words.len() < count as usize {
+        let text = hear_with(&mut client, &["word "]);
+        let numbers = text.split("word ").skip(1).filter_map(|rest| rest.split('.').next()?.parse::<u32>().ok());
+        words.extend(numbers);
+    }
+    words
+}
+
+#[test]
+fn nobody_is_refused_and_nothing_is_lost() {
+    let house = House::new("whole");
+    let mut first = house.serve(&[]);
+    let (address, proxy) = (first.public, house.path("proxy.sock"));
+    let (end, said, answered) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    let (servers, count) = std::thread::scope(|scope| {
+        let knocking: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !end.load(Ordering::SeqCst) {
+                        let answer = knock(address).unwrap_or_else(|error| panic!("{error}"));
+                        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let speaking = scope.spawn(|| speak(address, &end, &said));
+        let progress = || {
+            let (heard, knocked) = (said.load(Ordering::SeqCst), answered.load(Ordering::SeqCst));
+            while said.load(Ordering::SeqCst) < heard + 20 || answered.load(Ordering::SeqCst) < knocked + 20 {
+                assert!(!speaking.is_finished() && knocking.iter().all(|knocker| !knocker.is_finished()));
+                std::thread::yield_now();
+            }
+        };
+        progress();
+        let mut servers = Vec::new();
+        let words = house.words(&["--takeover", "--max-connections", "10"]);
+        let words: Vec<&str> = ["check"].into_iter().chain(words[1..].iter().map(String::as_str)).collect();
+        let check = String::from_utf8(salon(&words).output().unwrap().stdout).unwrap();
+        for place in ["listen: 127.0.0.1:0", &format!("listen: unix:{proxy}"), "admin: 127.0.0.1:0", "hand_over: unix:"]
+        {
+            let is_handed_over = |line: &str| {
+                line.starts_with(&format!("ok       {place}"))
+                    && line.ends_with(&format!("is handed over by process {}", first.pid()))
+            };
+            assert!(check.lines().any(is_handed_over), "{place}: {check}");
+        }
+        for _ in 0..2 {
+            let next = house.serve(&["--takeover"]);
+            assert_eq!(next.public, address, "{}", next.greeting);
+            let ended = first.wait();
+            assert!(ended.success(), "{ended}");
+            assert!(Path::new(&proxy).exists(), "the file of a Unix socket is the next one's");
+            UnixStream::connect(&proxy).expect("it listens there, too");
+            progress();
+            servers.push(std::mem::replace(&mut first, next));
+        }
+        end.store(true, Ordering::SeqCst);
+        knocking.into_iter().for_each(|knocker| knocker.join().unwrap());
+        (servers, speaking.join().unwrap())
+    });
+    assert_eq!(servers.len(), 2);
+    assert_eq!(kept(&first, count), (0..count).collect::<Vec<_>>());
+    first.signal("TERM");
+    assert!(first.wait().success());
+    assert!(
+        !Path::new(&proxy).exists() && !Path::new(&house.path("hand-over.sock")).exists(),
+        "the last one tidies up"
+    );
+}
+
+/// Each row: the words of a newcomer, what it says, and whether the one that runs had let go of its clients by then.
+#[test]
+fn the_one_that_runs_goes_on_where_another_cannot_take_over() {
+    let house = House::new("wrong");
+    let server = house.serve(&[]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let nowhere = house.path("no-such-folder/at/all/salon.db");
+    fs::write(house.path("no-such-folder"), "a file").unwrap();
+    let mut client = joined(&server, "ann", "den");
+    say(&mut client, r#"{"type":"broadcast","room_id":"den","content":"word 0.","id":"w"}"#);
+    hear_with(&mut client, &["word 0."]);
+    for (words, sentence, let_go) in [
+        (&["--takeover", "--auth", "jwt"][..], "--auth-key", false),
+        (&["--takeover", "--listen", &taken], "another program listens there", false),
+        (&["--takeover", "--open", "--listen", "0.0.0.0:0", "--message-bytes", "1"], "message-bytes", false),
+        (&["--takeover", "--store", &nowhere], "no-such-folder", true),
+    ] {
+        let error = match let_go {
+            false => house.refused(words),
+            true => {
+                let (store, others) = (words[2], &words[..1]);
+                let mut words = house.words(others);
+                let at = words.iter().position(|word| word == "--store").unwrap();
+                words[at + 1] = store.to_owned();
+                let output = salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+                assert_eq!(output.status.code(), Some(2));
+                let said = String::from_utf8(output.stderr).unwrap();
+                said.lines().last().unwrap_or_default().to_owned()
+            }
+        };
+        assert!(error.contains(sentence), "{words:?}: {error}");
+        if let_go {
+            hear_with(&mut client, &[r#""type":"goodbye""#]);
+            server.logged("this one goes on");
+            client = joined(&server, "ann", "den");
+        }
+        say(&mut client, r#"{"type":"ping"}"#);
+        hear_with(&mut client, &[r#""type":"pong""#]);
+    }
+    assert_eq!(kept(&server, 1), [0]);
+    assert_eq!(get(server.admin.unwrap(), "/readyz").0, 200);
+    UnixStream::connect(house.path("proxy.sock")).expect("it listens there still");
+    // And the next one that can does.
+    let mut server = server;
+    let next = house.serve(&["--takeover"]);
+    assert!(server.wait().success());
+    assert_eq!(kept(&next, 1), [0]);
+}
+
+/// One newcomer at a time; and one that ends amid it changes nothing but that clients have to come back.
+#[test]
+fn a_newcomer_may_end_at_any_word() {
+    let house = House::new("ends");
+    let server = house.serve(&[]);
+    let (first, offer) = house.newcomer();
+    let sockets =
+        ["--listen 127.0.0.1:0", &format!("--listen unix:{}", house.path("proxy.sock")), "--admin 127.0.0.1:0"];
+    assert_eq!(offer.len(), 1 + sockets.len() + 1 + 1, "{offer:?}");
+    assert!(offer[0].starts_with(&format!("salon hands over 1 {} ", server.pid())), "{offer:?}");
+    assert_eq!(offer[1..=sockets.len()], sockets);
+    assert_eq!(house.newcomer().1, ["busy"]);
+    let error = house.refused(&["--takeover"]);
+    assert!(error.ends_with("another Salon is taking over there; wait until it has"), "{error}");
+    drop(first);
+    // Words of nobody: it is not heard any more.
+    let stream = UnixStream::connect(house.path("hand-over.sock")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut reader = BufReader::new(stream);
+    writeln!(reader.get_ref(), "serves").unwrap();
+    assert_eq!(word(&mut reader), "");
+
+    // Before it takes, and behind that: the client is asked to come back, and can.
+    for takes in [false, true] {
+        let mut client = joined(&server, "ann", "den");
+        let (mut reader, _) = house.newcomer();
+        if takes {
+            writeln!(reader.get_ref(), "take").unwrap();
+            assert_eq!(word(&mut reader), "free");
+        }
+        drop(reader);
+        if takes {
+            hear_with(&mut client, &[r#""type":"goodbye""#]);
+            server.logged("this one goes on");
+            client = joined(&server, "ann", "den");
+        }
+        say(&mut client, r#"{"type":"ping"}"#);
+        hear_with(&mut client, &[r#""type":"pong""#]);
+        assert!(knock(server.public).unwrap().starts_with("HTTP/1.1 200"));
+    }
+}
+
+/// The one that runs does not answer: a sentence, and it goes on when it can.
+#[test]
+fn one_that_hangs_is_not_waited_for() {
+    let house = House::new("hangs");
+    let server = house.serve(&[]);
+    server.signal("STOP");
+    let error = house.refused(&["--takeover"]);
+    assert!(error.contains("has not answered within 5 s, and all is as it was; stop it, and start without"), "{error}");
+    server.signal("CONT");
+    assert!(knock(server.public).unwrap().starts_with("HTTP/1.1 200"));
+    // Without the word the second one is refused as ever.
+    let error = house.refused(&[]);
+    assert!(error.contains("another program listens there"), "{error}");
+}
+
+/// Nobody runs there: it starts as without the word. A file that a killed one has left is no obstacle.
+#[test]
+fn where_nobody_runs_it_starts() {
+    let house = House::new("nobody");
+    for left in [false, true] {
+        if left {
+            drop(UnixListener::bind(house.path("hand-over.sock")).unwrap());
+        }
+        let mut server = house.serve(&["--takeover"]);
+        assert!(server.greeting.contains("there is nothing to take over"), "{}", server.greeting);
+        assert!(knock(server.public).unwrap().starts_with("HTTP/1.1 200"));
+        server.signal("TERM");
+        assert!(server.wait().success());
+    }
+    let output = salon(&["serve", "--listen", "127.0.0.1:0", "--takeover"]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), &*error),
+        (Some(2), "salon: --takeover: expected --hand-over PATH, where the Salon that runs hands over, found none\n")
+    );
+}
