@@ -166,8 +166,8 @@ pub struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT|unix:PATH|off")]
     #[arg(env = "SALON_ADMIN", value_delimiter = ',')]
     pub admin: Vec<Listen>,
-    /// A Unix socket at which a Salon that is started with --takeover gets the listening sockets of this one; who runs
-    /// as the same user, and nobody else. If nothing is said, nobody can
+    /// A Unix socket at which a Salon that is started with --takeover, by the same user, gets the listening sockets of
+    /// this one. If nothing is said, none does
     #[arg(long, value_name = "PATH", env = "SALON_HAND_OVER")]
     pub hand_over: Option<PathBuf>,
     /// Take over from the Salon that runs, at its --hand-over (which is the same here): without a moment in which

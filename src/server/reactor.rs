@@ -239,8 +239,8 @@ impl<S: System> Reactor<S> {
         self.lobby.len()
     }
 
-    /// Turns until a signal, or another process that takes over, ends it and all connections are closed, or the time for
-    /// that is over; returns the system.
+    /// Turns until a signal, or another process that takes over, ends it and all connections are closed, or the time
+    /// for that is over; returns the system.
     ///
     /// # Errors
     /// [`Error::Loop`] when the poller fails; [`Error::Panicked`] when a turn does.

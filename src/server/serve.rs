@@ -27,7 +27,7 @@ use super::{Error, Port, addresses};
 pub struct HandedOver {
     /// Instead of [`Settings::listen`].
     pub public: Vec<Handed>,
-    /// Instead of the address of [`Settings::tls`].
+    /// Instead of [`Settings::tls_listen`].
     pub tls: Vec<Handed>,
     /// Instead of [`Settings::redirect`].
     pub redirect: Vec<Handed>,

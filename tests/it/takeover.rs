@@ -1,5 +1,5 @@
-//! One Salon takes over from another: nobody is refused, nothing that was acknowledged is lost, and where it cannot, the
-//! one that runs goes on.
+//! One Salon takes over from another: nobody is refused, nothing that was acknowledged is lost, and where it cannot,
+//! the one that runs goes on.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

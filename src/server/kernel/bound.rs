@@ -102,8 +102,8 @@ impl Bound {
         Ok(Self { socket, option, asked: address.to_string(), handed_over: false })
     }
 
-    /// Takes over a socket that another process has bound, in the place of the addresses of `option`. That process holds
-    /// it too, and goes on.
+    /// Takes over a socket that another process has bound, in the place of the addresses of `option`. That process
+    /// holds it too, and goes on.
     ///
     /// # Errors
     /// Those of the system.
@@ -117,8 +117,8 @@ impl Bound {
         Ok(bound)
     }
 
-    /// Takes over the socket of this address of `option` from another process, which will end. The file of a Unix socket
-    /// is that process' until it is [owned](Self::own).
+    /// Takes over the socket of this address of `option` from another process, which will end. The file of a Unix
+    /// socket is that process' until it is [owned](Self::own).
     ///
     /// # Errors
     /// [`Error::Listen`].
@@ -280,6 +280,12 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
     let found = fs::symlink_metadata(path)?;
     Ok((found.dev(), found.ino()))
 }
+
+/// Sockets to listen on for one purpose, at most.
+pub const MAX_OF_A_KIND: usize = 16;
+
+/// Sockets to listen on, at most: for everybody, with TLS, to be sent to TLS, for the operator.
+pub const MAX_LISTENERS: usize = 4 * MAX_OF_A_KIND;
 
 /// Connections the kernel holds until they are accepted; it may cap this (net.core.somaxconn).
 const BACKLOG: i32 = 4096;

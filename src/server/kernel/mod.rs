@@ -30,7 +30,7 @@ mod predecessor;
 
 use hand_over::{HandOver, Outcome};
 
-pub use bound::{Bound, Handed};
+pub use bound::{Bound, Handed, MAX_LISTENERS, MAX_OF_A_KIND};
 pub use predecessor::Predecessor;
 
 /// The kernel as the loop sees it.
@@ -126,7 +126,7 @@ impl Kernel {
     }
 
     /// What came of a loop that has ended, and whose store is closed: where another process is to serve, waits until it
-    /// does, for [`OPEN_WITHIN`] at most.
+    /// does, for a minute at most.
     pub fn settle(&mut self) -> Settled {
         let end = Instant::now() + OPEN_WITHIN;
         System::let_go(self);
@@ -211,19 +211,19 @@ impl System for Kernel {
                     ),
                 }),
                 WAKE => note(Ready::Woken),
-                DOOR => {
-                    if let Some(hand_over) = hand_over {
-                        hand_over.come(poll.registry(), NEWCOMER, started.elapsed());
-                    }
-                }
-                NEWCOMER => {
+                token @ (DOOR | NEWCOMER) => {
                     let Some(hand_over) = hand_over else { continue };
+                    // At the door, too: the one before may be gone.
                     if hand_over.hear(listeners) {
                         note(Ready::HandOver);
                     }
-                    if hand_over.outcome == Some(Outcome::Served) {
+                    if hand_over.outcome != Some(Outcome::Served) {
+                        if token == DOOR {
+                            hand_over.come(poll.registry(), NEWCOMER, started.elapsed());
+                        }
+                    } else if !listeners.is_empty() {
                         listeners.clear();
-                        // Who asks from now on asks the other one.
+                        // The next one is to ask the other Salon.
                         if let Err(error) = poll.registry().deregister(hand_over.door().source()) {
                             log::warn!("a listening socket is still watched: {error}");
                         }
@@ -396,12 +396,6 @@ const OPEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Tokens above those of the lobby.
 const RESERVED_TOKENS: usize = 128;
-
-/// Sockets to listen on for one purpose, at most.
-pub const MAX_OF_A_KIND: usize = 16;
-
-/// Sockets to listen on, at most: for everybody, with TLS, to be sent to TLS, for the operator.
-pub const MAX_LISTENERS: usize = 4 * MAX_OF_A_KIND;
 
 // Beside the listeners the signals, the waker and a hand-over have tokens.
 const _: () = assert!(MAX_LISTENERS + 4 <= RESERVED_TOKENS);

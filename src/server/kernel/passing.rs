@@ -10,9 +10,8 @@
 //! old one    done            the newcomer is on its own
 //! ```
 //!
-//! In the place of its word the old one says `busy`, or `late` when it goes on itself. Whoever sees the other's end of
-//! the connection instead of a word knows that the other is gone: before `serves` the old one goes on, behind it the
-//! newcomer does.
+//! In the place of its word the old one says `busy`, or `late` when it goes on itself. An end of the connection in the
+//! place of a word means that the other is gone: before `serves` the old one goes on, behind it the newcomer does.
 
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -23,7 +22,7 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
-use super::MAX_LISTENERS;
+use super::bound::MAX_LISTENERS;
 
 pub(super) const ASK: &str = "salon takes over 1";
 pub(super) const OFFER: &str = "salon hands over 1";

@@ -86,7 +86,8 @@ impl Predecessor {
         Some(self.offered.swap_remove(at).socket)
     }
 
-    /// All but the store is ready: it is to accept no more connections, and to let go of the store. Returns when it has.
+    /// All but the store is ready: it is to accept no more connections, and to let go of the store. Returns when it
+    /// has.
     ///
     /// # Errors
     /// One sentence: it has not in time, or is gone, which may be well: then nobody holds what it held.
