@@ -117,8 +117,8 @@ pub struct ServeArgs {
     /// machine that has a public IPv4 address
     #[arg(long, env = "SALON_LAN")]
     pub lan: bool,
-    /// Permissions of all Unix sockets but those of --admin, in octal (660 and 0o660 are the same): who may write to
-    /// one may connect
+    /// Permissions of all Unix sockets but those of --admin and --hand-over, in octal (660 and 0o660 are the same): who
+    /// may write to one may connect
     #[arg(long, default_value = "660", value_name = "MODE", value_parser = parse_mode, env = "SALON_SOCKET_MODE")]
     pub socket_mode: u32,
     /// Where people and programs come in with TLS (https://, wss://; repeatable, at most 16); 127.0.0.1:8443 if there is
