@@ -2,7 +2,7 @@
 //! [`super::passing`] has the words.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -79,8 +79,7 @@ impl HandOver {
             }
             let another = self.newcomer.as_ref().is_some_and(|other| now.saturating_sub(other.came) < DECIDE_WITHIN);
             if another || self.begun {
-                // It is gone if it does not hear this.
-                let _ = writeln!(stream, "{BUSY}");
+                passing::say(&mut stream, BUSY);
                 continue;
             }
             if let Err(error) = registry.register(&mut stream, token, Interest::READABLE) {
@@ -118,7 +117,7 @@ impl HandOver {
                     // Before it is told so: from then on the files are its own.
                     listeners.iter_mut().flatten().chain([&mut self.door]).for_each(Bound::disown);
                     self.outcome = Some(Outcome::Served);
-                    let _ = writeln!(newcomer.stream, "{DONE}");
+                    passing::say(&mut newcomer.stream, DONE);
                     false
                 }
                 _ => false,
@@ -138,8 +137,7 @@ impl HandOver {
     pub fn let_go(&mut self) {
         if let Some(newcomer) = self.newcomer.as_mut().filter(|newcomer| newcomer.stage == Stage::Taking) {
             newcomer.stage = Stage::Free;
-            // If it is gone, that is heard where its words are.
-            let _ = writeln!(newcomer.stream, "{FREE}");
+            passing::say(&mut newcomer.stream, FREE);
         }
     }
 
@@ -151,7 +149,7 @@ impl HandOver {
 
     fn dismiss(&mut self) {
         if let Some(mut newcomer) = self.newcomer.take() {
-            let _ = writeln!(newcomer.stream, "{LATE}");
+            passing::say(&mut newcomer.stream, LATE);
         }
     }
 }

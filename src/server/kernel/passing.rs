@@ -13,7 +13,7 @@
 //! In the place of its word the old one says `busy`, or `late` when it goes on itself. An end of the connection in the
 //! place of a word means that the other is gone: before `serves` the old one goes on, behind it the newcomer does.
 
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -70,6 +70,12 @@ impl Words {
             }
         }
     }
+}
+
+/// Says a word, in one piece. Where it cannot be said, the other one is gone, or has said something before it went:
+/// that is heard next.
+pub(super) fn say(stream: &mut impl Write, word: &str) {
+    let _ = stream.write_all(format!("{word}\n").as_bytes());
 }
 
 /// Sends a text and sockets with it.
@@ -133,7 +139,6 @@ pub(super) fn is_of_same_user(stream: impl AsFd) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::os::unix::net::UnixStream;
 
     use super::*;

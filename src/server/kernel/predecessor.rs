@@ -1,7 +1,7 @@
 //! The newcomer's side of a hand-over: it asks the Salon that runs for its listening sockets. It waits for each answer,
 //! for a bounded time. [`super::passing`] has the words.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -42,7 +42,7 @@ impl Predecessor {
     pub fn find(path: &Path) -> Result<Option<Self>, String> {
         let shown = path.display();
         let cannot = |error: &dyn std::fmt::Display| format!("--takeover: {shown}: {error}");
-        let stream = match UnixStream::connect(path) {
+        let mut stream = match UnixStream::connect(path) {
             Ok(stream) => stream,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 return Ok(None);
@@ -62,7 +62,7 @@ impl Predecessor {
         };
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
         stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
-        writeln!(&stream, "{ASK}").map_err(silent)?;
+        passing::say(&mut stream, ASK);
         let (text, sockets) = passing::receive(&stream).map_err(silent)?;
         if text.trim_end() == BUSY {
             return Err(cannot(&"another Salon is taking over there; wait until it has"));
@@ -93,8 +93,7 @@ impl Predecessor {
     /// One sentence: it has not in time, or is gone, which may be well: then nobody holds what it held.
     pub fn free_the_store(&mut self) -> Result<(), String> {
         let pid = self.pid;
-        // If it is gone, or has said something before, that is heard below.
-        let _ = writeln!(self.stream, "{TAKE}");
+        passing::say(&mut self.stream, TAKE);
         // Its sockets that are of no use here.
         self.offered.clear();
         let within = self.within.saturating_add(ANSWER_WITHIN);
@@ -114,8 +113,7 @@ impl Predecessor {
     /// # Errors
     /// One sentence: it has waited for too long, and goes on itself.
     pub fn serves(mut self) -> Result<bool, String> {
-        // Likewise.
-        let _ = writeln!(self.stream, "{SERVES}");
+        passing::say(&mut self.stream, SERVES);
         match self.hear(ANSWER_WITHIN).ok().flatten() {
             Some(word) if word == LATE => Err(format!(
                 "--takeover: the store was opened too late: process {} goes on, and this one ends",
