@@ -28,7 +28,7 @@ impl House {
     }
 
     /// The words of a Salon there, with these behind them.
-    fn words<'a>(&self, more: &[&'a str]) -> Vec<String> {
+    fn words(&self, more: &[&str]) -> Vec<String> {
         let (listen, door) = (format!("127.0.0.1:0,unix:{}", self.path("proxy.sock")), self.path("hand-over.sock"));
         let usual = ["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--hand-over", &door, "--rate", "off"];
         usual.iter().chain(&["--store", &self.0.file()]).chain(more).map(|word| (*word).to_owned()).collect()
