@@ -1,6 +1,7 @@
 //! A client that keeps to the protocol, with the logic of `client.js`: it resumes, sends again with the same `id`,
 //! backs off, notices silence. It judges what it hears as an independent reader of `docs/wire.md` would.
 
+mod constants;
 mod hearing;
 mod tokens;
 mod unseen;
@@ -21,6 +22,7 @@ use super::judge::Judge;
 use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
 use super::plan::{Fault, Manner};
 use crate::shown::{Folded, Shown};
+use constants::*;
 use tokens::Showing;
 
 /// A client.
@@ -185,7 +187,7 @@ impl Client {
             goodbye: None,
             hurries_back: false,
             asks_at_once: false,
-            ping_every: 25 * SECOND,
+            ping_every: PING_AFTER,
             join_rooms: 1,
             content_bytes: 100,
             pace: 0,
@@ -518,7 +520,7 @@ impl Client {
 
     fn ask(&mut self, net: &mut Network, fields: &str, by: &'static [&'static str], room: Option<String>) {
         // To leave is asked always: the room counts as left from then on.
-        if self.phase != Phase::On || self.asked.len() >= 64 && !by.contains(&"left") {
+        if self.phase != Phase::On || self.asked.len() >= REQUESTS_MAX && !by.contains(&"left") {
             return;
         }
         let id = self.draw_id();
@@ -529,7 +531,7 @@ impl Client {
     }
 
     fn say(&mut self, net: &mut Network, room: Option<String>, to: String) {
-        if self.outbox.len() >= 20 {
+        if self.outbox.len() >= OUTBOX_MAX {
             return;
         }
         let id = self.draw_id();
@@ -901,15 +903,3 @@ pub fn room_name(number: u64) -> String {
 
 /// The bit of a frame's first byte that says that its message is compressed.
 const COMPRESSED: u8 = 0x40;
-
-// As in client.js.
-const BACKOFF_BASE: Time = 500_000;
-const BACKOFF_MAX: Time = 20 * SECOND;
-const STABLE_AFTER: Time = 5 * SECOND;
-const OPEN_WITHIN: Time = 15 * SECOND;
-const PING_UNANSWERED_AFTER: Time = 5 * SECOND;
-const PONG_WITHIN: Time = 10 * SECOND;
-const ANSWER_WITHIN: Time = 15 * SECOND;
-const REPEAT_WITHIN: Time = 270 * SECOND;
-const TRIES_MAX: u32 = 6;
-const SLOW_FOR: Time = 30 * SECOND;

@@ -9,7 +9,7 @@ use crate::shown::{Folded, Shown};
 use super::super::judge::{Entry, Judge};
 use super::super::network::Network;
 use super::super::plan::Fault;
-use super::{BACKOFF_BASE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
+use super::{BACKOFF_BASE, CAREFUL_RATE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
 impl Client {
     pub(super) fn take(&mut self, net: &mut Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
@@ -122,7 +122,7 @@ impl Client {
         let limits = &message["limits"];
         let number = |name: &str| limits[name].as_u64().ok_or((13, format!("a welcome without limits.{name}")));
         (self.join_rooms, self.content_bytes) = (number("join_rooms")? as usize, number("content_bytes")? as usize);
-        let per_second = limits["rate"]["per_second"].as_u64().unwrap_or(100);
+        let per_second = limits["rate"]["per_second"].as_u64().unwrap_or(CAREFUL_RATE);
         self.pace = 1_200_000 / per_second.max(1);
         self.ping_every = message["ping_interval_ms"].as_u64().unwrap_or(25_000) * 1000;
         self.phase = Phase::On;
@@ -419,6 +419,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::plan::{Manner, NEAR};
+    use super::super::REQUESTS_MAX;
     use super::*;
 
     /// In seed 505118 a client that had asked much meant to leave, and waited for the answer to what it had not said.
@@ -428,12 +429,12 @@ mod tests {
         let manner = Manner { quiet: false, deflate: None, hasty: false };
         let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
         client.phase = Phase::On;
-        for _ in 0..100 {
+        for _ in 0..REQUESTS_MAX + 9 {
             client.ask(&mut net, r#""type":"online""#, &["online"], None);
         }
-        assert_eq!(client.asked.len(), 64);
+        assert_eq!(client.asked.len(), REQUESTS_MAX);
         client.ask(&mut net, r#""type":"leave","room_id":"den""#, &["left"], Some("den".into()));
-        assert_eq!(client.asked.len(), 65);
+        assert_eq!(client.asked.len(), REQUESTS_MAX + 1);
     }
 
     /// In seed 431702 a hasty client was refused, came back and asked too fast until the end, and was in no room then.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::network::{Network, SECOND, Time};
 use super::super::token::{Token, sign};
-use super::{Client, Phase, room_name};
+use super::{Client, Phase, REQUESTS_MAX, room_name};
 
 /// What a client has of tokens.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl Client {
 
     /// Shows another token when that is due.
     pub(super) fn see_to_token(&mut self, net: &mut Network) {
-        if self.phase != Phase::On || self.pass.shown.is_some() || self.asked.len() >= 60 {
+        if self.phase != Phase::On || self.pass.shown.is_some() || self.asked.len() >= REQUESTS_MAX - 1 {
             return;
         }
         if self.pass.next.is_none_or(|at| at > net.now) {
@@ -90,10 +90,8 @@ impl Client {
         let token = self.new_token(net);
         let fields = format!(r#""type":"auth","token":"{}""#, token.text);
         self.ask(net, &fields, &["ack"], None);
-        let Some((id, _)) = self.asked.iter().max_by_key(|(_, asked)| asked.at) else { return };
-        let newest = format!("c{}-{}", self.id, self.drawn);
-        debug_assert!(self.asked.contains_key(&newest), "it was asked just now, as {id}");
-        self.pass.shown = Some((newest, token));
+        // Under the `id` that was drawn last.
+        self.pass.shown = Some((format!("c{}-{}", self.id, self.drawn), token));
     }
 
     /// The server has let it in, or has taken another token: it says until when.
