@@ -2,6 +2,7 @@
 //! backs off, notices silence. It judges what it hears as an independent reader of `docs/wire.md` would.
 
 mod constants;
+mod fields;
 mod hearing;
 mod tokens;
 mod unseen;
