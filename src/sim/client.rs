@@ -1,7 +1,9 @@
 //! A client that keeps to the protocol, with the logic of `client.js`: it resumes, sends again with the same `id`,
 //! backs off, notices silence. It judges what it hears as an independent reader of `docs/wire.md` would.
 
+mod answers;
 mod constants;
+mod crowd;
 mod fields;
 mod hearing;
 mod tokens;
@@ -24,6 +26,7 @@ use super::network::{Brought, Event, Network, PROXY, PUBLIC, SECOND, Time};
 use super::plan::{Fault, Manner};
 use crate::shown::{Folded, Shown};
 use constants::*;
+pub use crowd::Crowd;
 use tokens::Showing;
 
 /// A client.
@@ -50,8 +53,8 @@ pub struct Client {
     outbox: VecDeque<Unsent>,
     /// Requests of this connection by their `id`: what may answer them.
     asked: BTreeMap<String, Asked>,
-    /// Every `id` of this connection: how often it was sent, and answered.
-    ids: BTreeMap<String, (u32, u32)>,
+    /// Every `id` of this connection: what it asks for, how often it was sent, and answered.
+    ids: BTreeMap<String, Asking>,
     drawn: u64,
     heard_at: Time,
     probe_since: Option<Time>,
@@ -107,6 +110,10 @@ pub struct Room {
     /// What comes next is unknown: a page of history begins.
     fresh: bool,
     inside: bool,
+    /// Since then.
+    inside_at: Time,
+    /// The people in it, since `online_users` has come.
+    crowd: Option<Crowd>,
     /// What it knew of the room a while ago.
     old: Option<(String, u64)>,
     /// Nothing of the replay has come yet.
@@ -149,6 +156,22 @@ struct Wanted {
     room: String,
     since: Option<(String, u64)>,
     history: u64,
+}
+
+/// What an `id` asks for.
+#[derive(Clone, Debug, Default)]
+struct Asking {
+    /// The type of the request.
+    kind: String,
+    /// The room that it names, or the user.
+    room: Option<String>,
+    to: Option<String>,
+    /// To which message it does something.
+    of: u64,
+    /// When it was sent first.
+    at: Time,
+    sent: u32,
+    answered: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -239,6 +262,17 @@ impl Client {
         inside.filter_map(|(name, room)| Some((name.as_str(), room.epoch.as_deref()?, &room.folded)))
     }
 
+    /// The people of each room that it is in, as it was told of them.
+    pub fn crowds(&self) -> impl Iterator<Item = (&str, Option<&Crowd>)> {
+        let inside = self.rooms.iter().filter(|(_, room)| room.inside);
+        inside.map(|(name, room)| (name.as_str(), room.crowd.as_ref()))
+    }
+
+    /// Whether it has been told who is in each room that it is in, since it has asked.
+    pub fn knows_members(&self) -> bool {
+        self.rooms.iter().all(|(name, room)| !room.inside || self.members.contains_key(name))
+    }
+
     /// The connection that it has, if it has one.
     pub fn link(&self) -> Option<usize> {
         self.link
@@ -252,9 +286,10 @@ impl Client {
         }
     }
 
-    /// Asks who is in each room.
-    pub fn ask_members(&mut self, net: &mut Network) {
-        for room in self.rooms.keys().cloned().collect::<Vec<_>>() {
+    /// Asks who is in each room of which it has not been told that, or in the first such room.
+    pub fn ask_members(&mut self, net: &mut Network, all: bool) {
+        let unknown = self.rooms.keys().filter(|name| !self.members.contains_key(*name));
+        for room in unknown.take(if all { usize::MAX } else { 1 }).cloned().collect::<Vec<_>>() {
             let fields = format!(r#""type":"members","room_id":"{room}","limit":200"#);
             self.ask(net, &fields, &["members"], Some(room));
         }
@@ -514,8 +549,15 @@ impl Client {
         net.send(link, &out);
     }
 
-    fn note_asked(&mut self, id: &str, now: Time) {
-        self.ids.entry(id.to_owned()).or_default().0 += 1;
+    fn note_asked(&mut self, id: &str, now: Time, text: &str) {
+        let asking = self.ids.entry(id.to_owned()).or_insert_with(|| {
+            let request = serde_json::from_str::<Value>(text).expect("a request is JSON");
+            let word = |name: &str| request[name].as_str().map(str::to_owned);
+            let (kind, room, to) = (word("type").unwrap_or_default(), word("room_id"), word("user_id"));
+            let of = request["of"].as_u64().unwrap_or(0);
+            Asking { kind, room, to, of, at: now, sent: 0, answered: 0 }
+        });
+        asking.sent += 1;
         self.asked_since.get_or_insert(now);
     }
 
@@ -526,7 +568,7 @@ impl Client {
         }
         let id = self.draw_id();
         let text = format!(r#"{{"id":"{id}",{fields}}}"#);
-        self.note_asked(&id, net.now);
+        self.note_asked(&id, net.now, &text);
         self.asked.insert(id, Asked { by, room, at: net.now });
         self.send(net, &text);
     }
@@ -606,7 +648,7 @@ impl Client {
             if now < self.slow_until {
                 self.next_send = now + self.pace;
             }
-            self.note_asked(&id, now);
+            self.note_asked(&id, now, &text);
             self.send(net, &text);
         }
         self.outbox.retain(|entry| !given_up.contains(&entry.id));
@@ -654,11 +696,11 @@ impl Client {
                 let history = if room.history > 0 { format!(r#","history":{}"#, room.history) } else { String::new() };
                 fields.push(format!(r#""room_id":"{name}"{since}{history}"#));
             }
-            self.note_asked(&id, now);
             let text = match &fields[..] {
                 [one] => format!(r#"{{"type":"join","id":"{id}",{one}}}"#),
                 many => format!(r#"{{"type":"join","id":"{id}","rooms":[{{{}}}]}}"#, many.join("},{")),
             };
+            self.note_asked(&id, now, &text);
             if fields.len() > 1 {
                 self.asked.insert(id, Asked { by: &["ack"], room: None, at: now });
             }
@@ -737,6 +779,9 @@ impl Client {
                 if self.parts {
                     net.trace.fail(5, net.now, || format!("client {}: its goodbye is not answered", self.id));
                 }
+                if !self.may_end_without_a_word(net) {
+                    net.trace.fail(8, net.now, || format!("client {}: its connection ends without a Close", self.id));
+                }
                 net.close(link);
                 self.lose(net, 1006);
             }
@@ -773,7 +818,7 @@ impl Client {
                 self.show_token_first(net);
             }
             Heard::Response(code, body) => {
-                if !matches!(code, 408 | 429 | 503) {
+                if !Self::may_be_turned_away(net, code) {
                     let body = String::from_utf8_lossy(&body).into_owned();
                     net.trace.fail(13, now, || format!("client {}: its upgrade is answered {code}: {body}", self.id));
                 }
@@ -804,8 +849,8 @@ impl Client {
                     let text = format!("client {}: it is closed for silence, {spoken} us after it has spoken", self.id);
                     net.trace.fail(11, now, || text);
                 }
-                if matches!(code, 1002 | 1003 | 1007 | 1009 | 1011) || code == 4001 && !self.has_no_token(net) {
-                    net.trace.fail(8, now, || format!("client {}: it is closed with {code}", self.id));
+                if let Err(wrong) = self.may_be_closed(net, judge, code) {
+                    net.trace.fail(8, now, || format!("client {}: {wrong}", self.id));
                 }
                 if let Some(link) = self.link {
                     let (mut out, key) = (Vec::new(), mask(net));
@@ -853,7 +898,7 @@ impl Client {
         self.rooms.retain(|_, room| !room.leaving);
         for room in self.rooms.values_mut() {
             (room.inside, room.asked, room.not_before, room.tries) = (false, None, 0, 0);
-            room.replay_to = None;
+            (room.replay_to, room.crowd) = (None, None);
         }
         for entry in &mut self.outbox {
             entry.link = None;

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
+use super::trace::Time;
+
 /// One life of a room.
 pub type Life = (String, String);
 
@@ -23,6 +25,19 @@ pub struct Entry {
     pub ts: u64,
     /// The content of a message, if it was heard as it was said.
     pub said: Option<String>,
+}
+
+/// What an operator has called for: each is the cause of what a user hears then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Put {
+    /// Out of the server, by a kick.
+    Kicked,
+    /// Out of a room.
+    OutOfRoom,
+    /// Out of the server, and kept out.
+    Banned,
+    /// Out of the server, to come back at once.
+    Disconnected,
 }
 
 /// What somebody has heard in a room who speaks the plain dialect.
@@ -63,6 +78,10 @@ pub struct Judge {
     pub banned: BTreeSet<String>,
     /// Messages of rooms that were heard, each by each who hears it.
     pub heard: u64,
+    /// What operators have called for, of whom.
+    put: BTreeSet<(Put, String)>,
+    /// In which life of the server each user was welcomed first of late, and when that was heard.
+    met: BTreeMap<String, (u32, Time)>,
 }
 
 impl Judge {
@@ -107,6 +126,35 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// An operator calls for somebody to be put out.
+    pub fn put(&mut self, put: Put, user: &str) {
+        self.put.insert((put, user.to_owned()));
+    }
+
+    /// Whether an operator has ever called for that.
+    pub fn was_put(&self, put: Put, user: &str) -> bool {
+        self.put.contains(&(put, user.to_owned()))
+    }
+
+    /// A user is welcomed.
+    pub fn meet(&mut self, user: &str, life: u32, now: Time) {
+        let met = self.met.entry(user.to_owned()).or_insert((life, now));
+        if met.0 != life {
+            *met = (life, now);
+        }
+    }
+
+    /// Whether a life of the server knows this name, and did before then.
+    pub fn has_met(&self, user: &str, life: u32, before: Time) -> bool {
+        self.met.get(user).is_some_and(|(when, at)| *when == life && *at < before)
+    }
+
+    /// The sender of what stands behind a number, if anybody has heard of it.
+    pub fn sender(&self, room: &str, epoch: &str, seq: u64) -> Option<&str> {
+        let log = self.entries.get(&(room.to_owned(), epoch.to_owned()))?;
+        log.get(&seq).map(|entry| entry.sender.as_str())
     }
 
     /// Somebody hears that their message stands there.

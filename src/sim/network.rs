@@ -120,6 +120,8 @@ pub struct Link {
     knocked_at: Time,
     /// In which life of the server it was accepted.
     pub life: u32,
+    /// When the server has let it go.
+    gone_at: Option<Time>,
     watched: Option<Watched>,
     readable: bool,
     writable: bool,
@@ -326,6 +328,7 @@ impl Network {
             refused: false,
             knocked_at: 0,
             life: 0,
+            gone_at: None,
             watched: None,
             readable: false,
             writable: false,
@@ -729,7 +732,7 @@ impl Network {
         self.trace.tell(self.now, || format!("the server lets link {link} go"));
         let it = &mut self.links[link];
         let side = std::mem::replace(&mut it.server, Side::Gone);
-        it.watched = None;
+        (it.watched, it.gone_at) = (None, Some(self.now));
         let piece = match (it.broken, it.up.here.is_empty()) {
             (true, _) => None,
             // Unread bytes: the system answers them with a reset.
@@ -761,6 +764,13 @@ impl Network {
     pub fn holds_one_that_is_gone(&self, actors: usize) -> bool {
         let gone = |link: &usize| self.links[*link].client == Side::Gone && self.links[*link].owner < actors;
         self.live.iter().any(|link| gone(link) && self.is_served(*link))
+    }
+
+    /// How many others of these connections the server has held at a time at which it held this one, or thereabouts.
+    pub fn beside(&self, link: usize, of: impl Fn(&Link) -> bool) -> usize {
+        let Link { life, accepted_at, .. } = self.links[link];
+        let held = |it: &Link| it.accepted && it.life == life && it.gone_at.is_none_or(|at| at >= accepted_at);
+        self.links.iter().enumerate().filter(|(other, it)| *other != link && held(it) && of(it)).count()
     }
 
     /// Whether the server still has its side of a connection.

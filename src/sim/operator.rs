@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::client::{room_name, user_name};
 use super::frames::{Heard, Reader};
-use super::judge::Judge;
+use super::judge::{Judge, Put};
 use super::network::{ADMIN, Brought, Event, Network, SECOND};
 use super::plan::{Fault, NEAR};
 
@@ -95,6 +95,13 @@ impl Operator {
             self.link = None;
             return;
         };
+        match &call {
+            Call::Kick { user, room: None } => judge.put(Put::Kicked, user),
+            Call::Kick { user, room: Some(_) } => judge.put(Put::OutOfRoom, user),
+            Call::Ban(user) => judge.put(Put::Banned, user),
+            Call::Disconnect(user) => judge.put(Put::Disconnected, user),
+            _ => {}
+        }
         let (path, body) = match call {
             Call::Look(path) => {
                 net.send(link, format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes());

@@ -11,7 +11,7 @@ use crate::proto::client_handshake::ClientRequest;
 use crate::proto::frame::{Opcode, encode_masked_frame};
 use crate::proto::handshake::Accept;
 
-use super::client::{mask, room_name};
+use super::client::{Crowd, mask, room_name};
 use super::frames::{Heard, Reader};
 use super::judge::{self, Judge};
 use super::network::{Brought, Event, Network, PUBLIC, SECOND, Time};
@@ -36,6 +36,9 @@ pub struct Plain {
     drawn: u64,
     /// Which of what the judge knows is of this connection.
     record: usize,
+    /// The people of its room, as it was told of them.
+    crowd: Option<Crowd>,
+    big: usize,
     /// Names follow a coming or a going.
     names_follow: bool,
     /// It was told that the room has no room for it.
@@ -70,6 +73,8 @@ impl Plain {
             said: VecDeque::new(),
             drawn: 0,
             record: 0,
+            crowd: None,
+            big: 0,
             names_follow: false,
             turned_away: false,
             rests: false,
@@ -79,6 +84,11 @@ impl Plain {
     /// Whether it is in its room.
     pub fn is_inside(&self) -> bool {
         self.phase == Phase::On
+    }
+
+    /// The people of its room, as it was told of them.
+    pub fn crowd(&self) -> Option<&Crowd> {
+        self.crowd.as_ref().filter(|_| self.is_inside())
     }
 
     /// The connection that it has, if it has one.
@@ -200,6 +210,7 @@ impl Plain {
         judge.plain.push(judge::Plain { room, lost, life, heard: Vec::new() });
         self.heard_at = net.now;
         (self.names_follow, self.turned_away) = (false, false);
+        (self.crowd, self.big) = (None, net.plan.settings.chat.big_room);
         net.send(link, &head);
     }
 
@@ -295,12 +306,26 @@ impl Plain {
                     return Err((13, "another content than that of a coming or a going".into()));
                 }
                 self.names_follow = true;
+                if let Some(crowd) = &mut self.crowd {
+                    match kind {
+                        "user_joined" => crowd.joins(username, self.big),
+                        _ => crowd.leaves(username),
+                    }
+                    .map_err(|wrong| (17, wrong))?;
+                }
             }
             "online_users" => {
                 let names: Vec<&str> = content.split(',').collect();
                 if !names.is_sorted() {
                     return Err((13, "names that are not sorted".into()));
                 }
+                if let Some(crowd) = self.crowd.as_ref().filter(|crowd| !crowd.agrees(names.iter().copied(), false)) {
+                    return Err((17, format!("others are here than those it was told of: {:?}", crowd.users)));
+                }
+                // How many there are in a big room is not said.
+                let count = if names.len() < self.big { names.len() as u64 } else { u64::from(u32::MAX) };
+                let users = names.iter().map(|&name| name.to_owned()).collect();
+                self.crowd = Some(Crowd::listed(users, names.len(), count, self.big).map_err(|wrong| (17, wrong))?);
             }
             "chat" => {
                 let heard = &mut judge.plain[self.record].heard;

@@ -282,7 +282,7 @@ impl World {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
-                                client.ask_members(&mut self.net);
+                                client.ask_members(&mut self.net, true);
                             }
                         }
                         self.asked_over = self.connections();
@@ -308,6 +308,12 @@ impl World {
             }
             Stage::Asking(until) => {
                 if self.unwell().is_none() {
+                    if let Some(client) = self.ask_once_more() {
+                        if now > until {
+                            self.net.trace.fail(16, now, || format!("client {client} is not told who is in its rooms"));
+                        }
+                        return;
+                    }
                     self.compare_members();
                     self.compare_messages();
                     for actor in &mut self.actors {
@@ -351,6 +357,22 @@ impl World {
         })
     }
 
+    /// A client that was not told who is in its rooms, as one that has asked faster than it may: one of each user asks
+    /// once more.
+    fn ask_once_more(&mut self) -> Option<usize> {
+        let mut asked = BTreeMap::new();
+        for actor in &mut self.actors {
+            if let Actor::Client(client) = actor
+                && !client.knows_members()
+                && !asked.contains_key(&client.user)
+            {
+                client.ask_members(&mut self.net, false);
+                asked.insert(client.user.clone(), client.id);
+            }
+        }
+        asked.into_values().next()
+    }
+
     /// All agree on who is here.
     fn compare_members(&mut self) {
         let clients = || {
@@ -366,6 +388,22 @@ impl World {
             });
             inside.collect::<Vec<&str>>()
         };
+        let told = self.actors.iter().flat_map(|actor| match actor {
+            Actor::Client(client) => client.crowds().map(|(room, crowd)| (client.id, room, crowd)).collect(),
+            Actor::Plain(plain) if plain.is_inside() => vec![(plain.id, plain.room.as_str(), plain.crowd())],
+            _ => Vec::new(),
+        });
+        for (id, room, crowd) in told {
+            let inside = clients().filter(|other| other.epoch_of(room).is_some());
+            let mut here: Vec<&str> = inside.map(|other| other.user.as_str()).chain(plain(room)).collect();
+            // Those who were hostile are gone, or will be.
+            let strangers = crowd.into_iter().flat_map(|crowd| &crowd.users).filter(|user| user.starts_with('h'));
+            here.extend(strangers.map(String::as_str));
+            if !crowd.is_some_and(|crowd| crowd.agrees(here.iter().copied(), true)) {
+                let text = format!("actor {id} was told that {crowd:?} are in {room}, where {here:?} are");
+                return self.net.trace.fail(17, self.net.now, || text);
+            }
+        }
         for client in clients() {
             for (room, members) in &client.members {
                 let mut here: Vec<&str> =

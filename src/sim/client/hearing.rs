@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::shown::{Folded, Shown};
 
-use super::super::judge::{Entry, Judge};
+use super::super::judge::{Entry, Judge, Put};
 use super::super::network::Network;
 use super::super::plan::Fault;
 use super::{BACKOFF_BASE, CAREFUL_RATE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
@@ -20,11 +20,11 @@ impl Client {
         }
         let id = text(message, "id");
         if let Some(id) = id {
-            let Some((sent, answered)) = self.ids.get_mut(id) else {
+            let Some(asking) = self.ids.get_mut(id) else {
                 return Err((9, format!("an answer to {id}, which this connection has not sent")));
             };
-            *answered += 1;
-            if answered > sent {
+            asking.answered += 1;
+            if asking.answered > asking.sent {
                 return Err((5, format!("a second answer to {id}")));
             }
         }
@@ -37,12 +37,21 @@ impl Client {
         match kind {
             "welcome" => {
                 self.welcome(net, message)?;
+                judge.meet(&self.user, self.link.map_or(0, |link| net.links[link].life), net.now);
                 self.pump_joins(net);
                 self.pump_outbox(net);
             }
             "joined" => self.joined(net, message)?,
             "left" => {
                 let room = room.ok_or((13, "left without room_id".to_owned()))?.to_owned();
+                let cause = match text(message, "reason") {
+                    Some("kicked") => judge.was_put(Put::OutOfRoom, &self.user),
+                    None => id.is_some() || self.was_denied(&room),
+                    Some(_) => false,
+                };
+                if !cause {
+                    return Err((5, format!("it is put out of {room} without a cause")));
+                }
                 self.rooms.remove(&room);
                 self.outbox.retain(|entry| entry.room.as_ref() != Some(&room));
             }
@@ -64,8 +73,12 @@ impl Client {
                 }
             }
             "gap" => self.gap(message)?,
-            "online_users" => self.online_users(net, judge, message)?,
-            "user_joined" | "user_left" | "typing" if room.is_some() => {
+            "online_users" => {
+                self.online_users(net, judge, message)?;
+                self.crowd_is_listed(net, message)?;
+            }
+            "user_joined" | "user_left" => self.crowd_changes(net, kind, message)?,
+            "typing" if room.is_some() => {
                 if !inside(room) {
                     return Err((9, format!("{kind} of {room:?}, which it is not in")));
                 }
@@ -74,7 +87,10 @@ impl Client {
                 let after = message["after_ms"].as_u64().unwrap_or(0) * 1000;
                 self.goodbye = Some((message["reconnect"].as_bool().unwrap_or(true), after));
             }
-            "error" => return self.error(net, message),
+            "error" => {
+                self.may_be_refused(net, judge, message)?;
+                return self.error(net, message);
+            }
             "ack" => {
                 self.token_is_taken(net, message)?;
                 self.ack(judge, message)?;
@@ -86,7 +102,8 @@ impl Client {
                     judge.pass((&self.user, address, life), ts, u64::from(rate.per_second), u64::from(rate.burst))?;
                 }
             }
-            "members" if self.rests => {
+            "members" => {
+                self.crowd_is_as_told(net, message)?;
                 let names = message["members"].as_array().into_iter().flatten();
                 let names = names.filter_map(|member| text(member, "user_id").map(str::to_owned)).collect();
                 self.members.insert(room.unwrap_or_default().to_owned(), names);
@@ -98,8 +115,9 @@ impl Client {
         {
             return Err((5, format!("a request for {:?} is answered by {kind}", asked.by)));
         }
-        if kind == "history" {
-            self.page(net, judge, message)?;
+        match kind {
+            "history" if room.is_some() => self.page(net, judge, message)?,
+            _ => {}
         }
         if kind == "room" {
             self.room_as_it_is(net, message)?;
@@ -118,11 +136,11 @@ impl Client {
             return Err((4, "another durability than that of the store".into()));
         }
         let limits = &message["limits"];
-        let number = |name: &str| limits[name].as_u64().ok_or((13, format!("a welcome without limits.{name}")));
-        (self.join_rooms, self.content_bytes) = (number("join_rooms")? as usize, number("content_bytes")? as usize);
+        let limit = |name: &str| limits[name].as_u64().ok_or((13, format!("a welcome without limits.{name}")));
+        (self.join_rooms, self.content_bytes) = (limit("join_rooms")? as usize, limit("content_bytes")? as usize);
         let per_second = limits["rate"]["per_second"].as_u64().unwrap_or(CAREFUL_RATE);
         self.pace = 1_200_000 / per_second.max(1);
-        self.ping_every = message["ping_interval_ms"].as_u64().unwrap_or(25_000) * 1000;
+        self.ping_every = number(message, "ping_interval_ms")? * 1000;
         self.phase = Phase::On;
         self.holds_token(net, message)?;
         self.welcomed_at = net.now;
@@ -148,7 +166,7 @@ impl Client {
         if room.inside {
             return Ok(());
         }
-        room.inside = true;
+        (room.inside, room.inside_at, room.crowd) = (true, net.now, None);
         room.replay_to = Some(seq);
         (room.fresh, room.begins, room.named) = (false, true, None);
         let since = room.since.take();
@@ -258,7 +276,7 @@ impl Client {
     }
 
     /// Up to where the session has heard a room in this life of it, if it hears the room live.
-    fn hears_live(&self, net: &Network, room: &str, epoch: &str) -> Option<u64> {
+    pub(super) fn hears_live(&self, net: &Network, room: &str, epoch: &str) -> Option<u64> {
         let link = self.link.filter(|link| !net.links[*link].choked)?;
         let live = |room: &&Room| room.inside && room.replay_to.is_none() && room.epoch.as_deref() == Some(epoch);
         self.rooms.get(room).filter(live).filter(|_| net.links[link].upgraded).map(|room| room.seq)
@@ -325,9 +343,6 @@ impl Client {
         let code = field(message, "code")?;
         let retry = message["retry"].as_bool().ok_or((13, "an error without retry".to_owned()))?;
         let after = message["retry_after_ms"].as_u64().map(|wait| wait * 1000);
-        if matches!(code, "internal" | "unsupported") {
-            return Err((13, format!("the error {code}")));
-        }
         self.token_is_refused(net, message, code)?;
         self.hurries_back |= code == "rate_limited" && self.manner.hasty && !self.rests && net.chance.one_in(8);
         let (id, room) = (text(message, "id").map(str::to_owned), text(message, "room_id"));
@@ -408,7 +423,7 @@ pub(super) fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, 
     text(message, name).ok_or_else(|| (13, format!("a message without {name}")))
 }
 
-fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
+pub(super) fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
     message.get(name).and_then(Value::as_u64).ok_or_else(|| (13, format!("a message without the number {name}")))
 }
 

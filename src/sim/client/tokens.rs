@@ -1,6 +1,8 @@
 //! Where there are tokens: a client shows one when it comes, in one of the four ways of `docs/wire.md`, and brings
 //! another one in time, or late, or not at all. It judges what the server makes of that.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::super::network::{Network, SECOND, Time};
@@ -20,6 +22,8 @@ pub(super) struct Pass {
     next: Option<Time>,
     /// When it has been told that its token has ended.
     told: Option<Time>,
+    /// The rooms that a token was not for which it has shown over this connection.
+    denied: BTreeSet<String>,
 }
 
 impl Pass {
@@ -64,8 +68,9 @@ impl Client {
         }
         if let Some(token) = self.pass.token.clone() {
             let id = self.draw_id();
-            self.note_asked(&id, net.now);
-            self.send(net, &format!(r#"{{"type":"auth","id":"{id}","token":"{}"}}"#, token.text));
+            let text = format!(r#"{{"type":"auth","id":"{id}","token":"{}"}}"#, token.text);
+            self.note_asked(&id, net.now, &text);
+            self.send(net, &text);
         }
     }
 
@@ -75,6 +80,7 @@ impl Client {
         let rooms = net.plan.rooms as u64;
         // When all is to be well, nothing is to be denied.
         let denied = (net.faulty && net.chance.one_in(3)).then(|| room_name(net.chance.below(rooms)));
+        self.pass.denied.extend(denied.clone());
         sign(&self.user, exp, (0..rooms).map(room_name), denied)
     }
 
@@ -176,6 +182,11 @@ impl Client {
     pub(super) fn is_denied(&self, room: &str, ts: Option<u64>) -> bool {
         let denied = self.pass.token.as_ref().is_some_and(|token| token.denied.as_deref() == Some(room));
         denied && (self.pass.since == 0 || ts.is_some_and(|ts| ts > self.pass.since))
+    }
+
+    /// Whether a token was not for a room which it has shown over this connection.
+    pub(super) fn was_denied(&self, room: &str) -> bool {
+        self.pass.denied.contains(room)
     }
 
     /// For how long the server, which runs again since then, has let its session go on: without a word that its token
