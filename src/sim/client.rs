@@ -4,12 +4,14 @@
 mod answers;
 mod constants;
 mod crowd;
+mod directs;
 mod fields;
 mod hearing;
+mod rights;
 mod tokens;
 mod unseen;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -56,6 +58,16 @@ pub struct Client {
     /// Every `id` of this connection: what it asks for, how often it was sent, and answered.
     ids: BTreeMap<String, Asking>,
     drawn: u64,
+    /// When it has left a room last, over this connection.
+    left_at: BTreeMap<String, Time>,
+    /// Whom it watches, over this connection.
+    watches: BTreeSet<String>,
+    /// What it has said that its user has read, and nobody else knows of yet.
+    marks: Vec<(String, u64)>,
+    /// The numbers that it has heard over this connection, of what its user and others say to each other.
+    directs: BTreeMap<String, BTreeSet<u64>>,
+    /// To whom it has sent a `multicast`, whose copies it does not hear.
+    copies: BTreeSet<String>,
     heard_at: Time,
     probe_since: Option<Time>,
     asked_since: Option<Time>,
@@ -166,6 +178,9 @@ struct Asking {
     /// The room that it names, or the user.
     room: Option<String>,
     to: Option<String>,
+    /// The users that it names, of several, and whether they are to be watched.
+    users: Vec<String>,
+    subscribe: Option<bool>,
     /// To which message it does something.
     of: u64,
     /// When it was sent first.
@@ -202,6 +217,11 @@ impl Client {
             asked: BTreeMap::new(),
             ids: BTreeMap::new(),
             drawn: 0,
+            left_at: BTreeMap::new(),
+            watches: BTreeSet::new(),
+            marks: Vec::new(),
+            directs: BTreeMap::new(),
+            copies: BTreeSet::new(),
             heard_at: 0,
             probe_since: None,
             asked_since: None,
@@ -365,6 +385,9 @@ impl Client {
                 if !self.rests && !self.manner.quiet && self.phase == Phase::On && net.chance.below(pause) < wait {
                     self.live(net);
                 }
+                for (place, seq) in std::mem::take(&mut self.marks) {
+                    judge.mark(&self.user, &place, seq);
+                }
             }
         }
     }
@@ -479,6 +502,7 @@ impl Client {
             (95..98, _) if self.manner.hasty => {
                 self.ask_as_fast_as_it_can(net);
             }
+            (95..98, _) => self.ask_for_too_much(net),
             _ => self.ask(net, r#""type":"ping""#, &["pong"], None),
         }
     }
@@ -554,10 +578,20 @@ impl Client {
             let request = serde_json::from_str::<Value>(text).expect("a request is JSON");
             let word = |name: &str| request[name].as_str().map(str::to_owned);
             let (kind, room, to) = (word("type").unwrap_or_default(), word("room_id"), word("user_id"));
+            let users = request["user_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let (users, subscribe) = (users.map(str::to_owned).collect(), request["subscribe"].as_bool());
+            if let (Some(place), "read") = (room.as_ref().or(to.as_ref()), kind.as_str()) {
+                self.marks.push((place.clone(), request["seq"].as_u64().unwrap_or(0)));
+            }
             let of = request["of"].as_u64().unwrap_or(0);
-            Asking { kind, room, to, of, at: now, sent: 0, answered: 0 }
+            Asking { kind, room, to, users, subscribe, of, at: now, sent: 0, answered: 0 }
         });
         asking.sent += 1;
+        match asking.kind.as_str() {
+            "multicast" => self.copies.extend(asking.users.iter().cloned()),
+            "presence" if asking.subscribe == Some(true) => self.watches.extend(asking.users.iter().cloned()),
+            _ => {}
+        }
         self.asked_since.get_or_insert(now);
     }
 
@@ -894,6 +928,10 @@ impl Client {
         self.asked.clear();
         self.joins.clear();
         self.ids.clear();
+        self.left_at.clear();
+        self.watches.clear();
+        self.directs.clear();
+        self.copies.clear();
         (self.probe_since, self.asked_since) = (None, None);
         self.rooms.retain(|_, room| !room.leaving);
         for room in self.rooms.values_mut() {

@@ -67,6 +67,10 @@ pub struct Judge {
     acknowledged: BTreeMap<Life, BTreeMap<u64, String>>,
     /// Numbers that others than the first life of the server gave out.
     direct: BTreeMap<Talk, BTreeMap<u64, (String, String)>>,
+    /// What was said to one user: not before when.
+    direct_said: BTreeMap<Talk, BTreeMap<u64, Time>>,
+    /// How far a user has said that they have read, in a room or with another one.
+    marks: BTreeMap<(String, String), u64>,
     /// When the server has answered the pings of a user at an address, in a life of the server: the last ones, in
     /// order.
     passed: BTreeMap<(String, IpAddr, u32), VecDeque<u64>>,
@@ -97,6 +101,12 @@ impl Judge {
         let life = (room.to_owned(), epoch.to_owned());
         self.first.entry(life.clone()).or_insert(self.life);
         let log = self.entries.entry(life).or_default();
+        if let Some(message) = log.get(&entry.of).filter(|_| matches!(entry.kind.as_str(), "edited" | "deleted"))
+            && (message.sender != entry.sender || message.kind != "broadcast")
+        {
+            let text = format!("{room}/{epoch}/{seq}: {} by {} of {message:?}", entry.kind, entry.sender);
+            return Err((9, text));
+        }
         match log.get_mut(&seq) {
             Some(known) => {
                 let same = known.kind == entry.kind
@@ -239,13 +249,48 @@ impl Judge {
         seq: u64,
         content: &str,
     ) -> Result<(), (u8, String)> {
-        let pair = (sender.min(user).to_owned(), sender.max(user).to_owned(), life);
+        let pair = talk(sender, user, life);
         let entry = (sender.to_owned(), content.to_owned());
         let known = self.direct.entry(pair).or_default().entry(seq).or_insert_with(|| entry.clone());
         if *known != entry {
             return Err((1, format!("{sender} to {user}: {seq} is {known:?} and {entry:?}")));
         }
         Ok(())
+    }
+
+    /// What somebody has said to another one was said at that time, or later.
+    pub fn note_said(&mut self, sender: &str, user: &str, life: u32, seq: u64, at: Time) {
+        self.direct_said.entry(talk(sender, user, life)).or_default().insert(seq, at);
+    }
+
+    /// What was said between a user and others since then: the other one, and the number.
+    pub fn said_since(&self, user: &str, life: u32, since: Time) -> impl Iterator<Item = (&str, u64)> {
+        let said = self.direct_said.iter().filter_map(move |(talk, said)| Some((other(talk, user, life)?, said)));
+        said.flat_map(move |(other, said)| {
+            said.iter().filter(move |(_, at)| **at > since).map(move |(seq, _)| (other, *seq))
+        })
+    }
+
+    /// With whom a user has spoken in a life of the server, and the last number that anybody has heard of it.
+    pub fn talks_of(&self, user: &str, life: u32) -> impl Iterator<Item = (&str, u64)> {
+        let talks = self.direct.iter().filter_map(move |(talk, said)| Some((other(talk, user, life)?, said)));
+        talks.filter_map(|(other, said)| Some((other, *said.keys().next_back()?)))
+    }
+
+    /// The numbers of messages that anybody has heard, of two people in a life of the server.
+    pub fn numbers_of(&self, one: &str, other: &str, life: u32) -> impl Iterator<Item = u64> {
+        self.direct.get(&talk(one, other, life)).into_iter().flat_map(|said| said.keys().copied())
+    }
+
+    /// A device says that its user has read up to there.
+    pub fn mark(&mut self, user: &str, place: &str, seq: u64) {
+        let most = self.marks.entry((user.to_owned(), place.to_owned())).or_insert(seq);
+        *most = seq.max(*most);
+    }
+
+    /// How far the devices of a user have said that it has read.
+    pub fn marked(&self, user: &str, place: &str) -> Option<u64> {
+        self.marks.get(&(user.to_owned(), place.to_owned())).copied()
     }
 
     /// The last number that anybody has heard of a life of a room.
@@ -273,6 +318,20 @@ impl Judge {
         let life = (room.to_owned(), epoch.to_owned());
         let log = self.acknowledged.get(&life);
         log.into_iter().flat_map(|log| log.range(from..)).map(|(&seq, content)| (seq, content.clone())).collect()
+    }
+}
+
+fn talk(one: &str, other: &str, life: u32) -> Talk {
+    (one.min(other).to_owned(), one.max(other).to_owned(), life)
+}
+
+/// The other one of two, if it is a talk of this user in this life of the server.
+fn other<'a>((one, other, when): &'a Talk, user: &str, life: u32) -> Option<&'a str> {
+    match (one == user, other == user) {
+        _ if *when != life => None,
+        (true, _) => Some(other),
+        (_, true) => Some(one),
+        _ => None,
     }
 }
 

@@ -283,6 +283,7 @@ impl World {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
                                 client.ask_members(&mut self.net, true);
+                                client.ask_conversations(&mut self.net);
                             }
                         }
                         self.asked_over = self.connections();
@@ -405,6 +406,9 @@ impl World {
             }
         }
         for client in clients() {
+            if let Some(missed) = client.missed_directs(&self.net, &self.judge) {
+                return self.net.trace.fail(2, self.net.now, || format!("client {} {missed}", client.id));
+            }
             for (room, members) in &client.members {
                 let mut here: Vec<&str> =
                     clients().filter(|other| other.epoch_of(room).is_some()).map(|other| other.user.as_str()).collect();

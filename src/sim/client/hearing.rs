@@ -33,6 +33,7 @@ impl Client {
             return Err((9, format!("{kind} of {room:?}, which its token is not for")));
         }
         self.shows_nobody_who_hides(net, kind, message)?;
+        self.may_know(judge, kind, message)?;
         let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
         match kind {
             "welcome" => {
@@ -53,25 +54,14 @@ impl Client {
                     return Err((5, format!("it is put out of {room} without a cause")));
                 }
                 self.rooms.remove(&room);
+                self.left_at.insert(room.clone(), net.now);
                 self.outbox.retain(|entry| entry.room.as_ref() != Some(&room));
             }
             "broadcast" if room == Some("*") => {}
             "broadcast" | "edited" | "deleted" | "reaction" if room.is_some() => {
                 self.entry(judge, kind, message)?;
             }
-            "direct" => {
-                let (sender, user) = (field(message, "sender")?, field(message, "user_id")?);
-                if sender != self.user && user != self.user {
-                    return Err((9, format!("{} hears what {sender} says to {user}", self.user)));
-                }
-                if let (Some(content), Some(seq)) = (text(message, "content"), message["seq"].as_u64()) {
-                    let life = self.link.map_or(0, |link| net.links[link].life);
-                    judge.hear_direct((sender, user), life, seq, content)?;
-                }
-                if let Some(id) = id {
-                    self.outbox.retain(|entry| entry.id != id);
-                }
-            }
+            "direct" | "edited" | "deleted" | "reaction" => self.hear_direct(net, judge, kind, message)?,
             "gap" => self.gap(message)?,
             "online_users" => {
                 self.online_users(net, judge, message)?;
@@ -108,6 +98,7 @@ impl Client {
                 let names = names.filter_map(|member| text(member, "user_id").map(str::to_owned)).collect();
                 self.members.insert(room.unwrap_or_default().to_owned(), names);
             }
+            "conversations" => self.conversations(net, judge, message)?,
             _ => {}
         }
         if let Some(asked) = id.and_then(|id| self.asked.remove(id))
@@ -117,6 +108,7 @@ impl Client {
         }
         match kind {
             "history" if room.is_some() => self.page(net, judge, message)?,
+            "history" => self.page_of_two(net, judge, message)?,
             _ => {}
         }
         if kind == "room" {
