@@ -7,6 +7,7 @@ mod crowd;
 mod directs;
 mod fields;
 mod hearing;
+mod kept;
 mod rights;
 mod tokens;
 mod unseen;
@@ -130,6 +131,8 @@ pub struct Room {
     old: Option<(String, u64)>,
     /// Nothing of the replay has come yet.
     begins: bool,
+    /// What comes of what it has missed.
+    replay: kept::Replay,
     /// Up to where a gap has named what the client does not hear of another life of the room.
     named: Option<u64>,
     /// The replay leads to there, and `online_users` ends it.
@@ -183,6 +186,11 @@ struct Asking {
     subscribe: Option<bool>,
     /// To which message it does something.
     of: u64,
+    /// Before which number a page is to end, and in which life of the room it was asked for, by somebody who had heard
+    /// the room up to there.
+    before: Option<u64>,
+    epoch: Option<String>,
+    heard: u64,
     /// When it was sent first.
     at: Time,
     sent: u32,
@@ -583,8 +591,10 @@ impl Client {
             if let (Some(place), "read") = (room.as_ref().or(to.as_ref()), kind.as_str()) {
                 self.marks.push((place.clone(), request["seq"].as_u64().unwrap_or(0)));
             }
-            let of = request["of"].as_u64().unwrap_or(0);
-            Asking { kind, room, to, users, subscribe, of, at: now, sent: 0, answered: 0 }
+            let known = room.as_ref().and_then(|room| self.rooms.get(room)).filter(|room| room.replay_to.is_none());
+            let (epoch, heard) = known.map_or((None, 0), |room| (room.epoch.clone(), room.seq));
+            let (of, before) = (request["of"].as_u64().unwrap_or(0), request["before"].as_u64());
+            Asking { kind, room, to, users, subscribe, of, before, epoch, heard, at: now, sent: 0, answered: 0 }
         });
         asking.sent += 1;
         match asking.kind.as_str() {

@@ -301,6 +301,13 @@ impl Judge {
         heard.max(acknowledged).copied().unwrap_or(0)
     }
 
+    /// The numbers of the messages of a stretch of a room that anybody has heard.
+    pub fn message_numbers(&self, room: &str, epoch: &str, from: u64, to: u64) -> impl Iterator<Item = u64> {
+        let log = self.entries.get(&(room.to_owned(), epoch.to_owned())).filter(|_| from <= to);
+        let entries = log.into_iter().flat_map(move |log| log.range(from..=to));
+        entries.filter(|(_, entry)| entry.kind == "broadcast").map(|(seq, _)| *seq)
+    }
+
     /// How many messages of a stretch of a room anybody has heard.
     pub fn messages(&self, room: &str, epoch: &str, from: u64, to: u64) -> u64 {
         let log = self.entries.get(&(room.to_owned(), epoch.to_owned()));

@@ -9,6 +9,7 @@ use crate::shown::{Folded, Shown};
 use super::super::judge::{Entry, Judge, Put};
 use super::super::network::Network;
 use super::super::plan::Fault;
+use super::kept::Replay;
 use super::{BACKOFF_BASE, CAREFUL_RATE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
 impl Client {
@@ -107,7 +108,10 @@ impl Client {
             return Err((5, format!("a request for {:?} is answered by {kind}", asked.by)));
         }
         match kind {
-            "history" if room.is_some() => self.page(net, judge, message)?,
+            "history" if room.is_some() => {
+                self.page(net, judge, message)?;
+                self.page_is_whole(net, judge, message)?;
+            }
             "history" => self.page_of_two(net, judge, message)?,
             _ => {}
         }
@@ -162,10 +166,16 @@ impl Client {
         room.replay_to = Some(seq);
         (room.fresh, room.begins, room.named) = (false, true, None);
         let since = room.since.take();
+        let known = wanted.is_some();
         let (since, history) = wanted.map_or((since, room.history), |wanted| (wanted.since, wanted.history));
+        let begun = room.replay.begin(net, (&epoch, seq, recovered), since.as_ref(), history);
+        match known {
+            true => begun?,
+            // What that one asked for is forgotten.
+            false => room.replay = Replay { anew: true, ..Replay::default() },
+        }
         match since {
             Some((of, heard)) if of == epoch && heard <= seq => room.seq = heard,
-            Some(_) if recovered => return Err((2, "recovered, though the numbers have begun anew".into())),
             Some(_) => (room.seq, room.folded) = (0, Folded::default()),
             None if history > 0 => (room.seq, room.fresh, room.folded) = (0, true, Folded::default()),
             None => (room.seq, room.folded) = (seq, Folded::default()),
@@ -197,6 +207,7 @@ impl Client {
             return Err((2, format!("{name}: {seq} comes after {}, and no gap names the hole", room.seq)));
         }
         (room.seq, room.fresh, room.begins) = (seq, false, false);
+        room.replay.first.get_or_insert(seq);
         let epoch = room.epoch.clone().unwrap_or_default();
         let said = entry_of(kind, sender, message)?;
         let content = said.said.clone();
@@ -229,9 +240,7 @@ impl Client {
             return Err((2, format!("{name}: a gap from {from} to {to} after {}", room.seq)));
         }
         let why = field(message, "why")?;
-        if !matches!(why, "expired" | "epoch_changed") {
-            return Err((13, format!("a gap with why: {why}")));
-        }
+        room.lacks(why, to, room.begins)?;
         if why == "epoch_changed" && room.begins {
             room.named = Some(to);
         }
@@ -264,7 +273,7 @@ impl Client {
                 }
             }
         }
-        Ok(())
+        room.has_caught_up(net, judge, name)
     }
 
     /// Up to where the session has heard a room in this life of it, if it hears the room live.
