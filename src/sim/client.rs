@@ -61,7 +61,7 @@ pub struct Client {
     drawn: u64,
     /// When it has left a room last, over this connection.
     left_at: BTreeMap<String, Time>,
-    /// Whom it watches, over this connection.
+    /// The users whom it watches, over this connection.
     watches: BTreeSet<String>,
     /// What it has said that its user has read, and nobody else knows of yet.
     marks: Vec<(String, u64)>,

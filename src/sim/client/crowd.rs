@@ -15,7 +15,7 @@ pub struct Crowd {
     pub users: BTreeSet<String>,
     /// How many there are.
     pub count: u64,
-    /// Who comes and goes has been told by name since the list: nobody else is here.
+    /// All comings and goings have been told by name since the list: nobody else is here.
     certain: bool,
 }
 
