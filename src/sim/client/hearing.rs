@@ -69,10 +69,8 @@ impl Client {
                 self.crowd_is_listed(net, message)?;
             }
             "user_joined" | "user_left" => self.crowd_changes(net, kind, message)?,
-            "typing" if room.is_some() => {
-                if !inside(room) {
-                    return Err((9, format!("{kind} of {room:?}, which it is not in")));
-                }
+            "typing" if room.is_some() && !inside(room) => {
+                return Err((9, format!("{kind} of {room:?}, which it is not in")));
             }
             "goodbye" => {
                 let after = message["after_ms"].as_u64().unwrap_or(0) * 1000;
