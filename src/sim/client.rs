@@ -67,6 +67,8 @@ pub struct Client {
     marks: Vec<(String, u64)>,
     /// The numbers that it has heard over this connection, of what its user and others say to each other.
     directs: BTreeMap<String, BTreeSet<u64>>,
+    /// The last request about what people say to each other, when all have said what they had to say.
+    checked: Option<String>,
     /// To whom it has sent a `multicast`, whose copies it does not hear.
     copies: BTreeSet<String>,
     heard_at: Time,
@@ -229,6 +231,7 @@ impl Client {
             watches: BTreeSet::new(),
             marks: Vec::new(),
             directs: BTreeMap::new(),
+            checked: None,
             copies: BTreeSet::new(),
             heard_at: 0,
             probe_since: None,

@@ -96,9 +96,9 @@ impl Client {
             }),
         };
         let Some(asking) = asking else {
-            // Of what comes too fast without `id` it is told now and then.
+            // Of what comes too fast without `id` it is told now and then; so it is of `typing` where it may not.
             return match code {
-                "token_expired" | "rate_limited" => Ok(()),
+                "token_expired" | "rate_limited" | "not_joined" => Ok(()),
                 _ => wrong("answers no request".into()),
             };
         };

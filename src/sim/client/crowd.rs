@@ -64,12 +64,9 @@ impl Crowd {
     pub fn agrees<'a>(&self, people: impl Iterator<Item = &'a str>, all: bool) -> bool {
         let people: BTreeSet<&str> = people.collect();
         let named = self.users.iter().all(|user| people.contains(user.as_str()));
-        // Of a big room not all are named, and somebody may be there of whom nobody here knows.
-        let counted = match self.users.len() as u64 == self.count {
-            true => people.len() as u64 == self.count,
-            false => people.len() as u64 <= self.count,
-        };
-        !(self.certain || all) || named && counted
+        // Of a big room not all are named, and a list of it may be due still.
+        let whole = self.users.len() as u64 == self.count;
+        !(self.certain || all && whole) || named && people.len() as u64 == self.count
     }
 }
 

@@ -69,6 +69,7 @@ impl Client {
     pub fn ask_conversations(&mut self, net: &mut Network) {
         if self.id < net.plan.people {
             self.ask(net, r#""type":"conversations","limit":24"#, &["conversations"], None);
+            self.checked = Some(format!("c{}-{}", self.id, self.drawn));
         }
     }
 
@@ -89,7 +90,7 @@ impl Client {
         if listed.iter().map(|(user, _)| user).collect::<BTreeSet<_>>().len() != listed.len() {
             return Err((5, "a conversation is listed twice".into()));
         }
-        if !self.rests || message.get("next").is_some() || !keeps_all(net) {
+        if !self.is_checked(message) || message.get("next").is_some() || !keeps_all(net) {
             return Ok(());
         }
         for (other, newest) in judge.talks_of(&self.user, life) {
@@ -100,8 +101,14 @@ impl Client {
         }
         if let Some((other, _)) = listed.first() {
             self.ask(net, &format!(r#""type":"history","user_id":"{other}","limit":200"#), &["history"], None);
+            self.checked = Some(format!("c{}-{}", self.id, self.drawn));
         }
         Ok(())
+    }
+
+    /// Whether a message answers what was asked when all had said what they had to say.
+    fn is_checked(&self, message: &Value) -> bool {
+        self.checked.is_some() && self.checked.as_deref() == message["id"].as_str()
     }
 
     /// A page of what two people have said to each other.
@@ -121,7 +128,7 @@ impl Client {
         }
         let life = self.link.map_or(0, |link| net.links[link].life);
         // Nobody says anything more: the newest page has all that is not older than its first item.
-        if self.rests && keeps_all(net) {
+        if self.is_checked(message) && keeps_all(net) {
             let first = items.first().copied().unwrap_or(1);
             if let Some(missed) =
                 judge.numbers_of(&self.user, other, life).find(|seq| *seq >= first && !items.contains(seq))

@@ -34,7 +34,7 @@ impl Client {
             return Err((9, format!("{kind} of {room:?}, which its token is not for")));
         }
         self.shows_nobody_who_hides(net, kind, message)?;
-        self.may_know(judge, kind, message)?;
+        self.may_know(net, judge, kind, message)?;
         let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
         match kind {
             "welcome" => {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::judge::Judge;
 use super::super::network::{Network, Time};
+use super::super::plan::Fault;
 use super::{Client, hearing, room_name};
 
 impl Client {
@@ -39,7 +40,13 @@ impl Client {
     }
 
     /// Looks whether it may know what a message says.
-    pub(super) fn may_know(&mut self, judge: &Judge, kind: &str, message: &Value) -> Result<(), (u8, String)> {
+    pub(super) fn may_know(
+        &mut self,
+        net: &Network,
+        judge: &Judge,
+        kind: &str,
+        message: &Value,
+    ) -> Result<(), (u8, String)> {
         let asking = message["id"].as_str().and_then(|id| self.ids.get(id)).cloned().unwrap_or_default();
         let list = |name: &str| message[name].as_array().into_iter().flatten();
         match kind {
@@ -56,7 +63,7 @@ impl Client {
             }
             "rooms" => {
                 for listed in list("rooms") {
-                    self.may_list(judge, listed, asking.at)?;
+                    self.may_list(net, judge, listed, asking.at)?;
                 }
             }
             "joined" => self.has_read_no_more(judge, message)?,
@@ -123,7 +130,7 @@ impl Client {
         }
     }
 
-    fn may_list(&self, judge: &Judge, listed: &Value, since: Time) -> Result<(), (u8, String)> {
+    fn may_list(&self, net: &Network, judge: &Judge, listed: &Value, since: Time) -> Result<(), (u8, String)> {
         let (name, joined) = (hearing::field(listed, "room_id")?, listed["joined"].as_bool().unwrap_or(false));
         if self.is_denied(name, None) {
             return Err((9, format!("{name} is listed, which its token is not for")));
@@ -133,8 +140,11 @@ impl Client {
         if joined && !self.was_inside(name, since) && !comes || !joined && self.rooms.get(name).is_some_and(stays) {
             return Err((5, format!("{name} is listed with joined: {joined}")));
         }
-        // What the user has read of a room that the session has come into since stands in its `joined`.
-        match listed.get("read").is_some() || joined && self.rooms.get(name).is_some_and(stays) {
+        // What the user has read of a room that the session has come into since stands in its `joined`; and a store that
+        // fails keeps nobody from seeing the rooms.
+        match listed.get("read").is_some()
+            || joined && self.rooms.get(name).is_some_and(stays) && !net.plan.has(Fault::Fail)
+        {
             true => self.has_read_no_more(judge, listed),
             false => Ok(()),
         }
