@@ -323,7 +323,7 @@ impl Plain {
                     return Err((17, format!("others are here than those it was told of: {:?}", crowd.users)));
                 }
                 // How many there are in a big room is not said.
-                let count = if names.len() < self.big { names.len() as u64 } else { u64::from(u32::MAX) };
+                let count = (names.len() < self.big).then_some(names.len() as u64);
                 let users = names.iter().map(|&name| name.to_owned()).collect();
                 self.crowd = Some(Crowd::listed(users, names.len(), count, self.big).map_err(|wrong| (17, wrong))?);
             }

@@ -66,6 +66,8 @@ pub struct World {
     haunted: Time,
     /// The connections over which everybody was asked who is here.
     asked_over: Vec<Option<usize>>,
+    /// When that was.
+    asked_at: Time,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             found_nothing: false,
             haunted: 0,
             asked_over: Vec::new(),
+            asked_at: 0,
         }
     }
 
@@ -286,7 +289,7 @@ impl World {
                                 client.ask_conversations(&mut self.net);
                             }
                         }
-                        self.asked_over = self.connections();
+                        (self.asked_over, self.asked_at) = (self.connections(), now);
                         self.stage = Stage::Asking(until);
                     }
                     Some((who, why)) if now > until => {
@@ -312,6 +315,12 @@ impl World {
                     if let Some(client) = self.ask_once_more() {
                         if now > until {
                             self.net.trace.fail(16, now, || format!("client {client} is not told who is in its rooms"));
+                        }
+                        return;
+                    }
+                    if let Some(mistaken) = self.mistaken() {
+                        if now > self.asked_at + TOLD_WITHIN {
+                            self.net.trace.fail(17, now, || mistaken);
                         }
                         return;
                     }
@@ -374,6 +383,30 @@ impl World {
         asked.into_values().next()
     }
 
+    /// Who is in a room, each as often as they are.
+    fn inside(&self, room: &str) -> Vec<&str> {
+        let inside = self.actors.iter().filter_map(|actor| match actor {
+            Actor::Client(client) => client.epoch_of(room).map(|_| client.user.as_str()),
+            Actor::Plain(plain) => (plain.is_inside() && plain.room == room).then_some(plain.user.as_str()),
+            _ => None,
+        });
+        inside.collect()
+    }
+
+    /// Somebody who was told of others in a room than are there.
+    fn mistaken(&self) -> Option<String> {
+        let told = self.actors.iter().flat_map(|actor| match actor {
+            Actor::Client(client) => client.crowds().map(|(room, crowd)| (client.id, room, crowd)).collect(),
+            Actor::Plain(plain) if plain.is_inside() => vec![(plain.id, plain.room.as_str(), plain.crowd())],
+            _ => Vec::new(),
+        });
+        told.into_iter().find_map(|(id, room, crowd)| {
+            let here = self.inside(room);
+            let agrees = crowd.is_some_and(|crowd| crowd.agrees(here.iter().copied(), true));
+            (!agrees).then(|| format!("actor {id} was told that {crowd:?} are in {room}, where {here:?} are"))
+        })
+    }
+
     /// All agree on who is here.
     fn compare_members(&mut self) {
         let clients = || {
@@ -382,37 +415,12 @@ impl World {
                 _ => None,
             })
         };
-        let plain = |room: &str| {
-            let inside = self.actors.iter().filter_map(move |actor| match actor {
-                Actor::Plain(plain) if plain.is_inside() && plain.room == room => Some(plain.user.as_str()),
-                _ => None,
-            });
-            inside.collect::<Vec<&str>>()
-        };
-        let told = self.actors.iter().flat_map(|actor| match actor {
-            Actor::Client(client) => client.crowds().map(|(room, crowd)| (client.id, room, crowd)).collect(),
-            Actor::Plain(plain) if plain.is_inside() => vec![(plain.id, plain.room.as_str(), plain.crowd())],
-            _ => Vec::new(),
-        });
-        for (id, room, crowd) in told {
-            let inside = clients().filter(|other| other.epoch_of(room).is_some());
-            let mut here: Vec<&str> = inside.map(|other| other.user.as_str()).chain(plain(room)).collect();
-            // Those who were hostile are gone, or will be.
-            let strangers = crowd.into_iter().flat_map(|crowd| &crowd.users).filter(|user| user.starts_with('h'));
-            here.extend(strangers.map(String::as_str));
-            if !crowd.is_some_and(|crowd| crowd.agrees(here.iter().copied(), true)) {
-                let text = format!("actor {id} was told that {crowd:?} are in {room}, where {here:?} are");
-                return self.net.trace.fail(17, self.net.now, || text);
-            }
-        }
         for client in clients() {
             if let Some(missed) = client.missed_directs(&self.net, &self.judge) {
                 return self.net.trace.fail(2, self.net.now, || format!("client {} {missed}", client.id));
             }
             for (room, members) in &client.members {
-                let mut here: Vec<&str> =
-                    clients().filter(|other| other.epoch_of(room).is_some()).map(|other| other.user.as_str()).collect();
-                here.extend(plain(room));
+                let mut here = self.inside(room);
                 here.sort_unstable();
                 here.dedup();
                 // Those who were hostile are gone, or will be.
@@ -522,6 +530,10 @@ const SLACK: Time = 3 * SECOND;
 
 /// A session without a token that holds has heard of its end by then: what is on the way to it may be late.
 const OVERSTAYS: Time = 10 * SECOND;
+
+/// Whatever has changed of who is in a room is told by then: in a big room by the next list, and of those who were
+/// hostile when their connections have ended.
+const TOLD_WITHIN: Time = LEFT_WITHIN;
 
 /// When nothing is left of those who have left.
 const LEFT_WITHIN: Time = 90 * SECOND;

@@ -13,8 +13,8 @@ use super::{Client, hearing};
 pub struct Crowd {
     /// Their names; of a big room some of them.
     pub users: BTreeSet<String>,
-    /// How many there are.
-    pub count: u64,
+    /// How many there are; none: it is not said, as in the plain dialect of a big room.
+    pub count: Option<u64>,
     /// All comings and goings have been told by name since the list: nobody else is here.
     certain: bool,
 }
@@ -24,12 +24,13 @@ impl Crowd {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn listed(users: BTreeSet<String>, names: usize, count: u64, big: usize) -> Result<Self, String> {
+    pub fn listed(users: BTreeSet<String>, names: usize, count: Option<u64>, big: usize) -> Result<Self, String> {
         if names != users.len() {
             return Err("a name stands twice among those who are here".into());
         }
-        if names as u64 > count || (names as u64) < count.min(big as u64) {
-            return Err(format!("{names} are named of {count} who are here, and a room is big with more than {big}"));
+        let there = count.unwrap_or(names as u64);
+        if names > big || names as u64 > there || (names as u64) < there.min(big as u64) {
+            return Err(format!("{names} are named of {there} who are here, and a room is big with more than {big}"));
         }
         Ok(Self { certain: names < big, users, count })
     }
@@ -40,7 +41,7 @@ impl Crowd {
     /// That one is here already, or the room is so big that this is not told by name.
     pub fn joins(&mut self, user: &str, big: usize) -> Result<(), String> {
         let comes = self.users.insert(user.to_owned());
-        self.count += u64::from(comes);
+        self.count = self.count.map(|count| count + u64::from(comes));
         if self.certain && !comes {
             return Err(format!("{user} comes, and was here"));
         }
@@ -55,7 +56,7 @@ impl Crowd {
     /// That one was not here.
     pub fn leaves(&mut self, user: &str) -> Result<(), String> {
         let goes = self.users.remove(user);
-        self.count -= u64::from(goes);
+        self.count = self.count.map(|count| count - u64::from(goes));
         if self.certain && !goes { Err(format!("{user} goes, and was not here")) } else { Ok(()) }
     }
 
@@ -64,9 +65,8 @@ impl Crowd {
     pub fn agrees<'a>(&self, people: impl Iterator<Item = &'a str>, all: bool) -> bool {
         let people: BTreeSet<&str> = people.collect();
         let named = self.users.iter().all(|user| people.contains(user.as_str()));
-        // Of a big room not all are named, and a list of it may be due still.
-        let whole = self.users.len() as u64 == self.count;
-        !(self.certain || all && whole) || named && people.len() as u64 == self.count
+        let counted = self.count.is_none_or(|count| count == people.len() as u64);
+        !(self.certain || all) || named && counted
     }
 }
 
@@ -79,7 +79,7 @@ impl Client {
         let list = message["users"].as_array().ok_or((13, "online_users without users".to_owned()))?;
         let users: BTreeSet<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         let count = message["count"].as_u64().ok_or((13, "online_users without count".to_owned()))?;
-        let crowd = Crowd::listed(users, list.len(), count, big).map_err(wrong)?;
+        let crowd = Crowd::listed(users, list.len(), Some(count), big).map_err(wrong)?;
         if crowd.certain && !crowd.users.contains(&self.user) {
             return Err(wrong("who is here is told to somebody who is not among them".into()));
         }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn listed(names: &[&str], count: u64, big: usize) -> Result<Crowd, String> {
-        Crowd::listed(names.iter().map(|&name| name.to_owned()).collect(), names.len(), count, big)
+        Crowd::listed(names.iter().map(|&name| name.to_owned()).collect(), names.len(), Some(count), big)
     }
 
     #[test]

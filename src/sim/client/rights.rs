@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::judge::Judge;
+use super::super::judge::{Judge, Put};
 use super::super::network::{Network, Time};
 use super::super::plan::Fault;
 use super::{Client, hearing, room_name};
@@ -137,7 +137,11 @@ impl Client {
         }
         let comes = self.joins.iter().any(|wanted| wanted.room == name);
         let stays = |room: &super::Room| room.inside && !room.leaving && room.inside_at < since;
-        if joined && !self.was_inside(name, since) && !comes || !joined && self.rooms.get(name).is_some_and(stays) {
+        // One who is put out is in the room no more at once, and hears `left` behind what was said before, which a store
+        // may have to bring.
+        let put = judge.was_put(Put::OutOfRoom, &self.user) || self.was_denied(name);
+        let gone = !joined && !put && self.rooms.get(name).is_some_and(stays);
+        if joined && !self.was_inside(name, since) && !comes || gone {
             return Err((5, format!("{name} is listed with joined: {joined}")));
         }
         // What the user has read of a room that the session has come into since stands in its `joined`; and a store that
