@@ -8,6 +8,7 @@ mod directs;
 mod fields;
 mod hearing;
 mod kept;
+mod message;
 mod rights;
 mod tokens;
 mod unseen;

@@ -372,6 +372,11 @@ impl Network {
         !self.links[link].refused
     }
 
+    /// Whether its client has let go of it.
+    pub fn is_let_go(&self, link: usize) -> bool {
+        self.links[link].client == Side::Gone
+    }
+
     /// The client sends bytes.
     pub fn send(&mut self, link: usize, bytes: &[u8]) {
         if bytes.is_empty() || self.links[link].client != Side::Open {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::judge::{Judge, Put};
 use super::super::network::Network;
 use super::super::plan::{Fault, Plan};
-use super::{Asking, Client, hearing};
+use super::{Asking, Client, message};
 
 /// A code of an error: whether it says that the same may be asked again, and which requests it may answer.
 struct Row {
@@ -78,7 +78,7 @@ const ANY: &[&str] = &["*"];
 impl Client {
     /// Whether this error may be heard now, as the answer to this request, if it answers one.
     pub(super) fn may_be_refused(&self, net: &Network, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
-        let (code, room) = (hearing::field(message, "code")?, message["room_id"].as_str());
+        let (code, room) = (message::field(message, "code")?, message["room_id"].as_str());
         let wrong = |why: String| Err((5, format!("the error {code} {why}")));
         let Some(row) = ROWS.iter().find(|row| row.code == code) else {
             return Err((13, format!("the error {code}")));
@@ -188,7 +188,8 @@ impl Client {
 
     /// Whether a connection may have ended without a Close.
     pub(super) fn may_end_without_a_word(&self, net: &Network) -> bool {
-        let Some(it) = self.link.map(|link| &net.links[link]) else { return true };
+        let Some(link) = self.link.filter(|link| !net.is_let_go(*link)) else { return true };
+        let it = &net.links[link];
         let down = !net.up || it.life != net.life;
         // A head that comes in pieces may be late; a Close waits behind what is not taken, and while a server stops no
         // longer than that takes.

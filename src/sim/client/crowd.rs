@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::network::Network;
-use super::{Client, hearing};
+use super::{Client, message};
 
 /// The people of a room, as far as somebody has heard of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Crowd {
 impl Client {
     /// A list of who is in a room.
     pub(super) fn crowd_is_listed(&mut self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
-        let name = hearing::field(message, "room_id")?;
+        let name = message::field(message, "room_id")?;
         let big = net.plan.settings.chat.big_room;
         let wrong = |wrong: String| (17, format!("{name}: {wrong}"));
         let list = message["users"].as_array().ok_or((13, "online_users without users".to_owned()))?;
@@ -91,7 +91,7 @@ impl Client {
 
     /// Somebody comes or goes.
     pub(super) fn crowd_changes(&mut self, net: &Network, kind: &str, message: &Value) -> Result<(), (u8, String)> {
-        let (name, user) = (hearing::field(message, "room_id")?, hearing::field(message, "user_id")?);
+        let (name, user) = (message::field(message, "room_id")?, message::field(message, "user_id")?);
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
             return Err((9, format!("{kind} of {name}, which it is not in")));
         };
@@ -106,7 +106,7 @@ impl Client {
 
     /// All who are in a room are listed, to a session that hears it live.
     pub(super) fn crowd_is_as_told(&self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
-        let name = hearing::field(message, "room_id")?;
+        let name = message::field(message, "room_id")?;
         let members = message["members"].as_array().ok_or((13, "members without members".to_owned()))?;
         let count = message["count"].as_u64().ok_or((13, "members without count".to_owned()))?;
         let whole = message.get("next").is_none();

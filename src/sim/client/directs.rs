@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::judge::Judge;
 use super::super::network::Network;
 use super::super::plan::{Fault, Lasts};
-use super::{Client, Phase, hearing};
+use super::{Client, Phase, message};
 
 impl Client {
     /// Something between its user and another one, or that was done to it.
@@ -19,8 +19,8 @@ impl Client {
         kind: &str,
         message: &Value,
     ) -> Result<(), (u8, String)> {
-        let (sender, user) = (hearing::field(message, "sender")?, hearing::field(message, "user_id")?);
-        let seq = hearing::number(message, "seq")?;
+        let (sender, user) = (message::field(message, "sender")?, message::field(message, "user_id")?);
+        let seq = message::number(message, "seq")?;
         if kind == "direct" && sender != self.user && user != self.user {
             return Err((9, format!("{} hears what {sender} says to {user}", self.user)));
         }
@@ -42,7 +42,7 @@ impl Client {
             return Ok(());
         }
         let life = self.link.map_or(0, |link| net.links[link].life);
-        judge.hear_direct((sender, user), life, seq, hearing::field(message, "content")?)?;
+        judge.hear_direct((sender, user), life, seq, message::field(message, "content")?)?;
         if let Some(at) = message["id"].as_str().and_then(|id| self.outbox.iter().position(|entry| entry.id == id)) {
             let entry = self.outbox.remove(at).expect("it is there");
             if entry.content != message["content"] {
@@ -113,10 +113,10 @@ impl Client {
 
     /// A page of what two people have said to each other.
     pub(super) fn page_of_two(&self, net: &Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
-        let other = hearing::field(message, "user_id")?;
+        let other = message::field(message, "user_id")?;
         let (mut items, mut last) = (BTreeSet::new(), 0);
         for item in message["items"].as_array().into_iter().flatten() {
-            let (sender, seq) = (hearing::field(item, "sender")?, hearing::number(item, "seq")?);
+            let (sender, seq) = (message::field(item, "sender")?, message::number(item, "seq")?);
             if sender != self.user && sender != other {
                 return Err((9, format!("what {sender} has said, in a history with {other}")));
             }

@@ -161,7 +161,7 @@ fn fits(row: &[Field], fields: &Map<String, Value>, beside: &[&str]) -> bool {
 /// Looks whether a message is one of `docs/wire.md`.
 pub(super) fn look_at(message: &Value) -> Result<(), (u8, String)> {
     let fields = message.as_object().ok_or((13, "a message that is no object".to_owned()))?;
-    let kind = super::hearing::field(message, "type")?;
+    let kind = super::message::field(message, "type")?;
     let rows = TABLE.get(kind).filter(|_| !PARTS.contains(&kind));
     let rows = rows.ok_or_else(|| (13, format!("a message of the type {kind}, which docs/wire.md does not have")))?;
     if fields.get("id").is_some_and(|id| !id.is_string() && !id.is_i64()) {

@@ -10,6 +10,7 @@ use super::super::judge::{Entry, Judge, Put};
 use super::super::network::Network;
 use super::super::plan::Fault;
 use super::kept::Replay;
+use super::message::{field, number, text};
 use super::{BACKOFF_BASE, CAREFUL_RATE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
 impl Client {
@@ -412,18 +413,6 @@ fn entry_of(kind: &str, sender: &str, message: &Value) -> Result<Entry, (u8, Str
     let of = if kind == "broadcast" { 0 } else { number(message, "of")? };
     let ts = number(message, "ts")?;
     Ok(Entry { kind: kind.to_owned(), sender: sender.to_owned(), of, ts, said: said.map(str::to_owned) })
-}
-
-fn text<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
-    message.get(name).and_then(Value::as_str)
-}
-
-pub(super) fn field<'a>(message: &'a Value, name: &str) -> Result<&'a str, (u8, String)> {
-    text(message, name).ok_or_else(|| (13, format!("a message without {name}")))
-}
-
-pub(super) fn number(message: &Value, name: &str) -> Result<u64, (u8, String)> {
-    message.get(name).and_then(Value::as_u64).ok_or_else(|| (13, format!("a message without the number {name}")))
 }
 
 #[cfg(test)]

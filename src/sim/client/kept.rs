@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::judge::Judge;
 use super::super::network::Network;
-use super::{Client, Room, hearing};
+use super::{Client, Room, message};
 
 /// A replay as it comes.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ impl Client {
         judge: &Judge,
         message: &Value,
     ) -> Result<(), (u8, String)> {
-        let (name, epoch) = (hearing::field(message, "room_id")?, hearing::field(message, "epoch")?);
+        let (name, epoch) = (message::field(message, "room_id")?, message::field(message, "epoch")?);
         let items = message["items"].as_array().into_iter().flatten().filter_map(|item| item["seq"].as_u64());
         let items: BTreeSet<u64> = items.collect();
         let asking = message["id"].as_str().and_then(|id| self.ids.get(id)).cloned().unwrap_or_default();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::judge::{Judge, Put};
 use super::super::network::{Network, Time};
 use super::super::plan::Fault;
-use super::{Client, hearing, room_name};
+use super::{Client, message, room_name};
 
 impl Client {
     /// Asks something of a room that it is not in, and has not asked for: nothing but a refusal may answer.
@@ -56,7 +56,7 @@ impl Client {
                 }
             }
             "members" | "history" if message.get("room_id").is_some() => {
-                let room = hearing::field(message, "room_id")?;
+                let room = message::field(message, "room_id")?;
                 if !self.was_inside(room, asking.at) {
                     return Err((9, format!("{kind} of {room}, which it is not in")));
                 }
@@ -75,7 +75,7 @@ impl Client {
                 }
             }
             "presence" => {
-                let user = hearing::field(message, "user_id")?;
+                let user = message::field(message, "user_id")?;
                 if !self.watches.contains(user) {
                     return Err((9, format!("the presence of {user}, whom it does not watch")));
                 }
@@ -115,7 +115,7 @@ impl Client {
     }
 
     fn may_find(&self, hit: &Value, since: Time) -> Result<(), (u8, String)> {
-        let (sender, content) = (hearing::field(hit, "sender")?, hearing::field(hit, "content")?);
+        let (sender, content) = (message::field(hit, "sender")?, message::field(hit, "content")?);
         if !content.contains("edited") {
             return Err((1, "something is found that has not the words that were asked for".into()));
         }
@@ -131,7 +131,7 @@ impl Client {
     }
 
     fn may_list(&self, net: &Network, judge: &Judge, listed: &Value, since: Time) -> Result<(), (u8, String)> {
-        let (name, joined) = (hearing::field(listed, "room_id")?, listed["joined"].as_bool().unwrap_or(false));
+        let (name, joined) = (message::field(listed, "room_id")?, listed["joined"].as_bool().unwrap_or(false));
         if self.is_denied(name, None) {
             return Err((9, format!("{name} is listed, which its token is not for")));
         }
@@ -156,8 +156,8 @@ impl Client {
 
     /// What the user has read of a room is what a device of it has said.
     fn has_read_no_more(&self, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
-        let (room, read) = (hearing::field(message, "room_id")?, hearing::number(message, "read")?);
-        hearing::number(message, "unread")?;
+        let (room, read) = (message::field(message, "room_id")?, message::number(message, "read")?);
+        message::number(message, "unread")?;
         if read > judge.marked(&self.user, room).unwrap_or(0) {
             return Err((9, format!("{room} counts as read up to {read}, which the user has not asked for")));
         }

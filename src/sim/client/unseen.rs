@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::network::Network;
-use super::{Client, hearing};
+use super::{Client, message};
 
 impl Client {
     /// Looks whether a message shows somebody who hides.
@@ -16,7 +16,7 @@ impl Client {
         let hides = |user: &str| user != self.user && net.plan.hides(user);
         let shown = match kind {
             "presence" => {
-                let user = hearing::field(message, "user_id")?;
+                let user = message::field(message, "user_id")?;
                 hides(user) && is_shown(message)
             }
             "presence_state" => {
