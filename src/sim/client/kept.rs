@@ -129,7 +129,10 @@ impl Client {
                 return Err((2, format!("{name}: a page says that nothing is kept up to {to}, and {oldest} is")));
             }
         }
-        if let Some(next) = next.filter(|_| asking.before.is_none() && !self.rests && net.chance.one_in(3)) {
+        // One that has said that it leaves is a member no more (903026).
+        let stays = self.rooms.get(name).is_some_and(|room| !room.leaving);
+        let reads_on = stays && asking.before.is_none() && !self.rests;
+        if let Some(next) = next.filter(|_| reads_on && net.chance.one_in(3)) {
             let fields = format!(r#""type":"history","room_id":"{name}","before":{next}"#);
             self.ask(net, &fields, &["history"], Some(name.to_owned()));
         }
