@@ -137,8 +137,8 @@ impl Client {
         }
         let comes = self.joins.iter().any(|wanted| wanted.room == name);
         let stays = |room: &super::Room| room.inside && !room.leaving && room.inside_at < since;
-        // One who is put out is in the room no more at once, and hears `left` behind what was said before, which a store
-        // may have to bring.
+        // One who is put out is in the room no more at once, and hears `left` behind what was said before, which a
+        // store may have to bring.
         let put = judge.was_put(Put::OutOfRoom, &self.user) || self.was_denied(name);
         let gone = !joined && !put && self.rooms.get(name).is_some_and(stays);
         if joined && !self.was_inside(name, since) && !comes || gone {
