@@ -228,7 +228,7 @@ impl Hall {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
         let bound = part.bound;
-        let bounds = Bounds { entries: part.limit, bytes: MAX_PAGE_BYTES };
+        let bounds = Bounds { entries: part.limit, bytes: ctx.settings.page_bytes };
         let query = match bound {
             Bound::Newest => Query::Newest(bounds),
             Bound::Before(seq) => Query::Before(seq, bounds),
@@ -306,9 +306,6 @@ impl Hall {
 
 /// The longest name or topic of a room, in bytes. (Its `room_id` has limits of its own.)
 pub(super) const MAX_TITLE_BYTES: usize = 256;
-
-/// Senders and contents in one page of history. Escaped, a byte can become six, and still fits into an outbox.
-const MAX_PAGE_BYTES: usize = 128 << 10;
 
 /// Bytes of a token's patterns that names are compared with for one page of rooms. The other rooms are for the next
 /// page.

@@ -23,6 +23,9 @@ pub struct Settings {
     /// Bytes of missed messages that may be on the way to one connection; a message that begins within them is sent
     /// whole.
     pub replay_bytes: usize,
+    /// Senders and contents in one page of history, in bytes; its first message stands in it in any case.
+    /// Escaped, a byte can become six: a page is to fit into what may wait for one connection.
+    pub page_bytes: usize,
     /// How long a user whose connection ended is still counted as there.
     pub leave_grace: Duration,
     /// With more users than this, a room hears of comings and goings in summary only.
@@ -99,6 +102,7 @@ impl Default for Settings {
             full_speed_per_address: 64,
             empty_room_age: Duration::from_secs(7 * 24 * 60 * 60),
             replay_bytes: 64 << 10,
+            page_bytes: 128 << 10,
             leave_grace: Duration::from_secs(5),
             big_room: 100,
             big_room_every: Duration::from_secs(5),

@@ -165,6 +165,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         full_speed_per_address: args.full_speed_per_address,
         empty_room_age: empty_room_age(args),
         replay_bytes: slice_of(fine.outbox_bytes),
+        page_bytes: chat::Settings::default().page_bytes.min(fine.outbox_bytes / 8),
         edit_within: fine.edit_within,
         leave_grace: fine.leave_grace,
         big_room: fine.big_room,

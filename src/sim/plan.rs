@@ -380,6 +380,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
             Some(chat::Rate { per_second: 3, burst: 6 }),
         ]),
         replay_bytes: (outbox_bytes / 4).min(64 << 10),
+        page_bytes: (outbox_bytes / 8).min(128 << 10),
         leave_grace: millis(c, 100, 8_000),
         big_room: *c.pick(&[2, 6, 100]),
         big_room_every: millis(c, 500, 5_000),
