@@ -24,6 +24,8 @@ pub struct Shown {
     pub content: Option<String>,
     /// What it answers.
     pub reply_to: Option<u64>,
+    /// Whether it calls everybody in the room, as it stands.
+    pub calls_room: bool,
     /// When it was edited last.
     pub edited: Option<u64>,
     /// The people who have reacted, by emoji. Without their order: a client that hears of a reaction again may show it
@@ -61,6 +63,7 @@ impl Folded {
             Some("edited") if !deleted => {
                 let content = entry["content"].as_str().ok_or("an edit without content")?;
                 (shown.content, shown.edited) = (Some(content.to_owned()), Some(ts));
+                shown.calls_room = calls_room(entry)?;
             }
             Some("edited" | "deleted") => shown.delete(),
             Some("reaction") => {
@@ -120,7 +123,11 @@ impl Shown {
         if content.is_none() && !reactions.is_empty() {
             return Err("there are reactions to a deleted message".into());
         }
-        Ok(Self { sender, ts, content, reply_to, edited, reactions })
+        let calls_room = calls_room(message)?;
+        if calls_room && content.is_none() {
+            return Err("a deleted message calls the room".into());
+        }
+        Ok(Self { sender, ts, content, reply_to, calls_room, edited, reactions })
     }
 
     /// Whether two who show the same message show the same, as far as both know.
@@ -130,7 +137,7 @@ impl Shown {
             let (one, two) = (self.reactions.get(*emoji), other.reactions.get(*emoji));
             one == two || [one, two].contains(&Some(&Reacted::Many))
         };
-        let texts = |shown: &Self| (shown.content.clone(), shown.reply_to, shown.edited);
+        let texts = |shown: &Self| (shown.content.clone(), shown.reply_to, shown.calls_room, shown.edited);
         (&self.sender, self.ts) == (&other.sender, other.ts) && texts(self) == texts(other) && emoji.iter().all(same)
     }
 
@@ -150,6 +157,14 @@ fn is_deleted(entry: &Value) -> Result<bool, String> {
         None => Ok(false),
         Some(Value::Bool(true)) => Ok(true),
         Some(other) => Err(format!("deleted is {other}")),
+    }
+}
+
+fn calls_room(entry: &Value) -> Result<bool, String> {
+    match entry.get("mentions") {
+        None => Ok(false),
+        Some(Value::String(whom)) if whom == "room" => Ok(true),
+        Some(other) => Err(format!("mentions is {other}")),
     }
 }
 

@@ -70,6 +70,8 @@ export interface Limits {
   rooms?: number;
   /** Rooms in one `join`; absent where a `join` is for one room. */
   join_rooms?: number;
+  /** How many members a room may have for us to call all of them by `@room`; 0: we call no room. */
+  mention_room?: number;
   /** Messages of a user, of any kind; null where there is no limit. */
   rate?: { per_second: number; burst: number } | null;
 }
@@ -124,6 +126,8 @@ export interface StandingMessage {
   ts: number;
   /** The `seq` of the message that it answers. */
   reply_to?: number;
+  /** Its text calls everybody in the room: the server has decided that its author may. */
+  mentions?: "room";
   /** When its text was last changed. */
   edited?: number;
   deleted?: true;
@@ -190,6 +194,8 @@ export interface Edited extends Done {
   /** Absent if the message is deleted since. */
   content?: string;
   deleted?: true;
+  /** The text calls everybody in the room. */
+  mentions?: "room";
 }
 
 /** A message is deleted. */

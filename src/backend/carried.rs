@@ -115,8 +115,8 @@ struct Stand {
 /// The body of a new entry.
 #[derive(Clone, Copy, Debug)]
 enum New {
-    Message { content: Span, reply_to: Option<u64> },
-    Edit { of: u64, content: Span, within: Option<Duration> },
+    Message { content: Span, reply_to: Option<u64>, calls_room: bool },
+    Edit { of: u64, content: Span, within: Option<Duration>, calls_room: bool },
     Delete { of: u64, right: Right },
     Reaction { of: u64, emoji: Span, on: bool },
 }
@@ -194,8 +194,8 @@ struct Line {
 /// The body of an entry.
 #[derive(Clone, Copy, Debug)]
 enum Written {
-    Message { content: Option<Span>, reply_to: Option<u64>, edited: Option<u64>, marks: Range },
-    Edited { of: u64, content: Option<Span> },
+    Message { content: Option<Span>, reply_to: Option<u64>, calls_room: bool, edited: Option<u64>, marks: Range },
+    Edited { of: u64, content: Option<Span>, calls_room: bool },
     Deleted { of: u64 },
     Reaction { of: u64, emoji: Span, on: bool },
 }
@@ -499,7 +499,7 @@ impl Reports {
         let Entry { seq, ts, sender, body } = entry;
         let sender = self.texts.put(sender);
         let body = match body {
-            Body::Message(Message { content, reply_to, edited, reactions }) => {
+            Body::Message(Message { content, reply_to, calls_room, edited, reactions }) => {
                 let from = self.marks.len();
                 for Reaction { emoji, count, users, me } in reactions {
                     let names = Range { from: self.names.len(), to: self.names.len() + users.len() };
@@ -511,11 +511,14 @@ impl Reports {
                 Written::Message {
                     content: self.texts.put_maybe(*content),
                     reply_to: *reply_to,
+                    calls_room: *calls_room,
                     edited: *edited,
                     marks,
                 }
             }
-            Body::Edited { of, content } => Written::Edited { of: *of, content: self.texts.put_maybe(*content) },
+            Body::Edited { of, content, calls_room } => {
+                Written::Edited { of: *of, content: self.texts.put_maybe(*content), calls_room: *calls_room }
+            }
             Body::Deleted { of } => Written::Deleted { of: *of },
             Body::Reaction { of, emoji, on } => Written::Reaction { of: *of, emoji: self.texts.put(emoji), on: *on },
         };
@@ -531,13 +534,16 @@ impl Reports {
             me: mark.me,
         };
         let body = match line.body {
-            Written::Message { content, reply_to, edited, marks } => Body::Message(Message {
+            Written::Message { content, reply_to, calls_room, edited, marks } => Body::Message(Message {
                 content: texts.maybe_text(content),
                 reply_to,
+                calls_room,
                 edited,
                 reactions: marks.of(&self.marks).iter().map(reaction).collect(),
             }),
-            Written::Edited { of, content } => Body::Edited { of, content: texts.maybe_text(content) },
+            Written::Edited { of, content, calls_room } => {
+                Body::Edited { of, content: texts.maybe_text(content), calls_room }
+            }
             Written::Deleted { of } => Body::Deleted { of },
             Written::Reaction { of, emoji, on } => Body::Reaction { of, emoji: texts.get(emoji), on },
         };
@@ -638,8 +644,12 @@ impl Texts {
 
     fn put_body(&mut self, body: NewBody<'_>) -> New {
         match body {
-            NewBody::Message { content, reply_to } => New::Message { content: self.put(content), reply_to },
-            NewBody::Edit { of, content, within } => New::Edit { of, content: self.put(content), within },
+            NewBody::Message { content, reply_to, calls_room } => {
+                New::Message { content: self.put(content), reply_to, calls_room }
+            }
+            NewBody::Edit { of, content, within, calls_room } => {
+                New::Edit { of, content: self.put(content), within, calls_room }
+            }
             NewBody::Delete { of, right } => New::Delete { of, right },
             NewBody::Reaction { of, emoji, on } => New::Reaction { of, emoji: self.put(emoji), on },
         }
@@ -647,8 +657,12 @@ impl Texts {
 
     fn body(&self, body: New) -> NewBody<'_> {
         match body {
-            New::Message { content, reply_to } => NewBody::Message { content: self.get(content), reply_to },
-            New::Edit { of, content, within } => NewBody::Edit { of, content: self.get(content), within },
+            New::Message { content, reply_to, calls_room } => {
+                NewBody::Message { content: self.get(content), reply_to, calls_room }
+            }
+            New::Edit { of, content, within, calls_room } => {
+                NewBody::Edit { of, content: self.get(content), within, calls_room }
+            }
             New::Delete { of, right } => NewBody::Delete { of, right },
             New::Reaction { of, emoji, on } => NewBody::Reaction { of, emoji: self.get(emoji), on },
         }
@@ -769,9 +783,10 @@ mod tests {
         let at = Moment { tick: Tick(1), unix_ms: 2 };
         let query = Query::Newest(Bounds { entries: 1, bytes: 2 });
         let bodies = [
-            NewBody::Message { content: "é", reply_to: None },
-            NewBody::Message { content: "", reply_to: Some(3) },
-            NewBody::Edit { of: 4, content: "new", within: Some(Duration::from_secs(1)) },
+            NewBody::Message { content: "é", reply_to: None, calls_room: false },
+            NewBody::Message { content: "", reply_to: Some(3), calls_room: true },
+            NewBody::Edit { of: 4, content: "new", within: Some(Duration::from_secs(1)), calls_room: false },
+            NewBody::Edit { of: 4, content: "new", within: None, calls_room: true },
             NewBody::Delete { of: 5, right: Right::Moderator },
             NewBody::Reaction { of: 6, emoji: "+", on: false },
         ];
@@ -839,13 +854,13 @@ mod tests {
         let message = |seq| entry(seq, Body::Message(Message::new("é")));
         let loved = |count, users| Reaction { emoji: "♥", count, users, me: count > 1 };
         let reactions = vec![loved(1, vec![]), loved(2, vec!["ann", "bob"])];
-        let folded = Message { content: Some(""), reply_to: Some(1), edited: Some(2), reactions };
+        let folded = Message { content: Some(""), reply_to: Some(1), calls_room: true, edited: Some(2), reactions };
         let head = Head { epoch: Epoch(5), seq: 2, kept: 1 };
         let entries = vec![
             entry(1, Body::Message(Message::default())),
             entry(2, Body::Message(folded)),
-            entry(3, Body::Edited { of: 1, content: Some("new") }),
-            entry(4, Body::Edited { of: 1, content: None }),
+            entry(3, Body::Edited { of: 1, content: Some("new"), calls_room: true }),
+            entry(4, Body::Edited { of: 1, content: None, calls_room: false }),
             entry(5, Body::Deleted { of: 1 }),
             entry(6, Body::Reaction { of: 2, emoji: "+", on: true }),
         ];

@@ -21,7 +21,7 @@ pub struct NewEntry<'a> {
 impl<'a> NewEntry<'a> {
     /// A message that answers none.
     pub fn message(sender: &'a str, content: &'a str, at: Moment) -> Self {
-        Self { sender, body: NewBody::Message { content, reply_to: None }, at }
+        Self { sender, body: NewBody::Message { content, reply_to: None, calls_room: false }, at }
     }
 }
 
@@ -34,6 +34,8 @@ pub enum NewBody<'a> {
         content: &'a str,
         /// The message that it answers, which must be kept.
         reply_to: Option<u64>,
+        /// Whether it calls everybody in the room.
+        calls_room: bool,
     },
     /// Gives a message of one's own another text.
     Edit {
@@ -43,6 +45,8 @@ pub enum NewBody<'a> {
         content: &'a str,
         /// How old the message may be.
         within: Option<Duration>,
+        /// Whether the message calls everybody in the room from now on.
+        calls_room: bool,
     },
     /// Deletes a message.
     Delete {
@@ -129,6 +133,8 @@ pub enum Body<'a> {
         of: u64,
         /// Its text as it stands; `None`: it has been deleted since.
         content: Option<&'a str>,
+        /// Whether it calls everybody in the room, as it stands.
+        calls_room: bool,
     },
     /// A message is deleted.
     Deleted {
@@ -165,6 +171,8 @@ pub struct Message<'a> {
     pub content: Option<&'a str>,
     /// The message that it answers.
     pub reply_to: Option<u64>,
+    /// Whether it calls everybody in the room, as it stands.
+    pub calls_room: bool,
     /// When it was last edited, in milliseconds since the Unix epoch.
     pub edited: Option<u64>,
     /// The reactions that stand, in the order in which each emoji came first.
@@ -299,11 +307,11 @@ mod tests {
         let ann = Target { sender: "ann", ts: 5_000, content: "hi", emoji: 0, reacted: Reacted::No };
         let full = Target { emoji: MAX_EMOJI, ..ann };
         let by = |reacted| Target { reacted, ..full };
-        let edit = |content, within| NewBody::Edit { of: 1, content, within };
+        let edit = |content, within| NewBody::Edit { of: 1, content, within, calls_room: false };
         let delete = |right| NewBody::Delete { of: 1, right };
         let react = |on| NewBody::Reaction { of: 1, emoji: "+", on };
         let own = |within| Right::Sender { within };
-        let say = |reply_to| NewBody::Message { content: "x", reply_to };
+        let say = |reply_to| NewBody::Message { content: "x", reply_to, calls_room: false };
         let rows = [
             ("ann", 5_000, say(None), None, Publish),
             ("ann", 5_000, say(Some(1)), None, Refuse(Why::NotFound)),

@@ -118,6 +118,7 @@ impl Hall {
             content_bytes: settings.content_bytes,
             rooms: settings.rooms_per_session,
             join_rooms: settings.rooms_per_join(),
+            mention_room: self.may_call_up_to(ask.conn, settings),
             rate: settings.rate.map(|Rate { per_second, burst }| answer::Rate { per_second, burst }),
         };
         let welcome = answer::Welcome {

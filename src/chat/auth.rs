@@ -75,6 +75,11 @@ impl Grant {
         self.roles.admin || self.roles.moderate
     }
 
+    /// Whether it may call everybody in a room by `@room`.
+    pub fn may_call_rooms(&self) -> bool {
+        self.may_announce() || self.may_moderate()
+    }
+
     /// Whether it may make rooms where not everybody may.
     pub fn may_create(&self) -> bool {
         self.roles.admin || self.roles.create
@@ -406,6 +411,7 @@ mod tests {
             let grant = grant(&format!(r#"{{"sub":"ann","exp":2000,"roles":[{roles}]}}"#)).unwrap();
             let may = (grant.may_announce(), grant.may_create(), grant.may_moderate());
             assert_eq!(may, (announce, create, moderate), "{roles}");
+            assert_eq!(grant.may_call_rooms(), announce || moderate, "{roles}");
         }
     }
 

@@ -64,8 +64,9 @@ impl Hall {
         }
     }
 
-    /// Pays for speaking to everybody; operators do not pay, nor does anybody without a limit on the rate.
-    pub(super) fn pay_to_announce(&mut self, conn: ConnId, turn: &Turn<'_>) -> Result<(), Refusal> {
+    /// Pays for speaking to everybody, or calling everybody in a room; operators do not pay, nor does anybody without a
+    /// limit on the rate.
+    pub(super) fn pay_to_announce(&mut self, conn: ConnId, whom: &str, turn: &Turn<'_>) -> Result<(), Refusal> {
         let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
         if turn.settings.rate.is_none() {
             return Ok(());
@@ -74,7 +75,7 @@ impl Hall {
             self.counts.rate_limited += 1;
             let Rate { per_second, burst } = ANNOUNCE_RATE;
             let message = format!(
-                "`*`: expected at most {per_second} message a second to everybody, and {burst} at once, found more"
+                "`{whom}`: expected at most {per_second} message a second to everybody, and {burst} at once, found more"
             );
             let mut refusal = Refusal::new(Code::RateLimited, message);
             refusal.retry_after = Some(retry_after);

@@ -24,7 +24,7 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let within = ctx.settings.edit_within;
         let body = match change {
-            Change::Edit { content } => NewBody::Edit { of, content, within },
+            Change::Edit { content } => NewBody::Edit { of, content, within, calls_room: false },
             Change::Delete => NewBody::Delete { of, right: self.right_to_delete(ask.conn, place, ctx.settings) },
             Change::React { emoji, on } => {
                 check_emoji(emoji)?;

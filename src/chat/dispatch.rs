@@ -42,7 +42,7 @@ impl Hall {
                 if !self.pay(conn, ctx, || None) {
                     return;
                 }
-                let said = NewBody::Message { content: text, reply_to: None };
+                let said = NewBody::Message { content: text, reply_to: None, calls_room: false };
                 if let Err(refusal) = self.say_in(Ask::unnamed(conn), seat.room, said, ctx) {
                     self.refuse(Ask::unnamed(conn), &refusal, ctx);
                 }

@@ -27,6 +27,7 @@ mod asking;
 pub mod auth;
 mod bans;
 mod billing;
+mod calling;
 mod catalogue;
 mod changes;
 mod checks;

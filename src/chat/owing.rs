@@ -101,7 +101,7 @@ mod tests {
     fn answers_are_no_longer_than_is_said() {
         let (at, room, ticket) = (Moment { tick: Tick(0), unix_ms: 0 }, Conversation::Room("r"), Ticket(0));
         for content in ["", "hello", "\"\\\n", &"\u{1}".repeat(1000), "äöü\u{7f}"] {
-            let body = NewBody::Message { content, reply_to: None };
+            let body = NewBody::Message { content, reply_to: None, calls_room: false };
             let entry = NewEntry { sender: "ann", body, at };
             let request = Request::Append { conversation: room, entry, retry: None, about: None, ticket };
             let shown = serde_json::to_string(content).unwrap();

@@ -103,6 +103,7 @@ impl Hall {
         if ask.id.is_some() {
             self.may_wait_for_replay(ask.conn, room)?;
         }
+        let body = self.with_call(ask.conn, room, body, ctx)?;
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::InRoom { said } };
         let sender = self.roster.user(user).name.clone();
         let conversation = Conversation::Room(name.as_str());
@@ -278,7 +279,7 @@ impl Hall {
             let code = if names.is_empty() { Code::BadRequest } else { Code::TooLarge };
             return Err(Refusal::new(code, message));
         }
-        let body = NewBody::Message { content, reply_to: None };
+        let body = NewBody::Message { content, reply_to: None, calls_room: false };
         Self::check_content(body, ctx)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         // U+0000 stands in no name, so that no two lists look alike.
@@ -339,11 +340,11 @@ impl Hall {
             let message = "expected a session that may speak to everybody, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
-        let body = NewBody::Message { content, reply_to: None };
+        let body = NewBody::Message { content, reply_to: None, calls_room: false };
         Self::check_content(body, turn)?;
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let First::Yes(Keys { said, .. }) = self.first_time(ask, To::Room("*"), body, turn)? else { return Ok(()) };
-        self.pay_to_announce(ask.conn, turn)?;
+        self.pay_to_announce(ask.conn, "*", turn)?;
         self.counts.messages += 1;
         self.remember(said, turn);
         self.answer_said(said, None, turn.now.unix_ms);

@@ -68,6 +68,8 @@ enum Line {
         #[serde(skip_serializing_if = "Option::is_none")]
         reply_to: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        mentions: Option<Mentions>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         edited: Option<u64>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reactions: Vec<Reaction>,
@@ -83,6 +85,8 @@ enum Line {
         of: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         content: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mentions: Option<Mentions>,
     },
     Deleted {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +135,13 @@ enum Line {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
+}
+
+/// Whom a text calls beside those whom it names.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mentions {
+    Room,
 }
 
 /// One emoji under a message.
@@ -183,12 +194,27 @@ fn line_of(record: Record) -> Line {
         Record::Entry { name, seq, ts, sender, body } => {
             let (room_id, users) = parts(name);
             match body {
-                Body::Message { content, reply_to, edited, reactions } => {
-                    let deleted = content.is_none();
+                Body::Message { content, reply_to, calls_room, edited, reactions } => {
+                    let (deleted, mentions) = (content.is_none(), calls_room.then_some(Mentions::Room));
                     let reactions = reactions.into_iter().map(|(emoji, users)| Reaction { emoji, users }).collect();
-                    Line::Message { room_id, users, seq, ts, sender, content, deleted, reply_to, edited, reactions }
+                    Line::Message {
+                        room_id,
+                        users,
+                        seq,
+                        ts,
+                        sender,
+                        content,
+                        deleted,
+                        reply_to,
+                        mentions,
+                        edited,
+                        reactions,
+                    }
                 }
-                Body::Edited { of, content } => Line::Edited { room_id, users, seq, ts, sender, of, content },
+                Body::Edited { of, content, calls_room } => {
+                    let mentions = calls_room.then_some(Mentions::Room);
+                    Line::Edited { room_id, users, seq, ts, sender, of, content, mentions }
+                }
                 Body::Deleted { of } => Line::Deleted { room_id, users, seq, ts, sender, of },
                 Body::Reaction { of, emoji, on } => Line::Reaction { room_id, users, seq, ts, sender, of, emoji, on },
             }
@@ -223,21 +249,23 @@ fn record_of(line: Line) -> Result<Record, String> {
             let head = Head { epoch: epoch(&life)?, seq, oldest, message: last_message, said: last_ts };
             Ok(Record::Conversation { name: name(None, Some(users))?, head, about: About::default() })
         }
-        Line::Message { room_id, users, seq, ts, sender, content, deleted, reply_to, edited, reactions } => {
+        Line::Message { room_id, users, seq, ts, sender, content, deleted, reply_to, mentions, edited, reactions } => {
             match (&content, deleted) {
                 (Some(_), true) => return Err("expected no content of a message that is deleted, found one".into()),
                 (None, false) => return Err("expected the content of a message, or that it is deleted".into()),
                 _ => {}
             }
+            let calls_room = calls(mentions, content.as_deref(), users.as_ref())?;
             for Reaction { emoji: found, users } in &reactions {
                 check_emoji(found)?;
                 users.iter().try_for_each(|name| user("users", name.clone()).map(drop))?;
             }
             let reactions = reactions.into_iter().map(|Reaction { emoji, users }| (emoji, users)).collect();
-            entry((room_id, users), seq, ts, sender, Body::Message { content, reply_to, edited, reactions })
+            entry((room_id, users), seq, ts, sender, Body::Message { content, reply_to, calls_room, edited, reactions })
         }
-        Line::Edited { room_id, users, seq, ts, sender, of, content } => {
-            entry((room_id, users), seq, ts, sender, Body::Edited { of, content })
+        Line::Edited { room_id, users, seq, ts, sender, of, content, mentions } => {
+            let calls_room = calls(mentions, content.as_deref(), users.as_ref())?;
+            entry((room_id, users), seq, ts, sender, Body::Edited { of, content, calls_room })
         }
         Line::Deleted { room_id, users, seq, ts, sender, of } => {
             entry((room_id, users), seq, ts, sender, Body::Deleted { of })
@@ -269,6 +297,17 @@ fn record_of(line: Line) -> Result<Record, String> {
         Line::Ban { user: who, until, note } => {
             check_shown("note", note.as_deref())?;
             Ok(Record::Ban { user: user("user", who)?, until, note })
+        }
+    }
+}
+
+/// Whether a text calls everybody in its room.
+fn calls(mentions: Option<Mentions>, content: Option<&str>, users: Option<&[String; 2]>) -> Result<bool, String> {
+    match (mentions, content, users) {
+        (None, ..) => Ok(false),
+        (Some(Mentions::Room), Some(_), None) => Ok(true),
+        (Some(Mentions::Room), ..) => {
+            Err("mentions: expected that only a text in a room calls it, found it at another line".into())
         }
     }
 }
@@ -339,6 +378,8 @@ mod tests {
             r#"{"kind":"message","room_id":"den","seq":1,"ts":5,"sender":"ann","content":"x\n\"y\"","reply_to":3,"edited":6,"reactions":[{"emoji":":x:","users":["bob"]}]}"#,
             r#"{"kind":"message","users":["ann","bob"],"seq":1,"ts":5,"sender":"ann","deleted":true}"#,
             r#"{"kind":"edited","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"content":"y"}"#,
+            r#"{"kind":"message","room_id":"den","seq":1,"ts":5,"sender":"ann","content":"@room","mentions":"room"}"#,
+            r#"{"kind":"edited","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"content":"@room!","mentions":"room"}"#,
             r#"{"kind":"deleted","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1}"#,
             r#"{"kind":"reaction","room_id":"den","seq":2,"ts":5,"sender":"ann","of":1,"emoji":":x:","on":false}"#,
             r#"{"kind":"read","user":"ann","room_id":"den","seq":2}"#,
@@ -370,6 +411,14 @@ mod tests {
             (br#"{"kind":"read","user":"ann","room_id":"a","users":["a","b"],"seq":1}"#, "found both"),
             (br#"{"kind":"read","user":"ann","users":["b","a"],"seq":1}"#, "users: expected the smaller name first"),
             (br#"{"kind":"message","room_id":"a","seq":1,"ts":1,"sender":"b"}"#, "expected the content of a message"),
+            (
+                br#"{"kind":"message","users":["a","b"],"seq":1,"ts":1,"sender":"b","content":"@room","mentions":"room"}"#,
+                "mentions: expected that only a text in a room calls it",
+            ),
+            (
+                br#"{"kind":"message","room_id":"a","seq":1,"ts":1,"sender":"b","content":"x","mentions":"all"}"#,
+                "unknown variant `all`, expected `room`",
+            ),
             (br#"{"kind":"ban","user":"eve","note":"a\u202eb"}"#, "`note`: expected characters that a name may have"),
             (
                 br#"{"kind":"reaction","room_id":"a","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"xx","on":true}"#,

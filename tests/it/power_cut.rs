@@ -515,7 +515,7 @@ fn page(store: &mut Sqlite, place: &Place, query: Query) -> (Head, BTreeMap<u64,
 fn shown(entry: &salon::backend::Entry<'_>) -> (Entry, Option<u64>) {
     let (what, content, about) = match &entry.body {
         Body::Message(message) => ("says".into(), message.content, None),
-        Body::Edited { of, content } => (format!("edits {:?}", Some(of)), *content, Some(*of)),
+        Body::Edited { of, content, .. } => (format!("edits {:?}", Some(of)), *content, Some(*of)),
         Body::Deleted { of } => (format!("deletes {:?}", Some(of)), None, Some(*of)),
         Body::Reaction { of, emoji, on } => (format!("{emoji} to {:?}: {on}", Some(of)), None, Some(*of)),
     };

@@ -321,9 +321,9 @@ fn in_a_lively_house(ears: &mut Ears) {
                 None => drop(ears.say(&mut alice, &message.to_string())),
             }
         };
-        ask(say, json!({"content":"one"}), None);
+        ask(say, json!({"content":"@room one"}), None);
         ask(say, json!({"content":"two"}), None);
-        ask("edit", json!({"of":1,"content":"one!"}), None);
+        ask("edit", json!({"of":1,"content":"@room one!"}), None);
         ask("edit", json!({"of":2,"content":"two!"}), None);
         ask("react", json!({"of":1,"emoji":"👍","on":true}), None);
         ask("delete", json!({"of":2}), None);

@@ -25,6 +25,7 @@ class StandingMessage(_Message, total=False):
 
     content: str
     reply_to: int
+    mentions: str
     edited: int
     deleted: bool
     reactions: list[ReactionCount]

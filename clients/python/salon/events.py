@@ -126,7 +126,8 @@ class Left:
 class Message:
     """Somebody, also we, said something in a room: each message once, in order. `replayed`: while we were away.
 
-    `content` is None where the message is deleted since. `reactions` are as in `answers.ReactionCount`.
+    `content` is None where the message is deleted since. `mentions` is "room" where its text calls everybody in the
+    room, of somebody who may: the server decides. `reactions` are as in `answers.ReactionCount`.
     """
 
     room_id: str
@@ -141,6 +142,7 @@ class Message:
     edited: int | None = None
     deleted: bool = False
     reactions: list[dict[str, Any]] = field(default_factory=list)
+    mentions: str | None = None
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,11 @@ class _Done:
 
 @dataclass(frozen=True)
 class Edited(_Done):
-    """A message has another text; `deleted` and None where it is deleted since."""
+    """A message has another text; `deleted` and None where it is deleted since. `mentions` is as in `Message`."""
 
     content: str | None = None
     deleted: bool = False
+    mentions: str | None = None
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ pub(in crate::backend) struct Stored {
     back: u32,
     sender_len: u16,
     kind: Kind,
-    /// Tells most senders apart.
+    /// Tells most senders apart, in seven bits; the other one is [`CALLS_ROOM`].
     tag: u8,
 }
 
@@ -274,6 +274,7 @@ impl Kept {
         let Some(place) = self.place(seq) else { return };
         let entry = &mut self.ring[place];
         self.bytes -= entry.cost();
+        entry.tag &= !CALLS_ROOM;
         entry.text = entry.sender().into();
         entry.kind = kind;
         self.bytes += entry.cost();
@@ -359,7 +360,7 @@ impl Kept {
         let tag = tag(user);
         let of_others = |place: &usize| {
             let entry = &self.ring[*place];
-            entry.kind != Kind::Gone && (entry.tag != tag || entry.sender() != user)
+            entry.kind != Kind::Gone && (entry.tag & !CALLS_ROOM != tag || entry.sender() != user)
         };
         let messages = self.messages(self.behind(read), self.ring.len()).rev();
         messages.take(MAX_COUNTED).filter(of_others).take(MAX_UNREAD as usize).count() as u64
@@ -459,12 +460,17 @@ impl Kept {
 
     /// The text of a message as it stands, if it is not deleted. The message itself need not be kept.
     fn content(&self, of: u64) -> Option<&str> {
+        self.text_of(of).map(Stored::content)
+    }
+
+    /// The entry that has the text of a message as it stands.
+    fn text_of(&self, of: u64) -> Option<&Stored> {
         let entry = self.place(of).map(|place| &self.ring[place]);
         match entry.map(|entry| entry.kind) {
-            Some(Kind::Message) => entry.map(Stored::content),
+            Some(Kind::Message) => entry,
             Some(Kind::Moved) | None => {
                 let edit = self.beside.as_ref()?.of(of)?.edit?;
-                Some(self.ring[self.place(edit)?].content())
+                Some(&self.ring[self.place(edit)?])
             }
             Some(_) => None,
         }
@@ -484,8 +490,12 @@ impl Kept {
         let body = match stored.kind {
             Kind::Message | Kind::Moved => Body::Message(self.message(seq, stored, reader)),
             Kind::Gone => Body::Message(Message { reply_to: stored.reply_to(seq), ..Message::default() }),
-            Kind::Edit => Body::Edited { of, content: Some(stored.content()) },
-            Kind::Superseded => Body::Edited { of, content: self.content(of) },
+            Kind::Edit => Body::Edited { of, content: Some(stored.content()), calls_room: stored.calls_room() },
+            Kind::Superseded => {
+                let text = self.text_of(of);
+                let calls_room = text.is_some_and(Stored::calls_room);
+                Body::Edited { of, content: text.map(Stored::content), calls_room }
+            }
             Kind::Delete => Body::Deleted { of },
             Kind::ReactionOn => Body::Reaction { of, emoji: stored.content(), on: true },
             Kind::ReactionOff => Body::Reaction { of, emoji: stored.content(), on: false },
@@ -494,11 +504,13 @@ impl Kept {
     }
 
     fn message<'a>(&'a self, seq: u64, stored: &'a Stored, reader: Option<&str>) -> Message<'a> {
-        let plain = Message { reply_to: stored.reply_to(seq), ..Message::new(stored.content()) };
+        let (reply_to, calls_room) = (stored.reply_to(seq), stored.calls_room());
+        let plain = Message { reply_to, calls_room, ..Message::new(stored.content()) };
         let Some(folded) = self.beside.as_ref().and_then(|beside| beside.of(seq)) else { return plain };
         let edit = folded.edit.and_then(|edit| self.place(edit)).map(|edit| &self.ring[edit]);
         Message {
             content: edit.or(Some(stored)).map(Stored::content),
+            calls_room: edit.unwrap_or(stored).calls_room(),
             edited: edit.map(|edit| edit.ts),
             reactions: folded.reactions.iter().map(|users| self.reaction(seq, users, reader)).collect(),
             ..plain
@@ -560,6 +572,10 @@ impl Stored {
             NewBody::Reaction { emoji, on: true, .. } => (Kind::ReactionOn, emoji, Rule::No),
             NewBody::Reaction { emoji, on: false, .. } => (Kind::ReactionOff, emoji, Rule::No),
         };
+        let calls_room = match entry.body {
+            NewBody::Message { calls_room, .. } | NewBody::Edit { calls_room, .. } => calls_room,
+            NewBody::Delete { .. } | NewBody::Reaction { .. } => false,
+        };
         let mut both = String::with_capacity(entry.sender.len() + text.len());
         both.push_str(entry.sender);
         both.push_str(text);
@@ -570,20 +586,20 @@ impl Stored {
             back: 0,
             sender_len: u16::try_from(entry.sender.len()).expect("names are at most 128 bytes"),
             kind,
-            tag: tag(entry.sender),
+            tag: tag(entry.sender) | if calls_room { CALLS_ROOM } else { 0 },
         };
         (stored, entry.body.needs().map(|of| Needs { of, rule }))
     }
 
     /// The entry as it came.
     pub fn new_entry(&self, Needs { of, rule }: Needs) -> NewEntry<'_> {
-        let content = self.content();
+        let (content, calls_room) = (self.content(), self.calls_room());
         let body = match (self.kind, rule) {
-            (Kind::Edit, Rule::Within(within)) => NewBody::Edit { of, content, within },
+            (Kind::Edit, Rule::Within(within)) => NewBody::Edit { of, content, within, calls_room },
             (Kind::Delete, Rule::By(right)) => NewBody::Delete { of, right },
             (Kind::ReactionOn, _) => NewBody::Reaction { of, emoji: content, on: true },
             (Kind::ReactionOff, _) => NewBody::Reaction { of, emoji: content, on: false },
-            _ => NewBody::Message { content, reply_to: Some(of) },
+            _ => NewBody::Message { content, reply_to: Some(of), calls_room },
         };
         NewEntry { sender: self.sender(), body, at: self.at() }
     }
@@ -596,7 +612,8 @@ impl Stored {
     /// A message with its number, and nothing that was done with it.
     pub fn plain(&self, seq: u64) -> Entry<'_> {
         let (sender, content) = self.text.split_at(usize::from(self.sender_len));
-        Entry { seq, ts: self.ts, sender, body: Body::Message(Message::new(content)) }
+        let message = Message { calls_room: self.calls_room(), ..Message::new(content) };
+        Entry { seq, ts: self.ts, sender, body: Body::Message(message) }
     }
 
     pub fn is_message(&self) -> bool {
@@ -615,18 +632,27 @@ impl Stored {
         &self.text[usize::from(self.sender_len)..]
     }
 
+    /// Whether the text that it has calls everybody in the room.
+    fn calls_room(&self) -> bool {
+        self.tag & CALLS_ROOM != 0
+    }
+
     fn cost(&self) -> usize {
         size_of::<Self>() + self.text.len()
     }
 }
 
-/// A byte that is another one for most names.
+/// Seven bits that are others for most names.
 fn tag(name: &str) -> u8 {
-    match name.as_bytes() {
+    let tag = match name.as_bytes() {
         [first, .., before, last] => first ^ before.wrapping_mul(31) ^ last.wrapping_mul(7) ^ name.len() as u8,
         few => few.iter().fold(0, |tag, byte| tag ^ byte),
-    }
+    };
+    tag & !CALLS_ROOM
 }
+
+/// The bit of a [`Stored::tag`] that says that its text calls everybody in the room.
+const CALLS_ROOM: u8 = 1 << 7;
 
 /// FNV-1a: short names, and no harm done where two have the same.
 fn hash(name: &str) -> u32 {

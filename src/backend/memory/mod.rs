@@ -830,7 +830,7 @@ mod tests {
             (memory.bytes() as isize - before as isize, memory.held_bytes() as isize - held as isize)
         };
         let (text, other) = ("x".repeat(1000), "y".repeat(1000));
-        let edit = |content| NewBody::Edit { of: 1, content, within: None };
+        let edit = |content| NewBody::Edit { of: 1, content, within: None, calls_room: false };
         let react = |on| NewBody::Reaction { of: 1, emoji: "+", on };
         let entry = size_of::<Stored>() as isize + 3;
         say(&mut memory, ROOM, &text, 0);

@@ -344,7 +344,11 @@ fn what_was_missed_is_found_without_another_word(redis: &dyn Place) {
 fn what_is_judged_by_too_little_is_judged_anew(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
     let edit = |content, ticket| {
-        let entry = NewEntry { sender: "ann", body: NewBody::Edit { of: 1, content, within: None }, at: moment() };
+        let entry = NewEntry {
+            sender: "ann",
+            body: NewBody::Edit { of: 1, content, within: None, calls_room: false },
+            at: moment(),
+        };
         Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(ticket) }
     };
     one.ask(append(ROOM, "ann", "a", 1)).unwrap();

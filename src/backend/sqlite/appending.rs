@@ -86,8 +86,10 @@ impl Sqlite {
         }
         self.spoil(at);
         let body = match entry.body {
-            NewBody::Message { content, reply_to } => Body::Message(Message { reply_to, ..Message::new(content) }),
-            NewBody::Edit { of, content, .. } => Body::Edited { of, content: Some(content) },
+            NewBody::Message { content, reply_to, calls_room } => {
+                Body::Message(Message { reply_to, calls_room, ..Message::new(content) })
+            }
+            NewBody::Edit { of, content, calls_room, .. } => Body::Edited { of, content: Some(content), calls_room },
             NewBody::Delete { of, .. } => Body::Deleted { of },
             NewBody::Reaction { of, emoji, on } => Body::Reaction { of, emoji, on },
         };

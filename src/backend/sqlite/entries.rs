@@ -24,6 +24,16 @@ pub struct Found {
     pub reacted: Reacted,
 }
 
+/// The text of an edit.
+#[derive(Debug, Default)]
+pub struct Text {
+    pub content: String,
+    /// When it was made.
+    pub ts: u64,
+    /// Whether it calls everybody in the room.
+    pub calls_room: bool,
+}
+
 impl Found {
     /// What the rules are told of it.
     pub fn target(&self) -> Target<'_> {
@@ -57,7 +67,7 @@ impl Tables {
         let found = self.connection.prepare_cached(sql)?.query_row(params![place.id, signed(seq)], row).optional()?;
         let Some(mut found) = found else { return Ok(None) };
         if let Some(latest) = found.latest {
-            (found.content, _) = self.text_of(place.id, latest)?.unwrap_or_default();
+            found.content = self.text_of(place.id, latest)?.unwrap_or_default().content;
         }
         if let NewBody::Reaction { emoji, .. } = entry.body {
             (found.emoji, found.reacted) = self.reacted(place.id, seq, emoji, entry.sender)?;
@@ -80,27 +90,33 @@ impl Tables {
         Ok(found.flatten())
     }
 
-    /// The text of an edit, and when it was made.
-    pub fn text_of(&self, conversation: i64, edit: u64) -> Result<Option<(String, u64)>> {
-        let sql = "SELECT content, ts FROM entry WHERE conversation = ?1 AND seq = ?2 AND kind = 1";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, number(row, 1)?));
+    /// The text of an edit.
+    pub fn text_of(&self, conversation: i64, edit: u64) -> Result<Option<Text>> {
+        let sql = "SELECT content, ts, calls_room FROM entry WHERE conversation = ?1 AND seq = ?2 AND kind = 1";
+        let row = |row: &Row<'_>| Ok(Text { content: row.get(0)?, ts: number(row, 1)?, calls_room: is_set(row, 2)? });
         self.connection.prepare_cached(sql)?.query_row(params![conversation, signed(edit)], row).optional()
     }
 
     /// Writes an entry.
     pub fn append(&self, id: i64, place: &Place, entry: &NewEntry<'_>) -> Result<()> {
-        let sql = "INSERT INTO entry (id, conversation, seq, kind, ts, sender, content, about, latest, reacted) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let sql = "INSERT INTO entry \
+                   (id, conversation, seq, kind, ts, sender, content, about, latest, reacted, calls_room) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let before = Some(place.message).filter(|&seq| seq > 0);
         let (kind, content, about, latest, reacted) = match entry.body {
-            NewBody::Message { content, reply_to } => (schema::MESSAGE, content, reply_to, None, None),
+            NewBody::Message { content, reply_to, .. } => (schema::MESSAGE, content, reply_to, None, None),
             NewBody::Edit { of, content, .. } => (schema::EDIT, content, Some(of), before, None),
             NewBody::Delete { of, .. } => (schema::DELETION, "", Some(of), before, None),
             NewBody::Reaction { of, emoji, on } => (schema::REACTION, emoji, Some(of), before, Some(on)),
         };
+        let calls_room = match entry.body {
+            NewBody::Message { calls_room, .. } | NewBody::Edit { calls_room, .. } => calls_room.then_some(1),
+            NewBody::Delete { .. } | NewBody::Reaction { .. } => None,
+        };
         let (seq, ts) = (signed(place.seq), signed(entry.at.unix_ms));
         let (about, latest) = (about.map(signed), latest.map(signed));
-        self.execute(sql, params![id, place.id, seq, kind, ts, entry.sender, content, about, latest, reacted]).map(drop)
+        let row = params![id, place.id, seq, kind, ts, entry.sender, content, about, latest, reacted, calls_room];
+        self.execute(sql, row).map(drop)
     }
 
     /// Does to the message what the entry with the newest number says. Returns whether all of it is done: a deleted
@@ -116,7 +132,7 @@ impl Tables {
             }
             NewBody::Delete { .. } => {
                 self.blank(id, found)?;
-                let sql = "UPDATE entry SET kind = 4, content = '', latest = NULL, reacted = NULL \
+                let sql = "UPDATE entry SET kind = 4, content = '', latest = NULL, reacted = NULL, calls_room = NULL \
                            WHERE conversation = ?1 AND seq = ?2";
                 self.execute(sql, params![id, of])?;
                 self.execute("DELETE FROM emoji WHERE conversation = ?1 AND message = ?2", params![id, of])?;
@@ -139,7 +155,7 @@ impl Tables {
 
     /// The text of a message is in this edit from here on.
     pub fn move_text(&self, conversation: i64, message: u64, edit: u64) -> Result<()> {
-        let sql = "UPDATE entry SET content = '', latest = ?3 WHERE conversation = ?1 AND seq = ?2";
+        let sql = "UPDATE entry SET content = '', latest = ?3, calls_room = NULL WHERE conversation = ?1 AND seq = ?2";
         self.execute(sql, params![conversation, signed(message), signed(edit)]).map(drop)
     }
 
@@ -173,7 +189,7 @@ impl Tables {
     /// The text of the edit that has it is no more.
     fn blank(&self, conversation: i64, found: &Found) -> Result<()> {
         let Some(latest) = found.latest else { return Ok(()) };
-        let sql = "UPDATE entry SET content = '' WHERE conversation = ?1 AND seq = ?2";
+        let sql = "UPDATE entry SET content = '', calls_room = NULL WHERE conversation = ?1 AND seq = ?2";
         self.execute(sql, params![conversation, signed(latest)]).map(drop)
     }
 
@@ -303,6 +319,11 @@ impl Tables {
 /// A number, or null.
 pub fn maybe(row: &Row<'_>, at: usize) -> Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(at)?.map(|number| u64::try_from(number).unwrap_or(0)))
+}
+
+/// A mark that is 1, or not there.
+pub fn is_set(row: &Row<'_>, at: usize) -> Result<bool> {
+    Ok(row.get::<_, Option<i64>>(at)?.is_some_and(|mark| mark != 0))
 }
 
 /// Bytes of texts that are deleted in one part of a transaction, beside those of the entry that crosses this.

@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 
-use super::entries::maybe;
+use super::entries::{Text, is_set, maybe};
 use super::schema;
 use super::tables::{Place, Tables, count, number, signed};
 use crate::backend::{Body, Bounds, Entry, MAX_REACTING_NAMED, Message, Query, Reaction};
@@ -23,10 +23,26 @@ pub struct Line {
 /// Its body.
 #[derive(Debug)]
 enum Written {
-    Message { content: Option<String>, reply_to: Option<u64>, edited: Option<u64>, reactions: Vec<Marks> },
-    Edited { of: u64, content: Option<String> },
-    Deleted { of: u64 },
-    Reaction { of: u64, emoji: String, on: bool },
+    Message {
+        content: Option<String>,
+        reply_to: Option<u64>,
+        calls_room: bool,
+        edited: Option<u64>,
+        reactions: Vec<Marks>,
+    },
+    Edited {
+        of: u64,
+        content: Option<String>,
+        calls_room: bool,
+    },
+    Deleted {
+        of: u64,
+    },
+    Reaction {
+        of: u64,
+        emoji: String,
+        on: bool,
+    },
 }
 
 /// One emoji under a message.
@@ -42,13 +58,16 @@ impl Line {
     /// The same, lent.
     pub fn entry(&self) -> Entry<'_> {
         let body = match &self.body {
-            Written::Message { content, reply_to, edited, reactions } => Body::Message(Message {
+            Written::Message { content, reply_to, calls_room, edited, reactions } => Body::Message(Message {
                 content: content.as_deref(),
                 reply_to: *reply_to,
+                calls_room: *calls_room,
                 edited: *edited,
                 reactions: reactions.iter().map(Marks::reaction).collect(),
             }),
-            Written::Edited { of, content } => Body::Edited { of: *of, content: content.as_deref() },
+            Written::Edited { of, content, calls_room } => {
+                Body::Edited { of: *of, content: content.as_deref(), calls_room: *calls_room }
+            }
             Written::Deleted { of } => Body::Deleted { of: *of },
             Written::Reaction { of, emoji, on } => Body::Reaction { of: *of, emoji, on: *on },
         };
@@ -239,39 +258,43 @@ impl Tables {
         let (seq, ts, sender): (_, _, String) = (number(row, 0)?, number(row, 1)?, row.get(2)?);
         let of = || maybe(row, 5).map(Option::unwrap_or_default);
         let body = match row.get(3)? {
-            schema::EDIT => Written::Edited { of: of()?, content: self.edited(place, of()?)? },
+            schema::EDIT => {
+                let (of, text) = (of()?, self.edited(place, of()?)?);
+                let calls_room = text.as_ref().is_some_and(|(_, calls_room)| *calls_room);
+                Written::Edited { of, content: text.map(|(content, _)| content), calls_room }
+            }
             schema::DELETION => Written::Deleted { of: of()? },
             schema::REACTION => Written::Reaction { of: of()?, emoji: row.get(4)?, on: row.get(7)? },
             schema::MESSAGE => {
-                let (content, edited) = match maybe(row, 6)? {
-                    None => (row.get(4)?, None),
+                let (content, edited, calls_room) = match maybe(row, 6)? {
+                    None => (row.get(4)?, None, is_set(row, 8)?),
                     Some(edit) => match self.text_of(place.id, edit)? {
-                        Some((content, ts)) => (content, Some(ts)),
-                        None => (String::new(), None),
+                        Some(Text { content, ts, calls_room }) => (content, Some(ts), calls_room),
+                        None => (String::new(), None, false),
                     },
                 };
                 let reactions = match row.get::<_, Option<bool>>(7)? {
                     Some(true) => self.reactions(place.id, seq, reader)?,
                     _ => Vec::new(),
                 };
-                Written::Message { content: Some(content), reply_to: maybe(row, 5)?, edited, reactions }
+                Written::Message { content: Some(content), reply_to: maybe(row, 5)?, calls_room, edited, reactions }
             }
             _ => {
                 let reply_to = maybe(row, 5)?;
-                Written::Message { content: None, reply_to, edited: None, reactions: Vec::new() }
+                Written::Message { content: None, reply_to, calls_room: false, edited: None, reactions: Vec::new() }
             }
         };
         Ok(Line { seq, ts, sender, body })
     }
 
-    /// The text of a message of which an edit is read, as it stands.
-    fn edited(&self, place: &Place, of: u64) -> Result<Option<String>> {
-        let sql = "SELECT kind, content FROM entry WHERE conversation = ?1 AND about = ?2 AND kind IN (1, 2) \
+    /// The text of a message of which an edit is read, as it stands, and whether it calls everybody in the room.
+    fn edited(&self, place: &Place, of: u64) -> Result<Option<(String, bool)>> {
+        let sql = "SELECT kind, content, calls_room FROM entry WHERE conversation = ?1 AND about = ?2 AND kind IN (1, 2) \
                    ORDER BY seq DESC LIMIT 1";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let found: Option<(i64, String)> =
+        let row = |row: &Row<'_>| Ok((row.get(0)?, (row.get(1)?, is_set(row, 2)?)));
+        let found: Option<(i64, (String, bool))> =
             self.connection.prepare_cached(sql)?.query_row(params![place.id, signed(of)], row).optional()?;
-        Ok(found.filter(|(kind, _)| *kind == schema::EDIT).map(|(_, content)| content))
+        Ok(found.filter(|(kind, _)| *kind == schema::EDIT).map(|(_, text)| text))
     }
 
     fn reactions(&self, conversation: i64, message: u64, reader: Option<&str>) -> Result<Vec<Marks>> {
@@ -311,7 +334,7 @@ fn is_message(row: &Row<'_>) -> Result<bool> {
 }
 
 /// What is read of an entry.
-const ROW: &str = "seq, ts, sender, kind, content, about, latest, reacted";
+const ROW: &str = "seq, ts, sender, kind, content, about, latest, reacted, calls_room";
 
 /// Entries that are no messages which a history reads one after the other; more of them it leaps over.
 const MAX_RUN: usize = 64;

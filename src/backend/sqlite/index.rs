@@ -331,7 +331,7 @@ impl Tables {
             let conversation = row.get(1)?;
             let content = match maybe(row, 4)? {
                 None => row.get(3)?,
-                Some(edit) => self.text_of(conversation, edit)?.unwrap_or_default().0,
+                Some(edit) => self.text_of(conversation, edit)?.unwrap_or_default().content,
             };
             lines.push(Line { id: row.get(0)?, conversation, sender: row.get(2)?, content });
         }

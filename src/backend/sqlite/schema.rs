@@ -7,7 +7,7 @@
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
 /// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// What a new file is given, in one transaction.
 ///
@@ -55,7 +55,8 @@ CREATE TABLE entry (
   content TEXT NOT NULL,
   about INTEGER,
   latest INTEGER,
-  reacted INTEGER
+  reacted INTEGER,
+  calls_room INTEGER
 ) STRICT;
 CREATE TABLE ended (conversation INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -84,6 +85,9 @@ pub const FROM_2: &str = "DROP TABLE IF EXISTS search;";
 
 /// What tables of version 3 are given, in place of an index of conversation and number alone.
 pub const FROM_3: &str = "DROP INDEX entry_seq;";
+
+/// What tables of version 5 are given, and those before them.
+pub const FROM_5: &str = "ALTER TABLE entry ADD COLUMN calls_room INTEGER;";
 
 /// What version 5 has beside that: the operators' trail. The index is for imports, which take a step once.
 pub const SINCE_5: &str = "
@@ -170,7 +174,8 @@ PRAGMA secure_delete = ON;
 ";
 
 /// `entry.kind` of a message. Its text is in `content`, or in the edit whose seq is in `latest`; `about` is the seq of
-/// the message that it answers; `reacted` is not null once there was a reaction to it.
+/// the message that it answers; `reacted` is not null once there was a reaction to it. Of it and of an edit,
+/// `calls_room` is 1 if the text calls everybody in the room; it stands beside the text that stands.
 pub const MESSAGE: i64 = 0;
 
 /// Of an edit. Of these three, `about` is the seq of the message, and `latest` that of the newest message before them.

@@ -299,7 +299,7 @@ impl Tables {
         }
         let edited = match maybe(row, 7)? {
             None => None,
-            Some(edit) => Some(self.text_of(conversation, edit)?.unwrap_or_default().0),
+            Some(edit) => Some(self.text_of(conversation, edit)?.unwrap_or_default().content),
         };
         let content = match &edited {
             None => row.get_ref(6)?.as_str()?,

@@ -198,7 +198,10 @@ impl Tables {
             self.connection.execute_batch(schema::FROM_3)?;
             self.connection.execute_batch(schema::SINCE_4)?;
         }
-        self.connection.execute_batch(schema::SINCE_5)?;
+        if version < 5 {
+            self.connection.execute_batch(schema::SINCE_5)?;
+        }
+        self.connection.execute_batch(schema::FROM_5)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)
     }
 

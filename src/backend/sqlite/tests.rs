@@ -81,7 +81,7 @@ fn act<'a>(sender: &'a str, body: NewBody<'a>, at: u64) -> Request<'a> {
 }
 
 fn edit(of: u64, content: &str) -> NewBody<'_> {
-    NewBody::Edit { of, content, within: None }
+    NewBody::Edit { of, content, within: None, calls_room: false }
 }
 
 fn delete<'a>(of: u64) -> NewBody<'a> {
@@ -274,11 +274,11 @@ fn killed_at_random_it_says_what_memory_says() {
             let mut names = String::new();
             let rooms = Names::join(["hut", "nowhere", "den"], &mut names);
             let request = match random.below(21) {
-                12 => does("ann", NewBody::Edit { of, content: &text, within }),
+                12 => does("ann", NewBody::Edit { of, content: &text, within, calls_room: false }),
                 13 => does(user, NewBody::Delete { of, right: Right::Moderator }),
                 14 => does(user, NewBody::Delete { of, right: Right::Sender { within } }),
                 15 => does(user, react(of, ["+", "-"][random.below(2) as usize], random.below(3) > 0)),
-                16 => does(user, NewBody::Message { content: name, reply_to: Some(of) }),
+                16 => does(user, NewBody::Message { content: name, reply_to: Some(of), calls_room: false }),
                 17 => Request::Mark { user, conversation, seq: of, ticket },
                 18 => Request::Readings { user, rooms, now: moment(step), ticket },
                 19 => Request::Conversations { user, cursor: None, limit: 5, now: moment(step), ticket },

@@ -77,36 +77,41 @@ pub(super) struct Paged {
     pub reading: Option<Reading>,
 }
 
-/// An entry as text: `1 ann: hi`, `1 ann: hi >3` (an answer), `1 ann: hi @7 x[ann,bob=2]`, `1 ann gone`,
+/// An entry as text: `1 ann: hi`, `1 ann: hi >3` (an answer), `1 ann: hi !` (it calls all),
+/// `1 ann: hi @7 x[ann,bob=2]`, `1 ann gone`,
 /// `1 ann gone >3`, `2 ann edits 1: hello`, `3 ann deletes 1`, `4 ann +x 1`, `5 ann -x 1`. Of an emoji that is from the
 /// reader too, the number has a `*`.
 pub(super) fn show(entry: &Entry<'_>) -> String {
     let Entry { seq, sender, .. } = entry;
     match &entry.body {
-        Body::Message(Message { content: None, reply_to, edited, reactions }) => {
-            assert!(edited.is_none() && reactions.is_empty(), "{entry:?}");
+        Body::Message(Message { content: None, reply_to, calls_room, edited, reactions }) => {
+            assert!(!calls_room && edited.is_none() && reactions.is_empty(), "{entry:?}");
             format!("{seq} {sender} gone{}", reply_to.map_or(String::new(), |of| format!(" >{of}")))
         }
-        Body::Message(Message { content: Some(content), reply_to, edited, reactions }) => {
+        Body::Message(Message { content: Some(content), reply_to, calls_room, edited, reactions }) => {
             let reply_to = reply_to.map_or(String::new(), |of| format!(" >{of}"));
+            let calls = if *calls_room { " !" } else { "" };
             let edited = edited.map_or(String::new(), |ts| format!(" @{ts}"));
             let reactions = reactions.iter().map(|Reaction { emoji, users, count, me }| {
                 format!(" {emoji}[{}={count}{}]", users.join(","), if *me { "*" } else { "" })
             });
-            format!("{seq} {sender}: {content}{reply_to}{edited}{}", reactions.collect::<String>())
+            format!("{seq} {sender}: {content}{reply_to}{calls}{edited}{}", reactions.collect::<String>())
         }
-        Body::Edited { of, content } => format!("{seq} {sender} edits {of}: {}", content.unwrap_or("(gone)")),
+        Body::Edited { of, content, calls_room } => {
+            let calls = if *calls_room { " !" } else { "" };
+            format!("{seq} {sender} edits {of}: {}{calls}", content.unwrap_or("(gone)"))
+        }
         Body::Deleted { of } => format!("{seq} {sender} deletes {of}"),
         Body::Reaction { of, emoji, on } => format!("{seq} {sender} {}{emoji} {of}", if *on { '+' } else { '-' }),
     }
 }
 
 pub(super) fn text(content: &str) -> NewBody<'_> {
-    NewBody::Message { content, reply_to: None }
+    NewBody::Message { content, reply_to: None, calls_room: false }
 }
 
 pub(super) fn edit(of: u64, content: &str) -> NewBody<'_> {
-    NewBody::Edit { of, content, within: None }
+    NewBody::Edit { of, content, within: None, calls_room: false }
 }
 
 pub(super) fn delete<'a>(of: u64) -> NewBody<'a> {
@@ -161,6 +166,26 @@ fn an_edit_gives_a_message_another_text() {
     );
 }
 
+/// It stands beside the text that stands.
+#[test]
+fn a_text_may_call_everybody_in_the_room() {
+    let say = |content, reply_to| NewBody::Message { content, reply_to, calls_room: true };
+    let call = |of, content| NewBody::Edit { of, content, within: None, calls_room: true };
+    script(
+        99,
+        &[
+            ("ann", say("tea", None), "1 ann: tea !", &["1 ann: tea !"]),
+            ("bob", say("me", Some(1)), "2 bob: me >1 !", &["1 ann: tea !", "2 bob: me >1 !"]),
+            ("bob", react(1, "+"), "3 bob ++ 1", &["1 ann: tea ! +[bob=1]", "2 bob: me >1 !"]),
+            ("ann", edit(1, "no"), "4 ann edits 1: no", &["1 ann: no @4 +[bob=1]", "2 bob: me >1 !"]),
+            ("ann", call(1, "yes"), "5 ann edits 1: yes !", &["1 ann: yes ! @5 +[bob=1]", "2 bob: me >1 !"]),
+            ("ann", call(1, "now"), "6 ann edits 1: now !", &["1 ann: now ! @6 +[bob=1]", "2 bob: me >1 !"]),
+            ("bob", delete(2), "7 bob deletes 2", &["1 ann: now ! @6 +[bob=1]", "2 bob gone >1"]),
+            ("ann", delete(1), "8 ann deletes 1", &["1 ann gone", "2 bob gone >1"]),
+        ],
+    );
+}
+
 #[test]
 fn a_deleted_message_keeps_its_place() {
     let moderator = NewBody::Delete { of: 2, right: Right::Moderator };
@@ -170,7 +195,7 @@ fn a_deleted_message_keeps_its_place() {
             ("ann", text("one"), "1 ann: one", &["1 ann: one"]),
             (
                 "ann",
-                NewBody::Message { content: "two", reply_to: Some(1) },
+                NewBody::Message { content: "two", reply_to: Some(1), calls_room: false },
                 "2 ann: two >1",
                 &["1 ann: one", "2 ann: two >1"],
             ),
@@ -182,7 +207,12 @@ fn a_deleted_message_keeps_its_place() {
             ("ann", edit(1, "again"), "NotFound", &["1 ann gone", "2 ann: two >1"]),
             ("bob", react(1, "+"), "NotFound", &["1 ann gone", "2 ann: two >1"]),
             ("bob", unreact(1, "+"), "NotFound", &["1 ann gone", "2 ann: two >1"]),
-            ("bob", NewBody::Message { content: "x", reply_to: Some(1) }, "NotFound", &["1 ann gone", "2 ann: two >1"]),
+            (
+                "bob",
+                NewBody::Message { content: "x", reply_to: Some(1), calls_room: false },
+                "NotFound",
+                &["1 ann gone", "2 ann: two >1"],
+            ),
             ("ann", edit(2, "zwei"), "5 ann edits 2: zwei", &["1 ann gone", "2 ann: zwei >1 @12"]),
             ("bob", moderator, "6 bob deletes 2", &["1 ann gone", "2 ann gone >1"]),
             ("bob", moderator, "NotFound", &["1 ann gone", "2 ann gone >1"]),
@@ -192,7 +222,7 @@ fn a_deleted_message_keeps_its_place() {
 
 #[test]
 fn an_answer_names_a_message_that_is_kept() {
-    let answer = |of| NewBody::Message { content: "re", reply_to: Some(of) };
+    let answer = |of| NewBody::Message { content: "re", reply_to: Some(of), calls_room: false };
     script(
         3,
         &[
@@ -390,7 +420,7 @@ fn an_edit_outlives_its_message() {
             ("bob", edit(1, "four"), "NotTheirs", &[]),
             ("ann", edit(1, "three"), "nothing", &[]),
             ("bob", react(1, "y"), "NotFound", &[]),
-            ("bob", NewBody::Message { content: "y", reply_to: Some(1) }, "NotFound", &[]),
+            ("bob", NewBody::Message { content: "y", reply_to: Some(1), calls_room: false }, "NotFound", &[]),
             ("ann", edit(1, "four"), "5 ann edits 1: four", &[]),
             ("bob", delete(1), "NotTheirs", &[]),
             ("ann", delete(1), "6 ann deletes 1", &[]),
@@ -455,7 +485,7 @@ fn what_is_too_old_is_not_found() {
 #[test]
 fn changes_within_a_time() {
     let within = Some(Duration::from_secs(1));
-    let edit = |content| NewBody::Edit { of: 1, content, within };
+    let edit = |content| NewBody::Edit { of: 1, content, within, calls_room: false };
     let delete = NewBody::Delete { of: 1, right: Right::Sender { within } };
     everywhere(9, |stage, place| {
         stage.at = 500;
@@ -482,10 +512,10 @@ fn no_edit_makes_a_message_young_that_has_gone() {
         everywhere(2, |stage, place| {
             stage.act(place, "ann", text("a"));
             stage.at = 1_000;
-            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within });
+            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within, calls_room: false });
             stage.act(place, "ann", text("x"));
             stage.at = 1_900;
-            let edit = NewBody::Edit { of: 1, content: "c", within: edit_within };
+            let edit = NewBody::Edit { of: 1, content: "c", within: edit_within, calls_room: false };
             assert_eq!(stage.act(place, "ann", edit), outcome);
         });
     }
@@ -493,7 +523,7 @@ fn no_edit_makes_a_message_young_that_has_gone() {
         everywhere(2, |stage, place| {
             stage.act(place, "ann", text("a"));
             stage.at = 1_000;
-            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within });
+            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within, calls_room: false });
             stage.act(place, "ann", text("x"));
             stage.at = at;
             assert_eq!(stage.act(place, "ann", delete), outcome);
@@ -524,7 +554,12 @@ fn what_is_refused_leaves_nothing() {
         let mut stage = Stage::new(store);
         let pair = Conversation::Direct("ann", "bob");
         for place in [ROOM, pair] {
-            for body in [edit(1, "x"), delete(1), react(1, "x"), NewBody::Message { content: "x", reply_to: Some(1) }] {
+            for body in [
+                edit(1, "x"),
+                delete(1),
+                react(1, "x"),
+                NewBody::Message { content: "x", reply_to: Some(1), calls_room: false },
+            ] {
                 assert_eq!(stage.act(place, "ann", body), "NotFound");
             }
             let head = stage.page(place, Query::Head, None).head;
@@ -541,7 +576,12 @@ fn without_history_nothing_can_be_changed() {
     each(0, |store| {
         let mut stage = Stage::new(store);
         assert_eq!(stage.act(ROOM, "ann", text("x")), "1 ann: x");
-        for body in [edit(1, "y"), delete(1), react(1, "x"), NewBody::Message { content: "x", reply_to: Some(1) }] {
+        for body in [
+            edit(1, "y"),
+            delete(1),
+            react(1, "x"),
+            NewBody::Message { content: "x", reply_to: Some(1), calls_room: false },
+        ] {
             assert_eq!(stage.act(ROOM, "ann", body), "NotFound");
         }
         assert_eq!(stage.act(ROOM, "ann", text("y")), "2 ann: y");
@@ -669,7 +709,10 @@ fn a_clock_that_jumps_back() {
         stage.at = 9_000;
         stage.act(place, "ann", text("a"));
         stage.at = 5_000;
-        assert_eq!(stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within }), "2 ann edits 1: b");
+        assert_eq!(
+            stage.act(place, "ann", NewBody::Edit { of: 1, content: "b", within, calls_room: false }),
+            "2 ann edits 1: b"
+        );
         assert_eq!(stage.history(place), ["1 ann: b @5000"]);
         assert_eq!(
             stage.act(place, "ann", NewBody::Delete { of: 1, right: Right::Sender { within } }),

@@ -166,10 +166,11 @@ impl World<'_> {
         {
             content = stands.to_owned();
         }
+        let calls_room = self.texts % 3 == 0;
         let body = match what {
-            What::Say => text(&content),
-            What::Answer => NewBody::Message { content: &content, reply_to: Some(of) },
-            What::Edit | What::EditNothing => edit(of, &content),
+            What::Say => NewBody::Message { content: &content, reply_to: None, calls_room },
+            What::Answer => NewBody::Message { content: &content, reply_to: Some(of), calls_room },
+            What::Edit | What::EditNothing => NewBody::Edit { of, content: &content, within: None, calls_room },
             What::Delete => delete(of),
             What::Moderate => NewBody::Delete { of, right: Right::Moderator },
             What::React(emoji) => react(of, EMOJI[emoji]),

@@ -221,7 +221,7 @@ fn conversations_stand_by_when_something_was_said_last() {
         stage.act(with("dan"), "dan", delete(1));
         assert_eq!(all(&mut stage).0, ["dan 2@4 0/0", "ann 1@3 0/0", "cat 2@2 0/0", "bob 2@1 0/1"]);
         stage.at = 6;
-        stage.act(with("bob"), "ann", NewBody::Message { content: "z", reply_to: Some(1) });
+        stage.act(with("bob"), "ann", NewBody::Message { content: "z", reply_to: Some(1), calls_room: false });
         mark(&mut stage, "ann", with("bob"), 2);
         mark(&mut stage, "bob", with("bob"), 3);
         assert_eq!(all(&mut stage).0, ["bob 3@6 2/0", "dan 2@4 0/0", "ann 1@3 0/0", "cat 2@2 0/0"]);

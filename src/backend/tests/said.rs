@@ -15,8 +15,8 @@ struct Deed {
 
 #[derive(Clone, Debug)]
 enum What {
-    Message { content: String, reply_to: Option<u64> },
-    Edit { of: u64, content: String },
+    Message { content: String, reply_to: Option<u64>, calls_room: bool },
+    Edit { of: u64, content: String, calls_room: bool },
     Delete { of: u64 },
     Reaction { of: u64, emoji: String, on: bool },
 }
@@ -89,8 +89,10 @@ impl Conversation {
             Verdict::Refuse(why) => return Outcome::Refused(why),
         }
         let what = match entry.body {
-            NewBody::Message { content, reply_to } => What::Message { content: content.into(), reply_to },
-            NewBody::Edit { of, content, .. } => What::Edit { of, content: content.into() },
+            NewBody::Message { content, reply_to, calls_room } => {
+                What::Message { content: content.into(), reply_to, calls_room }
+            }
+            NewBody::Edit { of, content, calls_room, .. } => What::Edit { of, content: content.into(), calls_room },
             NewBody::Delete { of, .. } => What::Delete { of },
             NewBody::Reaction { of, emoji, on } => What::Reaction { of, emoji: emoji.into(), on },
         };
@@ -116,10 +118,13 @@ impl Conversation {
                 None => Body::Message(Message { reply_to, ..Message::default() }),
                 content => {
                     let (edited, reactions) = (self.edited(seq, gone), self.reactions(seq, gone, reader));
-                    Body::Message(Message { content, reply_to, edited, reactions })
+                    let calls_room = self.calls_room(seq, gone);
+                    Body::Message(Message { content, reply_to, calls_room, edited, reactions })
                 }
             },
-            What::Edit { of, .. } => Body::Edited { of, content: self.text(of, gone) },
+            What::Edit { of, .. } => {
+                Body::Edited { of, content: self.text(of, gone), calls_room: self.calls_room(of, gone) }
+            }
             What::Delete { of } => Body::Deleted { of },
             What::Reaction { of, ref emoji, on } => Body::Reaction { of, emoji, on },
         };
@@ -144,6 +149,18 @@ impl Conversation {
             What::Edit { content, .. } => Some(content),
             What::Delete { .. } => None,
             _ => text,
+        })
+    }
+
+    fn calls_room(&self, of: u64, gone: usize) -> bool {
+        let own = match &self.deeds[of as usize - 1].what {
+            What::Message { calls_room, .. } if of > gone as u64 => *calls_room,
+            _ => false,
+        };
+        self.done_to(of, gone).fold(own, |calls, deed| match &deed.what {
+            What::Edit { calls_room, .. } => *calls_room,
+            What::Delete { .. } => false,
+            _ => calls,
         })
     }
 

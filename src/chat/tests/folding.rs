@@ -25,6 +25,7 @@ fn to_be_shown(conversation: &Conversation, seq: u64) -> Option<Shown> {
         ts: entry.ts,
         content: message.content.map(Into::into),
         reply_to: message.reply_to,
+        calls_room: message.calls_room,
         edited: message.edited,
         reactions: message.reactions.iter().map(|it| (it.emoji.to_owned(), users(&it.users))).collect(),
     })
@@ -34,18 +35,23 @@ fn to_be_shown(conversation: &Conversation, seq: u64) -> Option<Shown> {
 pub(super) fn as_heard(entry: &Entry<'_>, place: (&str, &str)) -> Value {
     let Entry { seq, ts, sender, body } = entry;
     let (kind, fields) = match body {
-        Body::Message(Message { content, reply_to, edited, reactions }) => {
+        Body::Message(Message { content, reply_to, calls_room, edited, reactions }) => {
             let kind = if place.0 == "room_id" { "broadcast" } else { "direct" };
             let reaction = |it: &Reaction<'_>| json!({"emoji":it.emoji,"count":it.count,"users":it.users,"me":it.me});
             let reactions: Vec<Value> = reactions.iter().map(reaction).collect();
             let deleted = content.is_none();
             let reactions = (!reactions.is_empty()).then_some(reactions);
+            let mentions = calls_room.then_some("room");
             (
                 kind,
-                json!({"content":content,"reply_to":reply_to,"edited":edited,"reactions":reactions,"deleted":deleted}),
+                json!({"content":content,"reply_to":reply_to,"mentions":mentions,"edited":edited,
+                    "reactions":reactions,"deleted":deleted}),
             )
         }
-        Body::Edited { of, content } => ("edited", json!({"of":of,"content":content,"deleted":content.is_none()})),
+        Body::Edited { of, content, calls_room } => {
+            let mentions = calls_room.then_some("room");
+            ("edited", json!({"of":of,"content":content,"deleted":content.is_none(),"mentions":mentions}))
+        }
         Body::Deleted { of } => ("deleted", json!({"of":of})),
         Body::Reaction { of, emoji, on } => ("reaction", json!({"of":of,"emoji":emoji,"on":on})),
     };

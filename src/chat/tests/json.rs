@@ -19,7 +19,7 @@ fn welcome_is_first() {
         welcome,
         format!(
             "{{\"type\":\"welcome\",\"user_id\":\"ann\",\"status\":\"online\",\"session_id\":\"{id}\",\"server\":\"salon/{}\",\
-             \"limits\":{{\"message_bytes\":65536,\"content_bytes\":16384,\"rooms\":128,\"join_rooms\":128,\
+             \"limits\":{{\"message_bytes\":65536,\"content_bytes\":16384,\"rooms\":128,\"join_rooms\":128,\"mention_room\":100,\
              \"rate\":{{\"per_second\":20,\"burst\":40}}}},\"ping_interval_ms\":25000,\"durability\":\"memory\"}}",
             env!("CARGO_PKG_VERSION")
         )

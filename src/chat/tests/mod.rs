@@ -3,6 +3,7 @@
 //! A row reads `says(who, what)` and then `heard(who, [..])`. Time stands still unless it is moved.
 
 mod behind;
+mod calling;
 mod catalogue;
 mod changes;
 mod folding;

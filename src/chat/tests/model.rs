@@ -303,7 +303,11 @@ impl World {
             }
             Op::Say { who, room, content, .. } if open(who) && CLIENTS[who].1.is_some() => {
                 let room = CLIENTS[who].1.unwrap_or(room);
-                self.append(CLIENTS[who].0, room, NewBody::Message { content: &content.to_string(), reply_to: None });
+                self.append(
+                    CLIENTS[who].0,
+                    room,
+                    NewBody::Message { content: &content.to_string(), reply_to: None, calls_room: false },
+                );
                 self.typing.remove(&(CLIENTS[who].0, room));
                 self.stage.says(&who.to_string(), &content.to_string());
                 self.listen(None);
@@ -472,10 +476,10 @@ impl World {
         let content = fields["content"].as_str().unwrap_or_default().to_owned();
         let (emoji, on) = (fields["emoji"].as_str().unwrap_or_default(), fields["on"] == true);
         let (heard, body) = match kind {
-            "edit" => ("edited", NewBody::Edit { of, content: &content, within: None }),
+            "edit" => ("edited", NewBody::Edit { of, content: &content, within: None, calls_room: false }),
             "delete" => ("deleted", NewBody::Delete { of, right: Right::Sender { within: None } }),
             "react" => ("reaction", NewBody::Reaction { of, emoji, on }),
-            said => (said, NewBody::Message { content: &content, reply_to: Some(of) }),
+            said => (said, NewBody::Message { content: &content, reply_to: Some(of), calls_room: false }),
         };
         let (whole, spot) =
             (format!("{named}{of}{kind}{more}"), place.map_or_else(|to| format!("@{to}"), |room| ROOMS[room].into()));
@@ -568,7 +572,7 @@ impl World {
                     Some(seq) => (text, Answer::Dup { seq }),
                     None if !self.inside(who, room) => (text, Answer::Error("not_joined")),
                     None => {
-                        let said = NewBody::Message { content: &content, reply_to: None };
+                        let said = NewBody::Message { content: &content, reply_to: None, calls_room: false };
                         let Outcome::Published(seq) = self.append(user, room, said) else { unreachable!("a message") };
                         self.note_said(user, key, ROOMS[room], &content, seq);
                         self.typing.remove(&(user, room));
@@ -631,7 +635,7 @@ impl World {
                     _ if !self.users[to].known => (text, Answer::Error("user_not_found")),
                     Some(seq) => (text, Answer::Dup { seq }),
                     None => {
-                        let said = NewBody::Message { content: &content, reply_to: None };
+                        let said = NewBody::Message { content: &content, reply_to: None, calls_room: false };
                         let Outcome::Published(seq) = self.append_to(user, to, said) else { unreachable!("a message") };
                         self.note_said(user, key, &place, &content, seq);
                         (text, Answer::Told { to, seq, kind: "direct" })
@@ -641,7 +645,11 @@ impl World {
             Op::Multicast { content, .. } => {
                 let known: Vec<usize> = (0..NAMES.len()).filter(|&to| self.users[to].known).collect();
                 for to in known {
-                    self.append_to(user, to, NewBody::Message { content: &content.to_string(), reply_to: None });
+                    self.append_to(
+                        user,
+                        to,
+                        NewBody::Message { content: &content.to_string(), reply_to: None, calls_room: false },
+                    );
                 }
                 let names = NAMES.map(|name| format!(r#""{name}""#)).join(",");
                 (format!(r#""type":"multicast","user_ids":[{names}],"content":"{content}""#), Answer::Is("ack"))

@@ -18,7 +18,7 @@ impl Verifier for Credulous {
 }
 
 /// As it is with tokens. Rows begin at second 1000.
-fn guarded() -> Settings {
+pub(super) fn guarded() -> Settings {
     Settings { anybody_may_announce: false, anybody_may_create: false, ..unhurried() }
 }
 

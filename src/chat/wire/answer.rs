@@ -161,6 +161,8 @@ pub(crate) struct Limits {
     pub content_bytes: usize,
     pub rooms: usize,
     pub join_rooms: usize,
+    /// The members of a room that the session may call together.
+    pub mention_room: usize,
     /// `null` if there is none.
     pub rate: Option<Rate>,
 }
@@ -580,6 +582,7 @@ fn map<S: Serializer>(entries: &[(&str, View)], serializer: S) -> Result<S::Ok, 
 
 #[cfg(test)]
 mod tests {
+    use super::super::entries::Mentions;
     use super::*;
     use crate::backend::{Body, Entry, Message, Reaction};
 
@@ -629,10 +632,11 @@ mod tests {
         };
         let (message, empty, deleted) = (Message::new(TEXT), Message::new(""), Message::default());
         let reactions = vec![Reaction { emoji: "\"", count: 2, users: vec!["bob"], me: true }];
-        let folded = Message { reply_to: Some(5), edited: Some(6), reactions, ..Message::new("") };
+        let folded = Message { reply_to: Some(5), calls_room: true, edited: Some(6), reactions, ..Message::new("") };
         let marks = backend::Reading { read: 3, unread: 4 };
         let reading = Some(marks.into());
-        let limits = |rate| Limits { message_bytes: 4, content_bytes: 3, rooms: 2, join_rooms: 1, rate };
+        let limits =
+            |rate| Limits { message_bytes: 4, content_bytes: 3, rooms: 2, join_rooms: 1, mention_room: 0, rate };
         let welcome = Welcome {
             user_id: "ann",
             status: Status::Online,
@@ -651,19 +655,23 @@ mod tests {
             expires_at: Some(1),
             ..welcome
         };
+        let edited = |place, content: Option<&'static str>, mentions| {
+            let deleted = content.is_none();
+            Edited { place, of: 1, sender: "ann", content, deleted, seq: 2, ts: 3, mentions }
+        };
         rows! {
             welcome =>
                 concat!(
                     r#"{"type":"welcome","user_id":"ann","status":"online","session_id":"00000000000000ab","#,
                     r#""server":"salon/1","limits":{"message_bytes":4,"content_bytes":3,"rooms":2,"join_rooms":1,"#,
-                    r#""rate":null},"ping_interval_ms":25000,"durability":"memory"}"#,
+                    r#""mention_room":0,"rate":null},"ping_interval_ms":25000,"durability":"memory"}"#,
                 ),
             full =>
                 concat!(
                     r#"{"type":"welcome","user_id":"ann","status":"busy","note":"at\twork","#,
                     r#""session_id":"00000000000000ab","server":"salon/1","limits":{"message_bytes":4,"#,
-                    r#""content_bytes":3,"rooms":2,"join_rooms":1,"rate":{"per_second":20,"burst":40}},"#,
-                    r#""ping_interval_ms":25000,"durability":"memory","expires_at":1}"#,
+                    r#""content_bytes":3,"rooms":2,"join_rooms":1,"mention_room":0,"#,
+                    r#""rate":{"per_second":20,"burst":40}},"ping_interval_ms":25000,"durability":"memory","expires_at":1}"#,
                 ),
             Joined { room_id: "den", user_id: "ann", epoch, seq: 7, recovered: true, members: 2, reading: None } =>
                 concat!(
@@ -697,7 +705,7 @@ mod tests {
             Broadcast { room_id: "den", item: item_of(&folded) } =>
                 concat!(
                     r#"{"type":"broadcast","room_id":"den","sender":"ann","content":"","seq":7,"ts":1790000000123,"#,
-                    r#""reply_to":5,"edited":6,"reactions":[{"emoji":"\"","count":2,"users":["bob"],"me":true}]}"#,
+                    r#""reply_to":5,"mentions":"room","edited":6,"reactions":[{"emoji":"\"","count":2,"users":["bob"],"me":true}]}"#,
                 ),
             Broadcast { room_id: "den", item: item_of(&deleted) } =>
                 r#"{"type":"broadcast","room_id":"den","sender":"ann","seq":7,"ts":1790000000123,"deleted":true}"#,
@@ -706,12 +714,17 @@ mod tests {
                     r#"{"type":"direct","sender":"ann","user_id":"bob","content":"she said \"yes\"\n","seq":7,"#,
                     r#""ts":1790000000123}"#,
                 ),
-            Edited { place: Place::room("den"), of: 1, sender: "ann", content: Some(TEXT), deleted: false, seq: 2, ts: 3 } =>
+            edited(Place::room("den"), Some(TEXT), None) =>
                 concat!(
                     r#"{"type":"edited","room_id":"den","of":1,"sender":"ann","content":"she said \"yes\"\n","#,
                     r#""seq":2,"ts":3}"#,
                 ),
-            Edited { place: Place::user("bob"), of: 1, sender: "ann", content: None, deleted: true, seq: 2, ts: 3 } =>
+            edited(Place::room("den"), Some("@room"), Some(Mentions::Room)) =>
+                concat!(
+                    r#"{"type":"edited","room_id":"den","of":1,"sender":"ann","content":"@room","seq":2,"ts":3,"#,
+                    r#""mentions":"room"}"#,
+                ),
+            edited(Place::user("bob"), None, None) =>
                 r#"{"type":"edited","user_id":"bob","of":1,"sender":"ann","deleted":true,"seq":2,"ts":3}"#,
             Deleted { place: Place::room("den"), of: 1, sender: "ann", seq: 2, ts: 3 } =>
                 r#"{"type":"deleted","room_id":"den","of":1,"sender":"ann","seq":2,"ts":3}"#,

@@ -57,6 +57,22 @@ pub(crate) struct Edited<'a> {
     pub deleted: bool,
     pub seq: u64,
     pub ts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Mentions>,
+}
+
+/// Whom a text calls beside those whom it names.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mentions {
+    /// Everybody in the room.
+    Room,
+}
+
+impl Mentions {
+    pub fn of(calls_room: bool) -> Option<Self> {
+        calls_room.then_some(Self::Room)
+    }
 }
 
 /// A message is deleted.
@@ -100,6 +116,9 @@ pub(crate) struct Item<'a> {
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,
+    /// Whom it calls beside those whom it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Mentions>,
     /// When it was last edited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<u64>,
@@ -112,8 +131,18 @@ pub(crate) struct Item<'a> {
 impl<'a> Item<'a> {
     /// A message that is neither numbered nor kept.
     pub fn announced(sender: &'a str, content: &'a str, ts: u64) -> Self {
-        let (user_id, content, seq) = (None, Some(content), None);
-        Self { sender, user_id, content, seq, ts, reply_to: None, edited: None, deleted: false, reactions: &[] }
+        Self {
+            sender,
+            user_id: None,
+            content: Some(content),
+            seq: None,
+            ts,
+            reply_to: None,
+            mentions: None,
+            edited: None,
+            deleted: false,
+            reactions: &[],
+        }
     }
 
     /// Those of these entries that are messages.
@@ -127,7 +156,7 @@ impl<'a> Item<'a> {
 
     /// The message of an entry.
     pub fn of(entry: &Entry<'a>, message: &'a Message<'a>) -> Self {
-        let Message { content, reply_to, edited, reactions } = message;
+        let Message { content, reply_to, calls_room, edited, reactions } = message;
         let (seq, deleted) = (Some(entry.seq), content.is_none());
         Self {
             sender: entry.sender,
@@ -136,6 +165,7 @@ impl<'a> Item<'a> {
             seq,
             ts: entry.ts,
             reply_to: *reply_to,
+            mentions: Mentions::of(*calls_room),
             edited: *edited,
             deleted,
             reactions,

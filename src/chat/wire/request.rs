@@ -124,7 +124,7 @@ pub(crate) struct Words<'a> {
 
 impl<'a> From<&'a Words<'_>> for NewBody<'a> {
     fn from(words: &'a Words<'_>) -> Self {
-        Self::Message { content: &words.content, reply_to: words.reply_to }
+        Self::Message { content: &words.content, reply_to: words.reply_to, calls_room: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Entries written, and by hand the message that is most of the server's output.
 
-use super::entries::{Broadcast, Deleted, Direct, Edited, Item, Place, Reacted};
+use super::entries::{Broadcast, Deleted, Direct, Edited, Item, Mentions, Place, Reacted};
 use super::{Id, answer, json};
 use crate::backend::{Body, Entry, Message};
 
@@ -8,11 +8,13 @@ use crate::backend::{Body, Entry, Message};
 /// that is most of the server's output.
 pub(crate) fn in_room(out: &mut Vec<u8>, id: Option<&Id<'_>>, room: &str, entry: &Entry<'_>) {
     let content = match &entry.body {
-        Body::Message(Message { content: Some(content), reply_to: None, edited: None, reactions })
-            if reactions.is_empty() =>
-        {
-            content
-        }
+        Body::Message(Message {
+            content: Some(content),
+            reply_to: None,
+            calls_room: false,
+            edited: None,
+            reactions,
+        }) if reactions.is_empty() => content,
         _ => return by_type(out, id, Place::room(room), entry),
     };
     out.extend_from_slice(br#"{"type":"broadcast""#);
@@ -43,8 +45,9 @@ pub(crate) fn by_type(out: &mut Vec<u8>, id: Option<&Id<'_>>, place: Place<'_>, 
         (Body::Message(message), Place::User { user_id }) => {
             answer::write(out, id, &Direct(Item { user_id: Some(user_id), ..Item::of(entry, message) }));
         }
-        (&Body::Edited { of, content }, place) => {
-            answer::write(out, id, &Edited { place, of, sender, content, deleted: content.is_none(), seq, ts });
+        (&Body::Edited { of, content, calls_room }, place) => {
+            let (deleted, mentions) = (content.is_none(), Mentions::of(calls_room));
+            answer::write(out, id, &Edited { place, of, sender, content, deleted, seq, ts, mentions });
         }
         (&Body::Deleted { of }, place) => answer::write(out, id, &Deleted { place, of, sender, seq, ts }),
         (&Body::Reaction { of, emoji, on }, place) => {

@@ -42,8 +42,8 @@ enum Asked {
 
 #[derive(Clone, Debug)]
 enum What {
-    Message { content: &'static str, reply_to: Option<u64> },
-    Edit { of: u64, content: &'static str },
+    Message { content: &'static str, reply_to: Option<u64>, calls_room: bool },
+    Edit { of: u64, content: &'static str, calls_room: bool },
     Delete { of: u64, moderator: bool },
     React { of: u64, emoji: &'static str, on: bool },
 }
@@ -79,11 +79,12 @@ fn draw(random: &mut Random) -> Asked {
     match random.below(33) {
         0..=9 => {
             let reply_to = one_in(random, 4).then_some(near);
+            let calls_room = near.is_multiple_of(3);
             let what = match random.below(8) {
-                0 => What::Edit { of: near, content },
+                0 => What::Edit { of: near, content, calls_room },
                 1 => What::Delete { of: near, moderator: one_in(random, 2) },
                 2 | 3 => What::React { of: near, emoji: ["+1", "tada"][near as usize % 2], on: !one_in(random, 3) },
-                _ => What::Message { content, reply_to },
+                _ => What::Message { content, reply_to, calls_room },
             };
             let sender = if at >= 2 { USERS[random.below(4 - at as u64) as usize + (at - 2)] } else { user };
             let retry = (keys > 0 && one_in(random, 2)).then(|| random.below(keys));
@@ -160,8 +161,10 @@ impl<S: Backend> Stage<S> {
         let request = match *asked {
             Asked::Say { at: place_at, sender, ref what, retry, about: told } => {
                 let body = match *what {
-                    What::Message { content, reply_to } => NewBody::Message { content, reply_to },
-                    What::Edit { of, content } => NewBody::Edit { of, content, within: None },
+                    What::Message { content, reply_to, calls_room } => {
+                        NewBody::Message { content, reply_to, calls_room }
+                    }
+                    What::Edit { of, content, calls_room } => NewBody::Edit { of, content, within: None, calls_room },
                     What::Delete { of, moderator: true } => NewBody::Delete { of, right: Right::Moderator },
                     What::Delete { of, .. } => NewBody::Delete { of, right: Right::Sender { within: None } },
                     What::React { of, emoji, on } => NewBody::Reaction { of, emoji, on },

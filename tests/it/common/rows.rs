@@ -148,7 +148,7 @@ pub fn upgrade(target: &str) -> Vec<u8> {
 pub fn welcome(user: &str) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let text = format!(
-        r#"{{"type":"welcome","user_id":"{user}","status":"online","session_id":"0000000000000000","server":"salon/{version}","limits":{{"message_bytes":65536,"content_bytes":16384,"rooms":128,"join_rooms":128,"rate":null}},"ping_interval_ms":25000,"durability":"memory"}}"#
+        r#"{{"type":"welcome","user_id":"{user}","status":"online","session_id":"0000000000000000","server":"salon/{version}","limits":{{"message_bytes":65536,"content_bytes":16384,"rooms":128,"join_rooms":128,"mention_room":100,"rate":null}},"ping_interval_ms":25000,"durability":"memory"}}"#
     );
     told(0x81, text.as_bytes())
 }

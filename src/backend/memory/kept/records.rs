@@ -1,8 +1,10 @@
 //! Entries as records, for a log that lies elsewhere; and a conversation that is made from such a log.
 //!
 //! A record is one text: `M1732891234567 0 ann`, a line feed, and the content. The letter is the [`Kind`], then come
-//! the time, the number of the message that the entry is about or answers (0: none), and the sender. What does not
-//! stand any more has its text in no record: whoever appends says which records change by it ([`Kept::changed_by`]).
+//! the time, the number of the message that the entry is about or answers (0: none), and the sender. A text that calls
+//! everybody in the room has a `+` before that number: a node of an earlier version reads the number all the same. What
+//! does not stand any more has its text in no record: whoever appends says which records change by it
+//! ([`Kept::changed_by`]).
 
 use super::{Beside, Entry, Kept, Kind, NewEntry, Stored};
 use crate::backend::{Body, Epoch, Message, NewBody};
@@ -15,6 +17,8 @@ pub(in crate::backend) struct Record<'a> {
     ts: u64,
     /// The message that it is about, or answers; 0: none.
     of: u64,
+    /// Whether its text calls everybody in the room.
+    calls_room: bool,
     sender: &'a str,
     content: &'a str,
 }
@@ -42,9 +46,10 @@ impl<'a> Record<'a> {
         let (head, content) = text.split_once('\n')?;
         let kind = LETTERS.iter().find(|(_, letter)| head.starts_with(*letter))?.0;
         let mut words = head.get(1..)?.splitn(3, ' ');
-        let (ts, of) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let (ts, about) = (words.next()?.parse().ok()?, words.next()?);
+        let (of, calls_room) = (about.parse().ok()?, about.starts_with('+'));
         let sender = words.next().filter(|sender| u16::try_from(sender.len()).is_ok())?;
-        Some(Self { kind, ts, of, sender, content })
+        Some(Self { kind, ts, of, calls_room, sender, content })
     }
 
     /// The text of a new entry.
@@ -60,15 +65,16 @@ impl<'a> Record<'a> {
 
     /// The entry by itself, as far as it can be told without the others of its conversation.
     pub fn entry(&self, seq: u64) -> Entry<'a> {
-        let of = self.of;
+        let (of, calls_room) = (self.of, self.calls_room);
         let body = match self.kind {
             Kind::Message | Kind::Moved | Kind::Gone => Body::Message(Message {
                 content: (self.kind != Kind::Gone).then_some(self.content),
                 reply_to: Some(of).filter(|&of| of > 0),
+                calls_room,
                 ..Message::default()
             }),
-            Kind::Edit => Body::Edited { of, content: Some(self.content) },
-            Kind::Superseded => Body::Edited { of, content: None },
+            Kind::Edit => Body::Edited { of, content: Some(self.content), calls_room },
+            Kind::Superseded => Body::Edited { of, content: None, calls_room: false },
             Kind::Delete => Body::Deleted { of },
             Kind::ReactionOn => Body::Reaction { of, emoji: self.content, on: true },
             Kind::ReactionOff => Body::Reaction { of, emoji: self.content, on: false },
@@ -82,7 +88,8 @@ impl Stored {
     fn record(&self, kind: Kind, of: u64) -> String {
         let stands = !matches!(kind, Kind::Moved | Kind::Gone | Kind::Superseded);
         let content = if stands { self.content() } else { "" };
-        format!("{}{} {of} {}\n{content}", letter(kind), self.ts, self.sender())
+        let calls_room = if stands && self.calls_room() { "+" } else { "" };
+        format!("{}{} {calls_room}{of} {}\n{content}", letter(kind), self.ts, self.sender())
     }
 }
 
@@ -115,9 +122,10 @@ impl Kept {
             self.seq = seq;
             return;
         }
-        let Record { kind, ts, of, sender, content } = *record;
+        let Record { kind, ts, of, calls_room, sender, content } = *record;
         let at = Moment { tick: Tick(ts), unix_ms: ts };
-        let (mut entry, _) = Stored::new(NewEntry::message(sender, content, at));
+        let body = NewBody::Message { content, reply_to: None, calls_room };
+        let (mut entry, _) = Stored::new(NewEntry { sender, body, at });
         entry.kind = kind;
         entry.back = seq.checked_sub(of).filter(|_| of > 0).and_then(|back| u32::try_from(back).ok()).unwrap_or(0);
         match kind {
@@ -186,9 +194,11 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let at = Moment { tick: Tick(1), unix_ms: 1_732_891_234_567 };
         let bodies = [
-            NewBody::Message { content: "a\nb c", reply_to: None },
-            NewBody::Message { content: "", reply_to: Some(7) },
-            NewBody::Edit { of: 3, content: "é\0", within: None },
+            NewBody::Message { content: "a\nb c", reply_to: None, calls_room: false },
+            NewBody::Message { content: "", reply_to: Some(7), calls_room: false },
+            NewBody::Message { content: "@room", reply_to: None, calls_room: true },
+            NewBody::Edit { of: 3, content: "é\0", within: None, calls_room: false },
+            NewBody::Edit { of: 3, content: "@room", within: None, calls_room: true },
             NewBody::Delete { of: 3, right: Right::Moderator },
             NewBody::Reaction { of: 9, emoji: "+1", on: true },
             NewBody::Reaction { of: 9, emoji: "+1", on: false },
@@ -200,6 +210,11 @@ mod tests {
             assert!(text.starts_with(letter));
             assert_eq!((entry.seq, entry.ts, entry.sender), (12, at.unix_ms, "ann b"));
             assert_eq!(record.of, body.needs().unwrap_or(0));
+            let calls = match entry.body {
+                Body::Message(Message { calls_room, .. }) | Body::Edited { calls_room, .. } => calls_room,
+                _ => false,
+            };
+            assert_eq!(calls, text.ends_with("@room"), "{text}");
         }
         for garbage in ["", "M", "M1 0 ann", "X1 0 ann\nx", "Mx 0 ann\nx", "M1 ann\n", "\u{1f600}1 0 ann\n"] {
             assert_eq!(Record::read(garbage.as_bytes()), None, "{garbage}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, params};
 
-use super::super::entries::maybe;
+use super::super::entries::{Text, is_set, maybe};
 use super::super::opening::Log;
 use super::super::schema;
 use super::super::tables::{Tables, count, number, signed};
@@ -293,14 +293,17 @@ pub(in crate::backend::sqlite) fn entries_of_one() -> String {
 type LastMark = (String, i64);
 
 const ENTRIES: &str = "SELECT entry.id, conversation.id, name, other, entry.seq, kind, ts, sender, content, about, \
-     latest, reacted FROM entry JOIN conversation ON conversation.id = entry.conversation WHERE entry.seq >= first AND";
+     latest, reacted, calls_room FROM entry JOIN conversation ON conversation.id = entry.conversation WHERE entry.seq >= first AND";
 
 fn entry(tables: &Tables, row: &Row<'_>) -> Result<Record> {
     let (conversation, seq): (i64, u64) = (row.get(1)?, number(row, 4)?);
     let of = || maybe(row, 9).map(Option::unwrap_or_default);
     let content = || row.get::<_, String>(8);
     let body = match row.get(5)? {
-        schema::EDIT => Body::Edited { of: of()?, content: Some(content()?).filter(|content| !content.is_empty()) },
+        schema::EDIT => {
+            let content = Some(content()?).filter(|content| !content.is_empty());
+            Body::Edited { of: of()?, content, calls_room: is_set(row, 12)? }
+        }
         schema::DELETION => Body::Deleted { of: of()? },
         schema::REACTION => Body::Reaction { of: of()?, emoji: content()?, on: row.get(11)? },
         schema::MESSAGE => {
@@ -308,17 +311,20 @@ fn entry(tables: &Tables, row: &Row<'_>) -> Result<Record> {
                 Some(edit) => tables.text_of(conversation, edit)?,
                 None => None,
             };
-            let (content, edited) = match edit {
-                Some((content, ts)) => (content, Some(ts)),
-                None => (content()?, None),
+            let (content, edited, calls_room) = match edit {
+                Some(Text { content, ts, calls_room }) => (content, Some(ts), calls_room),
+                None => (content()?, None, is_set(row, 12)?),
             };
             let reactions = match row.get::<_, Option<bool>>(11)? {
                 Some(true) => reactions(tables, conversation, seq)?,
                 _ => Vec::new(),
             };
-            Body::Message { content: Some(content), reply_to: maybe(row, 9)?, edited, reactions }
+            Body::Message { content: Some(content), reply_to: maybe(row, 9)?, calls_room, edited, reactions }
         }
-        _ => Body::Message { content: None, reply_to: maybe(row, 9)?, edited: None, reactions: Vec::new() },
+        _ => {
+            let reply_to = maybe(row, 9)?;
+            Body::Message { content: None, reply_to, calls_room: false, edited: None, reactions: Vec::new() }
+        }
     };
     let name = Name::of(row.get(2)?, row.get(3)?);
     Ok(Record::Entry { name, seq, ts: number(row, 6)?, sender: row.get(7)?, body })

@@ -410,20 +410,28 @@ impl Import {
                 (schema::MESSAGE, &**content, reply_to.map(signed), None, None)
             }
             Body::Message { content: None, reply_to, .. } => (schema::DELETED, "", reply_to.map(signed), None, None),
-            Body::Edited { of, content } => {
+            Body::Edited { of, content, .. } => {
                 (schema::EDIT, content.as_deref().unwrap_or(""), Some(signed(*of)), before, None)
             }
             Body::Deleted { of } => (schema::DELETION, "", Some(signed(*of)), before, None),
             Body::Reaction { of, emoji, on } => (schema::REACTION, &**emoji, Some(signed(*of)), before, Some(*on)),
+        };
+        let calls_room = match *body {
+            Body::Message { content: Some(_), calls_room, .. } | Body::Edited { content: Some(_), calls_room, .. } => {
+                calls_room.then_some(1)
+            }
+            _ => None,
         };
         if let Body::Message { .. } = body {
             (begun.message, begun.last, begun.said) = (seq, id, ts);
         }
         let place = begun.id;
         self.tables(|tables| {
-            let sql = "INSERT INTO entry (id, conversation, seq, kind, ts, sender, content, about, latest, reacted) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-            let row = params![id, place, signed(seq), kind, signed(ts), sender, content, about, latest, reacted];
+            let sql = "INSERT INTO entry \
+                       (id, conversation, seq, kind, ts, sender, content, about, latest, reacted, calls_room) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+            let (at, when) = (signed(seq), signed(ts));
+            let row = params![id, place, at, kind, when, sender, content, about, latest, reacted, calls_room];
             tables.execute(sql, row)?;
             change(tables, place, seq, sender, body)
         })?;
@@ -484,7 +492,7 @@ fn change(tables: &Tables, conversation: i64, seq: u64, user: &str, body: &Body)
         Ok::<_, rusqlite::Error>(kept.optional()?.is_some())
     };
     match body {
-        Body::Edited { of, content: Some(_) } if kept(*of)? => tables.move_text(conversation, *of, seq),
+        Body::Edited { of, content: Some(_), .. } if kept(*of)? => tables.move_text(conversation, *of, seq),
         Body::Reaction { of, emoji, on: true } if kept(*of)? => {
             tables.add_reaction(conversation, *of, emoji, seq, user)
         }

@@ -132,6 +132,8 @@ pub enum Body {
         content: Option<String>,
         /// The message that it answers.
         reply_to: Option<u64>,
+        /// Whether it calls everybody in the room, as it stands.
+        calls_room: bool,
         /// When it was last edited. An import goes by the edit itself.
         edited: Option<u64>,
         /// The users of each emoji. An import goes by the reactions themselves.
@@ -143,6 +145,8 @@ pub enum Body {
         of: u64,
         /// Its text, if it still stands.
         content: Option<String>,
+        /// Whether that calls everybody in the room.
+        calls_room: bool,
     },
     /// A message is deleted.
     Deleted {

@@ -38,10 +38,13 @@ fn any_store_is_imported_as_it_was_exported() {
             let (who, emoji) = (["ann", "bob", "eve"][random.below(3) as usize], ["+", "-"][random.below(2) as usize]);
             let text = format!("text {at}");
             let body = match random.below(6) {
-                0 => edit(of, &text),
+                0 => NewBody::Edit { of, content: &text, within: None, calls_room: at % 3 == 0 },
                 1 => delete(of),
                 2 | 3 => react(of, emoji, random.below(3) > 0),
-                _ => NewBody::Message { content: &text, reply_to: Some(of).filter(|_| random.below(4) == 0) },
+                _ => {
+                    let reply_to = Some(of).filter(|_| random.below(4) == 0);
+                    NewBody::Message { content: &text, reply_to, calls_room: at % 3 == 0 }
+                }
             };
             store.ask(act(who, body, at)).unwrap();
             if random.below(5) == 0 {
@@ -118,7 +121,7 @@ fn end(records: u64) -> Record {
 }
 
 fn text(reply_to: Option<u64>) -> Written {
-    Written::Message { content: Some("x".into()), reply_to, edited: None, reactions: Vec::new() }
+    Written::Message { content: Some("x".into()), reply_to, calls_room: false, edited: None, reactions: Vec::new() }
 }
 
 /// The conversation of two, something in it, and who has read it.
@@ -166,7 +169,10 @@ fn all_is_imported_or_nothing() {
         (vec![room(3, 1), missing(3, 2)], "from 1 to 3 at most"),
         // What no Salon has written.
         (vec![two(), between("eve", text(None))], "expected that one of the two says it, found eve"),
-        (vec![two(), between("eve", Written::Edited { of: 1, content: None })], "expected that one of the two says it"),
+        (
+            vec![two(), between("eve", Written::Edited { of: 1, content: None, calls_room: false })],
+            "expected that one of the two says it",
+        ),
         (vec![two(), between("eve", text(None)), entry(1)], "expected that one of the two says it, found eve"),
         (vec![two(), read_by("eve")], "expected that one of ann and bob has read it, found eve"),
         (vec![two(), between("ann", text(Some(1)))], "expected that it is about a seq from 1 to 0, found 1"),
@@ -463,7 +469,13 @@ fn marks_and_emoji_of_an_import_are_bounded() {
     let entry = |seq: u64, body| Record::Entry { name: name.clone(), seq, ts: 1, sender: "ann".into(), body };
     let last = 2 + MAX_EMOJI as u64;
     let head = Line { epoch: Epoch(1), seq: last, oldest: 1, message: 1, said: 0 };
-    let message = Written::Message { content: Some("x".into()), reply_to: None, edited: None, reactions: Vec::new() };
+    let message = Written::Message {
+        content: Some("x".into()),
+        reply_to: None,
+        calls_room: false,
+        edited: None,
+        reactions: Vec::new(),
+    };
     let mut import = Import::open(&folder.options().path, 20_000, false).unwrap();
     import.take(Record::Conversation { name: name.clone(), head, about: About::default() }).unwrap();
     import.take(entry(1, message)).unwrap();

@@ -141,7 +141,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 5"]);
+    refused(&["newer Salon", "version 9", "knows 6"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();
@@ -237,7 +237,7 @@ fn tables_of_version_3() {
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; \
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; \
          PRAGMA user_version = 3",
     )
     .unwrap();
@@ -261,7 +261,7 @@ fn the_trail_outlives_the_process() {
     ask(&mut store, append(ROOM, "x", 1));
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch("DROP TABLE trail; PRAGMA user_version = 4").unwrap();
+    old.execute_batch("DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; PRAGMA user_version = 4").unwrap();
     drop(old);
     let mut store = folder.open(options.clone());
     let most = u64::try_from(trail::MAX_STEPS).unwrap();
@@ -288,6 +288,47 @@ fn the_trail_outlives_the_process() {
         }
     }
     assert_eq!(times, (6..=most + 5).rev().collect::<Vec<_>>());
+}
+
+/// A file of version 5 knows of no text that calls a room; what is said and edited from then on may, and it does as long
+/// as that text stands.
+#[test]
+fn tables_of_version_5() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "@room", 1));
+    drop(store);
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch("ALTER TABLE entry DROP COLUMN calls_room; PRAGMA user_version = 5").unwrap();
+    drop(old);
+    let says = |content, calls_room| NewBody::Message { content, reply_to: None, calls_room };
+    let edits = |content, calls_room| NewBody::Edit { of: 3, content, within: None, calls_room };
+    // Texts as they stand, and the numbers of those that call.
+    let shown = |store: &mut Sqlite| {
+        store.ask(read(ROOM, 1)).unwrap();
+        let Some(News::Page { entries, .. }) = store.poll() else { panic!("a page") };
+        let message = |entry: &Entry<'_>| match &entry.body {
+            Body::Message(message) => (message.content.unwrap_or("-").to_owned(), message.calls_room),
+            other => panic!("{other:?}"),
+        };
+        entries.iter().map(message).map(|(text, calls)| text + if calls { "!" } else { "" }).collect::<Vec<_>>()
+    };
+    for (who, body, expected) in [
+        ("bob", says("@room", true), &["@room", "@room!"][..]),
+        ("bob", says("x", false), &["@room", "@room!", "x"]),
+        ("bob", edits("@room?", true), &["@room", "@room!", "@room?!"]),
+        ("bob", edits("no", false), &["@room", "@room!", "no"]),
+        ("bob", edits("@room.", true), &["@room", "@room!", "@room.!"]),
+        ("bob", delete(2), &["@room", "-", "@room.!"]),
+        ("bob", delete(3), &["@room", "-", "-"]),
+    ] {
+        // Each in a process of its own.
+        let mut store = folder.open(options.clone());
+        let at = page(&mut store, ROOM).0.seq + 1;
+        ask(&mut store, act(who, body, at));
+        assert_eq!(shown(&mut store), expected);
+    }
 }
 
 /// A number that two entries have, which no store gives out, is a fault of the file.
@@ -570,7 +611,7 @@ fn a_file_of_version_3_that_is_refused() {
     drop(folder.open(options.clone()));
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail;
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room;
          PRAGMA user_version = 3;
          INSERT INTO ban (user) VALUES (CAST(x'ff' AS TEXT));",
     )

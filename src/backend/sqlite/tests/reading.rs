@@ -23,7 +23,7 @@ fn unread_messages_of_others() {
                     NewBody::Delete { of, right: Right::Moderator }
                 }
             }
-            _ => NewBody::Message { content: "x", reply_to: None },
+            _ => NewBody::Message { content: "x", reply_to: None, calls_room: false },
         };
         store.ask(act(user, body, 1)).unwrap();
         if !matches!(body, NewBody::Reaction { .. }) {

@@ -78,7 +78,7 @@ fn what_is_found_is_what_is_there() {
                 0 => edit(of, &content),
                 1 => NewBody::Delete { of, right: Right::Moderator },
                 2 => react(of, "+", true),
-                _ => NewBody::Message { content: &content, reply_to: None },
+                _ => NewBody::Message { content: &content, reply_to: None, calls_room: false },
             };
             let entry = NewEntry { sender, body, at: moment(step) };
             let (conversation, retry, about, ticket) = (place, None, None, Ticket(1));
