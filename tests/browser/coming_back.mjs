@@ -321,6 +321,61 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("@room calls everybody: it is proposed, marked, counted and told, unless the room is muted, as long as it stands", async () => {
+    const page = await newPage({ permissions: ["notifications"] });
+    await page.addInitScript(() => {
+      window.told = [];
+      window.Notification = class { static permission = "granted"; static requestPermission = async () => "granted"; constructor(title, { body }) { window.told.push(`${title}: ${body}`); } close() {} };
+    });
+    await enter(page, "Rosa", "parlour");
+    await page.getByRole("button", { name: "Notifications" }).click();
+    await say(page, "/join annex");
+    await titled(page, "annex");
+    const ann = await newPage();
+    await enter(ann, "Ann", "parlour");
+    await until("Rosa is here", async () => (await members(ann)).includes("Rosa"));
+    await composer(ann).pressSequentially("@ro");
+    const proposals = () => ann.locator("#suggestions:not([hidden]) .suggestion").allTextContents();
+    await until("the room is proposed behind the people", async () => (await proposals()).join() === "Rosa,roomcalls all 2 who are here" || Promise.reject(new Error((await proposals()).join())));
+    await ann.keyboard.type("om: tea");
+    await ann.keyboard.press("Enter");
+    await ann.locator("#messages .call.called", { hasText: "@room" }).waitFor();
+    await shows(page, "parlour", "badge 1");
+    await until("the title counts it", async () => (await page.title()).startsWith("(1) "));
+    await focus(page, false);
+    await say(ann, "and `@room` in code, or rooms, call nobody");
+    await say(ann, "@room: cake");
+    await until("it is told", async () => (await page.evaluate(() => window.told)).join() === "Ann in parlour: @room: cake");
+    await shows(page, "parlour", "badge 2");
+    // An edit takes the call away, and tells nobody of another one.
+    await composer(ann).press("ArrowUp");
+    await composer(ann).fill("cake");
+    await ann.keyboard.press("Enter");
+    await shows(page, "parlour", "badge 1");
+    await composer(ann).press("ArrowUp");
+    await composer(ann).fill("@Room, cake!");
+    await ann.keyboard.press("Enter");
+    await shows(page, "parlour", "badge 2");
+    equal(await page.evaluate(() => window.told), ["Ann in parlour: @room: cake"], "what was told");
+    await focus(page, true);
+    await page.reload();
+    await connected(page);
+    await shows(page, "parlour", "badge 2");
+    await go(page, "parlour");
+    await until("two are marked", async () => (await page.locator("#messages > li.mention").count()) === 2);
+    equal(await page.locator("#messages > li.mention .call.called").allTextContents(), ["@room", "@Room"], "what is marked");
+    await shows(page, "parlour", "");
+    // Who has muted the room is called by their name alone.
+    await say(page, "/mute");
+    await go(page, "annex");
+    await focus(page, false);
+    await say(ann, "@room: more");
+    await say(ann, "@Rosa: more");
+    await shows(page, "parlour", "badge 1");
+    equal(await page.evaluate(() => window.told), ["Ann in parlour: @Rosa: more"], "what was told since");
+    for (const one of [page, ann]) await one.context().close();
+  });
+
   await check("in a browser that keeps nothing what is muted stays so for as long as the page is there; who is muted is not read aloud", async () => {
     const page = await newPage();
     await enter(page, "Serene", "kitchen");

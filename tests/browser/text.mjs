@@ -53,6 +53,14 @@ await check("a link ends where the address does, and shows where it leads", () =
   ]) equal(links(text).map((link) => link.shown), shown, text);
 });
 
+await check("@room calls everybody where the server says so, by the rule of the server", () => {
+  for (const [text, ...places] of [
+    ["@room, tea", 0], ["tea, (@ROOM)", 6], ["\uFF20room", 0], ["@room @rooms @room-mates @room@x @room_ `@room` x@room /@room @@room @room", 0, 69], ["@ada @room", 0, 5],
+  ]) equal(callsIn(text, ["ada"], true).map(({ start }) => start), places, text);
+  equal(callsIn("@room", ["ada"]), [], "where it does not say so");
+  equal(pieces("**@room** `@room`", [], true).map(({ inside }) => inside?.[0].kind), ["call", undefined, undefined], "in a text");
+});
+
 await check("only @ and a name calls somebody, and neither a word nor an address does", () => {
   for (const [text, name, called] of [
     ["@太郎さん、こんにちは", "太郎", true], ["@太郎丸さん", "太郎", false], ["こんにちは@太郎", "太郎", true], ["@adaさん", "ada", true], ["@철수가", "철수", true],

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { begin, connected, members, newPage, say, texts } from "./browser.mjs";
+import { begin, composer, connected, members, newPage, say, texts } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
@@ -66,6 +66,27 @@ await run(async () => {
     await linus.reload();
     await connected(linus);
     await until("Linus is there", async () => (await members(linus)).includes("Linus"));
+  });
+
+  await check("@room is proposed to those whose token has a role for it, and calls nobody from others", async () => {
+    const mod = await visit({ token: token("Mod", "--roles", "moderate"), room: "kitchen" });
+    await connected(mod);
+    await until("all are here", async () => (await members(mod)).length === 3);
+    const proposed = async (page) => {
+      await composer(page).fill("");
+      await composer(page).pressSequentially("@");
+      await page.locator("#suggestions:not([hidden])").waitFor();
+      const labels = await page.locator("#suggestions .suggestion-label").allTextContents();
+      await composer(page).fill("");
+      return labels;
+    };
+    equal([await proposed(mod), await proposed(linus)], [["Ada", "Linus", "room"], ["Ada", "Mod"]], "what is proposed");
+    await say(linus, "@room from Linus");
+    await say(mod, "@room from Mod");
+    await ada.locator("#messages > li.mention", { hasText: "from Mod" }).waitFor();
+    equal(await ada.locator("#messages > li.mention").allTextContents().then((all) => all.length), 1, "what calls Ada");
+    equal(await ada.locator("#messages .call").allTextContents(), ["@room"], "what is marked");
+    await mod.context().close();
   });
 
   await check("a room the token is not for stays closed, in words", async () => {

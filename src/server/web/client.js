@@ -118,7 +118,8 @@
  * @property {{room_id: string, error: SalonError}} join_delayed
  * @property {{room_id: string, error: SalonError}} join_refused
  * @property {{room_id: string, epoch: string, sender: string, content: string, seq: number, ts: number, id?: string,
- *           reply_to?: number, replayed: boolean}} message
+ *           reply_to?: number, mentions?: "room", replayed: boolean}} message
+ *           `mentions`: its text calls everybody in the room.
  * @property {{room_id: string, epoch: string, from: number, to: number, why: string}} gap
  * @property {{sender: string, user_id: string, content: string, seq: number, ts: number, id?: string,
  *           reply_to?: number}} direct
@@ -154,6 +155,7 @@
  * @property {number} [content_bytes]  The `content` of a message, as UTF-8.
  * @property {number} [rooms]          Rooms of a session.
  * @property {number} [join_rooms]     Rooms in one `join`; absent where a `join` is for one room.
+ * @property {number} [mention_room]   Members that a room may have for us to call all of them by `@room`; 0: none.
  * @property {?{per_second: number, burst: number}} [rate]  Frames of a user; null where there is no limit.
  *
  * @typedef {{id: string, kind: "room" | "person", target: string, content: string, reply_to?: number, epoch?: string,

@@ -24,6 +24,7 @@ import { characterProblem, nameProblem } from "./words.js";
 
 const NOTE_BYTES_MAX = 256;
 const SUGGESTIONS_MAX = 8;
+const EVERYBODY = "room"; // behind an @
 
 /** `run` returns what is wrong, or nothing. `complete` proposes how to go on behind the name of the command. */
 const COMMANDS = [
@@ -83,13 +84,19 @@ function suggestName(written, more) {
   if (at < 0 || /\S/u.test(written[at - 1] ?? "") || begun.includes("\n")) return { entries: [], chosen: -1 };
   const names = everybody(active, more).filter((name) => name !== me);
   const wordStarts = (name) => begun !== "" && name.split(/[\s._-]+/u).some((word) => word.startsWith(begun));
-  if (names.some((name) => name.toLocaleLowerCase() === begun.trimEnd())) return { entries: [], chosen: -1 };
+  if ([...mayCallRoom(active) ? [EVERYBODY] : [], ...names].some((name) => name.toLocaleLowerCase() === begun.trimEnd())) return { entries: [], chosen: -1 };
   const entries = names.filter((name) => name.toLocaleLowerCase().startsWith(begun) || wordStarts(name.toLocaleLowerCase()))
     .map((name) => ({ text: `${written.slice(0, at)}@${name} `, label: name, what: statusOf(name) === "online" ? "" : known("be", statusOf(name)) ?? "" }))
-    .sort(byLabel)
-    .slice(0, SUGGESTIONS_MAX);
-  return { entries, chosen: entries.length && begun ? 0 : -1 };
+    .sort(byLabel);
+  if (mayCallRoom(active) && EVERYBODY.startsWith(begun)) entries.push({ text: `${written.slice(0, at)}@${EVERYBODY} `, label: EVERYBODY, what: t("callsAll", { count: active.count }) });
+  const first = entries.slice(0, SUGGESTIONS_MAX);
+  // It is offered however many names begin so.
+  if (entries.length > SUGGESTIONS_MAX && entries.at(-1).label === EVERYBODY) first[SUGGESTIONS_MAX - 1] = entries.at(-1);
+  return { entries: first, chosen: first.length && begun ? 0 : -1 };
 }
+
+/** Whether the server lets us call all who are in a room; it has the last word. */
+const mayCallRoom = (c) => c.kind === "room" && c.count <= (client.limits.mention_room ?? 0);
 
 /**
  * Proposals for the beginning of a command, a name or an emoji: `{entries: [{text, label, what}], chosen}`, where

@@ -11,7 +11,7 @@ import { see } from "./lookalikes.js";
 import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
 import { isMuted, lookAtMuted, mutedKey } from "./muting.js";
-import { mentions } from "./text.js";
+import { callsMe, mentions } from "./text.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
 const WINDOW_STEP = 60; // of them go at once where new ones come: each time, all that is drawn moves
@@ -40,7 +40,7 @@ class Conversation {
     this.readSeq = undefined; // undefined until we know where the reader stopped
     this.fresh = 0; // messages of others behind that
     this.counted = 0; // the seq up to which they are counted, by the server or here
-    this.calls = []; // the seq of each of them that mentions us
+    this.calls = new Map(); // the seq of each of them that calls us: whether by name, or only with everybody here
     this.told = 0; // the mark that the server has
     this.held = false; // the reader wants it unread from `readSeq` on: nothing is read by being seen
     this.carried = 0; // unread messages of an epoch that has ended
@@ -118,7 +118,10 @@ class Conversation {
   get unread() { return this.carried + this.fresh; }
   get muted() { return isMuted(this.key); }
   /** Unread messages that are meant for the reader alone, or call them. */
-  get urgent() { return this.kind === "room" ? this.calls.length : this.muted ? 0 : this.unread; }
+  get urgent() {
+    if (this.kind === "room") return this.muted ? [...this.calls.values()].filter((byName) => byName).length : this.calls.size;
+    return this.muted ? 0 : this.unread;
+  }
   /** Unread messages that the reader wants to hear of. */
   get calling() { return this.muted ? this.urgent : this.unread; }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
@@ -153,8 +156,19 @@ class Conversation {
     this.carried = 0;
     this.oldRead = null;
     this.fresh = this.unreadBehind(seq);
-    this.calls = this.calls.filter((call) => call > seq);
+    this.forgetCalls(seq);
     this.readSeq = seq;
+  }
+
+  /** Calls up to an entry are read. */
+  forgetCalls(upTo) { for (const seq of this.calls.keys()) if (seq <= upTo) this.calls.delete(seq); }
+
+  /** A message of somebody else that is not read calls us, as it stands, or does not. */
+  noteCall(message) {
+    const { seq, content = "" } = message;
+    if (this.kind !== "room") return;
+    this.calls.delete(seq);
+    if (this.calls.size < CALLS_MAX && callsMe(message, me, this.members)) this.calls.set(seq, mentions(content, me, this.members));
   }
 
   /** Messages of others that stay unread when all up to an entry is read. */
@@ -168,9 +182,10 @@ class Conversation {
   }
 
   /** Unread messages are counted once, in whatever way they come. */
-  countUnread({ seq, sender, content = "", deleted }) {
+  countUnread(message) {
+    const { seq, sender, deleted } = message;
     const isNew = sender !== me && !deleted && this.readSeq !== undefined && seq > this.readSeq;
-    if (isNew && this.kind === "room" && !this.calls.includes(seq) && this.calls.length < CALLS_MAX && mentions(content, me, this.members)) this.calls.push(seq);
+    if (isNew) this.noteCall(message);
     if (seq <= this.counted) return;
     this.counted = seq;
     if (isNew) this.fresh += 1;
@@ -186,7 +201,7 @@ class Conversation {
     this.readSeq = read;
     this.fresh = unread;
     this.counted = Math.max(seq, this.counted);
-    this.calls = this.calls.filter((call) => call > read);
+    this.forgetCalls(read);
   }
 
   /** Puts a message where it belongs. What is there already is not put twice. */
@@ -447,14 +462,14 @@ export function restartedHere(c) {
   c.carried = c.unread;
   if (c.newAfter !== null) c.newEpoch ??= c.epoch;
   c.lastSeq = c.readSeq = c.fresh = c.counted = c.told = c.passed = 0;
-  c.calls = [];
+  c.calls.clear();
   c.held = false;
   for (const item of [...c.items, ...c.pending]) item.stale = true; // what they answer has another number now, or none
 }
 
 export function said(message, epoch) {
-  const { seq, sender, content = "", ts, deleted, edited, reply_to, reactions } = message;
-  return { type: "said", epoch, seq, sender, content, ts, deleted, edited, reply_to, reactions };
+  const { seq, sender, content = "", ts, deleted, edited, reply_to, mentions: whom, reactions } = message;
+  return { type: "said", epoch, seq, sender, content, ts, deleted, edited, reply_to, mentions: whom, reactions };
 }
 
 /**
@@ -498,16 +513,17 @@ export function writeCallsAnew(c) {
 }
 
 /** A message has another text, or none any more. */
-export function takeChange(c, { of, seq, ts, content, deleted }) {
+export function takeChange(c, { of, seq, ts, content, mentions: whom, deleted }) {
   c.lastSeq = Math.max(c.lastSeq, seq);
   const item = saidAs(c, of);
   if (!item) return;
   if (deleted && !item.deleted && item.sender !== me && of > (c.readSeq ?? 0) && of <= c.counted) c.fresh = Math.max(0, c.fresh - 1);
   if (deleted) {
-    c.calls = c.calls.filter((call) => call !== of);
+    c.calls.delete(of);
     letGoOfDeleted(c, of);
   }
-  amend(c, item, deleted ? { content: "", deleted: true, reactions: undefined } : { content, edited: ts });
+  amend(c, item, deleted ? { content: "", deleted: true, mentions: undefined, reactions: undefined } : { content, edited: ts, mentions: whom });
+  if (!deleted && item.sender !== me && of > (c.readSeq ?? Infinity)) c.noteCall(item);
   redraw("places");
 }
 
@@ -539,8 +555,8 @@ export function takeReaction(c, { of, seq, sender, emoji, on }) {
 export function takeAnew(c, page) {
   for (const message of page.items) {
     const item = page.epoch === c.epoch ? saidAs(c, message.seq) : undefined;
-    const { content, deleted, edited, reactions } = said(message, page.epoch);
-    if (item && JSON.stringify([item.content, item.deleted, item.edited, item.reactions]) !== JSON.stringify([content, deleted, edited, reactions])) amend(c, item, { content, deleted, edited, reactions });
+    const { content, deleted, edited, mentions: whom, reactions } = said(message, page.epoch);
+    if (item && JSON.stringify([item.content, item.deleted, item.edited, item.mentions, item.reactions]) !== JSON.stringify([content, deleted, edited, whom, reactions])) amend(c, item, { content, deleted, edited, mentions: whom, reactions });
   }
 }
 
@@ -560,6 +576,7 @@ export function take(c, message, epoch) {
   const waiting = mine && message.id !== undefined ? c.pending.find((item) => item.entry.id === message.id) : undefined;
   const item = waiting ? Object.assign(waiting, said(message, epoch), { failed: null }) : said(message, epoch);
   if (waiting) c.pending.splice(c.pending.indexOf(waiting), 1);
+  if (item.mentions) item.stale = item.rewritten = true; // it was drawn before the server said so
   c.typing.delete(message.sender);
   noticeName(message.sender);
   if (c === active && !mine && c.newAfter === null && (isAway() || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null, newCount: 0, newSeen: false });

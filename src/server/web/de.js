@@ -342,7 +342,7 @@ export const WORDS = {
   "usage.slash": "//TEXT",
   "help.slash": "Einen Text senden, der mit einem Schrägstrich beginnt.",
   "usage.mention": "@NAME",
-  "help.mention": "In einem Text: ruft jemanden. Ein @here gibt es nicht: Niemand kann einen ganzen Raum rufen.",
+  "help.mention": "In einem Text: ruft jemanden. @room ruft alle im Raum, wo du das darfst.",
   "usage.signs": "**fett** *kursiv* ~~weg~~",
   "help.signs": "Zeichen in einem Text; auch `Code`, ``` um Zeilen mit Code, > Zitate und - Listen.",
   "usage.emoji": ":name:",
@@ -380,6 +380,7 @@ export const WORDS = {
   linkSaysWho: "Dein Link sagt, wer du hier bist.",
   writeNick: "Schreib /nick NAME.",
   whichLanguage: "Welche Sprache? Schreib /language en, de, es oder fr.",
+  callsAll: { one: "ruft {count} Person hier", other: "ruft alle {count}, die hier sind" },
   thisRoom: "dieser Raum",
 
   // Errors, by the code of the server or of the client

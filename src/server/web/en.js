@@ -342,7 +342,7 @@ export const WORDS = {
   "usage.slash": "//TEXT",
   "help.slash": "Send a text that begins with a slash.",
   "usage.mention": "@NAME",
-  "help.mention": "In a text: calls somebody. There is no @here: nobody can call a whole room.",
+  "help.mention": "In a text: calls somebody. @room calls everybody in the room, where you may.",
   "usage.signs": "**bold** *italic* ~~no~~",
   "help.signs": "Signs in a text; also `code`, ``` around lines of code, > quotes and - lists.",
   "usage.emoji": ":name:",
@@ -380,6 +380,7 @@ export const WORDS = {
   linkSaysWho: "Your link says who you are here.",
   writeNick: "Write /nick NAME.",
   whichLanguage: "Which language? Write /language en, de, es or fr.",
+  callsAll: { one: "calls {count} person here", other: "calls all {count} who are here" },
   thisRoom: "this room",
 
   // Errors, by the code of the server or of the client

@@ -363,7 +363,7 @@ export const WORDS = {
   "usage.slash": "//TEXTO",
   "help.slash": "Enviar un texto que empieza por una barra.",
   "usage.mention": "@NOMBRE",
-  "help.mention": "En un texto: llama a alguien. No hay @here: nadie puede llamar a una sala entera.",
+  "help.mention": "En un texto: llama a alguien. @room llama a toda la sala, donde puedas hacerlo.",
   "usage.signs": "**negrita** *cursiva* ~~no~~",
   "help.signs": "Signos en un texto; también `código`, ``` alrededor de líneas de código, > citas y - listas.",
   "usage.emoji": ":nombre:",
@@ -409,6 +409,7 @@ export const WORDS = {
   linkSaysWho: "Tu enlace dice quién eres aquí.",
   writeNick: "Escribe /nick NOMBRE.",
   whichLanguage: "¿Qué idioma? Escribe /language en, de, es o fr.",
+  callsAll: { one: "llama a {count} persona aquí", many: "llama a los {count} de aquí", other: "llama a los {count} que están aquí" },
   thisRoom: "esta sala",
 
   // Errors, by the code of the server or of the client

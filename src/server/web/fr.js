@@ -364,7 +364,7 @@ export const WORDS = {
   "usage.slash": "//TEXTE",
   "help.slash": "Envoyer un texte qui commence par une barre oblique.",
   "usage.mention": "@NOM",
-  "help.mention": "Dans un texte\u00A0: appelle quelqu’un. Il n’y a pas de @here\u00A0: personne ne peut appeler tout un salon.",
+  "help.mention": "Dans un texte\u00A0: appelle quelqu’un. @room appelle tout le salon, là où vous en avez le droit.",
   "usage.signs": "**gras** *italique* ~~non~~",
   "help.signs": "Signes dans un texte\u202F; aussi `code`, ``` autour de lignes de code, > citations et - listes.",
   "usage.emoji": ":nom:",
@@ -410,6 +410,7 @@ export const WORDS = {
   linkSaysWho: "Votre lien dit qui vous êtes ici.",
   writeNick: "Écrivez /nick NOM.",
   whichLanguage: "Quelle langue\u202F? Écrivez /language en, de, es ou fr.",
+  callsAll: { one: "appelle {count} personne ici", many: "appelle les {count} de personnes ici", other: "appelle les {count} personnes ici" },
   thisRoom: "ce salon",
 
   // Errors, by the code of the server or of the client

@@ -16,10 +16,10 @@ const FOLD_OVER = 12; // lines of code
 
 const WORD = /[\p{L}\p{M}\p{N}]/u;
 
-/** The pieces of a text. `names` are the people that it may call. */
-export function parse(content, names = []) {
+/** The pieces of a text. `names` are the people that it may call; with `room` it calls everybody by `@room`. */
+export function parse(content, names = [], room = false) {
   if (!/[`*_~>@\uFF20]|^(?:[-•]|\d+[.)]) |https?:/imu.test(content)) return content === "" ? [] : [content];
-  const state = { left: PIECES_MAX };
+  const state = { left: PIECES_MAX, room };
   const pieces = [];
   let at = 0;
   let plain = 0; // where the lines begin that are no block
@@ -92,7 +92,7 @@ const SIGNS = new Map([["**", "strong"], ["__", "strong"], ["~~", "s"], ["*", "e
 function parseInline(text, names, state, depth) {
   const pieces = [];
   const addresses = depth > DEPTH_MAX ? [] : links(text);
-  const calls = depth > DEPTH_MAX || !names.length ? [] : callsIn(text, names);
+  const calls = depth > DEPTH_MAX || !(names.length || state.room) ? [] : callsIn(text, names, state.room);
   const never = new Set(); // signs that are not in the rest of the text
   let plain = 0;
   let at = 0;
@@ -172,14 +172,14 @@ function spanAt(text, at, never, names, state, depth) {
 
 // Nodes
 
-/** Writes a text into a node. `me` is the name whose calls stand out. */
-export function write(node, content, { names = [], me = "" } = {}) {
+/** Writes a text into a node. `me` is the name whose calls stand out, as those of everybody in the room do. */
+export function write(node, content, { names = [], me = "", room = false } = {}) {
   if (isEmojiOnly(content)) {
     node.classList.add("jumbo");
     node.append(content);
     return;
   }
-  node.append(...parse(content, names).map((piece) => nodeOf(piece, me)));
+  node.append(...parse(content, names, room).map((piece) => nodeOf(piece, me)));
 }
 
 /** Signs are there for those who copy, and not for those who read. */
@@ -195,7 +195,7 @@ function nodeOf(piece, me) {
   if (kind === "link") return linkOf(piece);
   if (kind === "call") {
     const node = element("span", "call", inside[0]);
-    if (piece.name === me) node.classList.add("called");
+    if (piece.name === me || piece.name === null) node.classList.add("called");
     return node;
   }
   if (kind === "sign") return signs(open);

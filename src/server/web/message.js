@@ -11,7 +11,7 @@ import { listed } from "./lists.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";
-import { mentions } from "./text.js";
+import { callsMe } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
 
@@ -87,7 +87,7 @@ function rewrite(item) {
   const text = element("div", "text");
   text.dir = "auto";
   if (item.deleted) text.append(element("em", "", t("wasDeleted")));
-  else write(text, item.content, { me, names: /[@\uFF20]/u.test(item.content) ? [me, ...active?.members ?? []] : [] });
+  else write(text, item.content, { me, names: /[@\uFF20]/u.test(item.content) ? [me, ...active?.members ?? []] : [], room: item.mentions === "room" });
   const parts = [text];
   if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
     text.classList.add("long");
@@ -106,7 +106,7 @@ function rewrite(item) {
     text.title = t("editedAt", { time: fullFormat.format(item.edited) });
   }
   node.classList.toggle("deleted", item.deleted === true);
-  node.classList.toggle("mention", item.sender !== me && mentions(item.content, me, active?.members));
+  node.classList.toggle("mention", item.sender !== me && callsMe(item, me, active?.members));
 }
 
 /** Brings a node in line with the state of its item: pending, refused, sent. */

@@ -1,7 +1,7 @@
 /**
  * Notifications of the browser, for readers who asked for them by the button: while nobody looks at the page, about
- * direct messages, about messages with one's name in them, and about every message of the rooms chosen for that.
- * Of what is muted, only one's name in a room is told.
+ * direct messages, about messages that call one by name or with everybody in the room, and about every message of the
+ * rooms chosen for that. Of what is muted, only one's name in a room is told.
  *
  * Nobody is asked for permission unless they press the button. The choice is kept in the browser. One notification
  * stands for a conversation, the latest, and all go when the page is looked at again.
@@ -17,7 +17,7 @@ import { t } from "./language.js";
 import { mute } from "./muting.js";
 import { open, whenOpened } from "./places.js";
 import { store, stored } from "./storage.js";
-import { mentions } from "./text.js";
+import { callsMe, mentions } from "./text.js";
 
 const BODY_CHARACTERS = 240;
 const ROOMS_MAX = 200;
@@ -36,10 +36,12 @@ const isOn = () => works && wanted && window.isSecureContext && Notification.per
  * Shows a message of somebody else, if the reader is away and it is of a kind they asked for. What is said to everybody
  * is in no conversation.
  */
-export function notify(c, { sender, content, deleted }) {
+export function notify(c, message) {
+  const { sender, content, deleted } = message;
   if (deleted) return;
   if (!isAway() || !isOn()) return;
-  if (c?.kind === "room" && (!wholeRooms.has(c.id) || c.muted) && !mentions(content, me, c.members)) return;
+  if (c?.kind === "room" && c.muted && !mentions(content, me, c.members)) return;
+  if (c?.kind === "room" && !wholeRooms.has(c.id) && !callsMe(message, me, c.members)) return;
   if (c?.kind === "person" && c.muted) return;
   const title = c === null ? t("toEverybody", { name: sender }) : c.kind === "room" ? t("inRoom", { name: sender, room: c.title }) : sender;
   const key = c?.key ?? "*";

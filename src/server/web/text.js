@@ -110,7 +110,7 @@ let looked = { name: "", pattern: null };
  * Whether a text calls a person: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare
  * word, since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
  * follow: "@太郎さん". Where one of `others` has a longer name that begins so, "bob smith" beside "bob", that one is called
- * alone. Nothing calls a whole room: there is no "@here".
+ * alone. `@room` calls everybody only where the server says so: `callsMe` looks at that too.
  */
 export function mentions(content, name, others = []) {
   if (name === "" || !/[@\uFF20]/u.test(content)) return false;
@@ -136,16 +136,32 @@ export function mentions(content, name, others = []) {
   return false;
 }
 
+/** Whether a message calls a person: by the name, or with everybody in the room, as the server says. */
+export function callsMe({ content = "", mentions: whom }, name, others) { return whom === "room" || mentions(content, name, others); }
+
+const ROOM = /^@room(?![\p{Alphabetic}\p{N}_\-@`])/iu;
+const BEFORE_ROOM = /[\p{Alphabetic}\p{N}_.+\-/@=%&#~`]$/u; // the rule is the server's: docs/wire.md
+
+/** Whether the server finds an `@room` at that place of a text, in which it stands with the sign of a keyboard. */
+const isRoomAt = (text, at) => ROOM.test(text.slice(at, at + 8)) && !BEFORE_ROOM.test(text.slice(Math.max(0, at - 2), at));
+
 const CALLS_MAX = 20; // in one text
 
-/** Where a text calls people, the longest name that fits at each place: `{start, end, name}`. */
-export function callsIn(content, names) {
+/**
+ * Where a text calls people, the longest name that fits at each place: `{start, end, name}`. With `room` it calls all
+ * who are in the room: there `name` is null.
+ */
+export function callsIn(content, names, room = false) {
   if (!/[@\uFF20]/u.test(content) || content !== content.normalize("NFC")) return [];
   const text = content.replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@");
   const found = [];
   let known = null;
   for (let at = text.indexOf("@"); at >= 0 && found.length < CALLS_MAX; at = text.indexOf("@", at + 1)) {
     const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
+    if (room && isRoomAt(text, at)) {
+      found.push({ start: at, end: at + "@room".length, name: null });
+      continue;
+    }
     if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
     known ??= [...names].map((name) => [name, name.toLowerCase()]);
     const called = text.slice(at + 1, at + 1 + NAME_CHARACTERS + 2).toLowerCase();
