@@ -166,7 +166,7 @@ impl World<'_> {
         {
             content = stands.to_owned();
         }
-        let calls_room = self.texts % 3 == 0;
+        let calls_room = self.texts.is_multiple_of(3);
         let body = match what {
             What::Say => NewBody::Message { content: &content, reply_to: None, calls_room },
             What::Answer => NewBody::Message { content: &content, reply_to: Some(of), calls_room },

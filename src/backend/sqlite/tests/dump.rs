@@ -38,12 +38,12 @@ fn any_store_is_imported_as_it_was_exported() {
             let (who, emoji) = (["ann", "bob", "eve"][random.below(3) as usize], ["+", "-"][random.below(2) as usize]);
             let text = format!("text {at}");
             let body = match random.below(6) {
-                0 => NewBody::Edit { of, content: &text, within: None, calls_room: at % 3 == 0 },
+                0 => NewBody::Edit { of, content: &text, within: None, calls_room: at.is_multiple_of(3) },
                 1 => delete(of),
                 2 | 3 => react(of, emoji, random.below(3) > 0),
                 _ => {
                     let reply_to = Some(of).filter(|_| random.below(4) == 0);
-                    NewBody::Message { content: &text, reply_to, calls_room: at % 3 == 0 }
+                    NewBody::Message { content: &text, reply_to, calls_room: at.is_multiple_of(3) }
                 }
             };
             store.ask(act(who, body, at)).unwrap();
