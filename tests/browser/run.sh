@@ -28,6 +28,6 @@ if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ 
   npm ci --ignore-scripts --no-audit --no-fund >&2
 fi
 status=0
-suites=${SUITES:-text words client two_people finer_points at_a_glance what_is_shown coming_back messages finding begun_anew nothing_lost moderation tokens situations languages installed}
+suites=${SUITES:-text words client two_people finer_points at_a_glance what_is_shown coming_back messages finding begun_anew nothing_lost moderation tokens situations languages installed the_look}
 for script in $suites; do node "$script.mjs" "$salon" || status=1; done
 exit $status

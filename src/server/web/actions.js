@@ -99,6 +99,7 @@ const onBar = (id, run) => byId(id).addEventListener("click", () => {
 onBar("bar-react", (item) => openPicker((emoji) => react(item, emoji)));
 onBar("bar-reply", answer);
 onBar("bar-edit", editMessage);
+onBar("bar-link", (item) => copyAloud(linkTo(active, item), t("link")));
 onBar("bar-more", openMenu);
 
 // The menu
@@ -193,6 +194,8 @@ messages.addEventListener("click", (event) => {
   const node = event.target.closest("li.message");
   const item = node && itemOf(node);
   if (!item) return;
+  // Where nothing hovers, a tap shows the time of a message that has no name above it.
+  if (event.pointerType === "touch" && !event.target.closest("button, a")) node.classList.toggle("tapped");
   const reaction = event.target.closest(".reaction");
   if (reaction) react(item, reaction.dataset.emoji);
   if (event.target.closest(".react-more")) openPicker((emoji) => react(item, emoji));

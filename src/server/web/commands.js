@@ -13,16 +13,16 @@ import { active, addHelp, client, conversations, me, people, proven, rooms } fro
 import { toLatest } from "./history.js";
 import { LANGUAGES, choose, known, t } from "./language.js";
 import { compare } from "./lists.js";
+import { noteProblem } from "./note.js";
 import { toggleMute } from "./notifications.js";
 import { STATUSES, statusOf } from "./presence.js";
 import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { openSearch } from "./search.js";
 import { contentProblem, send } from "./sending.js";
-import { charactersOver, isBlank } from "./text.js";
+import { isBlank } from "./text.js";
 import { changeTopic, openTopic } from "./topic.js";
-import { characterProblem, nameProblem } from "./words.js";
+import { nameProblem } from "./words.js";
 
-const NOTE_BYTES_MAX = 256;
 const SUGGESTIONS_MAX = 8;
 const EVERYBODY = "room"; // behind an @
 
@@ -158,10 +158,8 @@ function status(words) {
   const [first, note] = takeName(words);
   const wanted = STATUS_NAMES.get(first.toLowerCase());
   if (!wanted) return t(first ? "noStatus" : "whichStatus", { word: first });
-  const over = charactersOver(note, NOTE_BYTES_MAX);
-  if (over) return t("noteTooLong", { count: over });
-  const problem = characterProblem(note);
-  if (problem) return t("theNote", { problem });
+  const problem = noteProblem(note);
+  if (problem) return problem;
   const c = active;
   setStatus(wanted, note, () => {
     if (c.draft === "") c.draft = `/status ${words}`; // to be mended

@@ -1,9 +1,11 @@
 /**
- * On narrow screens the rooms and the people are drawers.
+ * On narrow screens the rooms and the people are drawers. On a wide one the people are a column, for as long as the
+ * reader wants it; two who write to each other need none.
  */
-import { client } from "./conversations.js";
+import { active, client } from "./conversations.js";
 import { byId } from "./dom.js";
 import { refreshPublicRooms, setAddress, whenOpened } from "./places.js";
+import { store, stored } from "./storage.js";
 
 export const narrow = matchMedia("(max-width: 759px)"); // the rooms are a drawer; the same widths stand in app.css
 const medium = matchMedia("(max-width: 1119px)"); // the people are one
@@ -17,7 +19,10 @@ let waits = null; // the drawer that is opened then
 
 function openDrawer(id) {
   closeDrawers();
-  if (!isDrawer[id]()) return;
+  if (!isDrawer[id]()) {
+    if (id === "details") turnColumn();
+    return;
+  }
   if (goesBack) {
     waits = id;
     return;
@@ -30,6 +35,21 @@ function openDrawer(id) {
   document.querySelector(`[data-open=${id}]`).setAttribute("aria-expanded", "true");
   byId(id).querySelector("button").focus();
   if (id === "places" && client.state === "connected") refreshPublicRooms();
+}
+
+let wanted = stored("salon.people") !== false; // the column of the people of a room
+let asked = false; // the same of a conversation of two, which is shown when it is asked for
+
+function turnColumn() {
+  if (active.kind === "room") store("salon.people", wanted = !wanted);
+  else asked = !asked;
+  drawColumn();
+}
+
+function drawColumn() {
+  const isThere = active.kind === "room" ? wanted : asked;
+  byId("app").classList.toggle("without-people", !isThere);
+  if (!medium.matches) byId("open-details").setAttribute("aria-expanded", String(isThere));
 }
 
 export function closeDrawers() {
@@ -56,6 +76,8 @@ byId("backdrop").addEventListener("click", closeDrawers);
 for (const width of [narrow, medium]) width.addEventListener("change", () => {
   const id = byId("app").dataset.drawer;
   if (id && !isDrawer[id]()) closeDrawers(); // it is a column now
+  byId("open-details").setAttribute("aria-expanded", "false");
+  if (active) drawColumn();
 });
 
 // A finger that comes in from where lines begin pulls the list of rooms out; one that moves back pushes it in. (The
@@ -89,6 +111,10 @@ byId("skip").addEventListener("click", (event) => {
   byId("composer-input").focus();
 });
 whenOpened(close); // what is opened takes the place of the drawer in the history, too
+whenOpened(() => {
+  asked = false;
+  drawColumn();
+});
 
 // Back closes what is open, and goes nowhere.
 window.addEventListener("popstate", () => {

@@ -20,7 +20,7 @@ function openFinder(kind) {
   byId("finder-label").textContent = t(forRoom ? "nameOfRoom" : "nameOfPerson");
   byId("finder-submit").textContent = t(forRoom ? "join" : "write");
   byId("finder-list-title").textContent = t(forRoom ? "roomsToJoin" : "hereNow");
-  byId("finder-input").value = byId("finder-topic").value = "";
+  for (const id of ["finder-input", "finder-room-title", "finder-topic"]) byId(id).value = "";
   byId("finder-problem").textContent = "";
   byId("finder-topic-part").hidden = true;
   clearList(byId("finder-list"));
@@ -56,7 +56,7 @@ function drawFinder() {
     });
   }
   byId("finder-list-title").hidden = entries.length === 0;
-  // A room that nobody has made is made by going in; then it may have a topic.
+  // A room that nobody has made is made by going in; then it may have a title and a topic.
   const isNew = finding === "room" && wanted !== "" && !conversations.has(`room:${nameIn()}`) && !publicRooms.some(({ room_id }) => room_id === nameIn());
   byId("finder-topic-part").hidden = !isNew;
   if (finding === "room") byId("finder-submit").textContent = t(isNew ? "create" : "join");
@@ -73,9 +73,10 @@ byId("finder").addEventListener("click", (event) => { if (event.target === byId(
 byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameIn();
-  const topic = byId("finder-topic-part").hidden ? "" : byId("finder-topic").value.trim();
-  let problem = nameProblem(name) ?? characterProblem(topic);
-  if (!problem && topic) problem = await client.createRoom(name, { topic }).then(() => null, (error) => inWords(error));
+  const given = (id) => (byId("finder-topic-part").hidden ? undefined : byId(id).value.trim().replace(/\s+/gu, " ") || undefined);
+  const [title, topic] = [given("finder-room-title"), given("finder-topic")];
+  let problem = nameProblem(name) ?? characterProblem(title ?? "") ?? characterProblem(topic ?? "");
+  if (!problem && (title || topic)) problem = await client.createRoom(name, { name: title, topic }).then(() => null, (error) => inWords(error));
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();

@@ -1,0 +1,40 @@
+/**
+ * The note beside our status, which others see: written behind our own name, or by `/status`.
+ */
+import { me } from "./conversations.js";
+import { byId } from "./dom.js";
+import { t } from "./language.js";
+import { setStatus } from "./people.js";
+import { presence } from "./presence.js";
+import { charactersOver } from "./text.js";
+import { characterProblem } from "./words.js";
+
+const BYTES_MAX = 256;
+
+const dialog = byId("note-dialog");
+
+/** What is wrong with a note, in a sentence; the empty string if nothing is. */
+export function noteProblem(note) {
+  const over = charactersOver(note, BYTES_MAX);
+  if (over) return t("noteTooLong", { count: over });
+  const problem = characterProblem(note);
+  return problem ? t("theNote", { problem }) : "";
+}
+
+byId("me-name").addEventListener("click", () => {
+  byId("note-input").value = presence.get(me)?.note ?? "";
+  byId("note-problem").textContent = "";
+  dialog.showModal();
+  byId("note-input").select();
+});
+byId("note-close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+byId("note-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const note = byId("note-input").value.trim().replace(/\s+/gu, " ");
+  const problem = noteProblem(note);
+  byId("note-problem").textContent = problem;
+  if (problem) return;
+  setStatus(byId("me-status").value, note);
+  dialog.close();
+});

@@ -1,0 +1,272 @@
+/**
+ * The look, as it is measured: columns, rhythm, sizes, colours, what a finger needs, and the menus at the name, beside
+ * the message box and behind one's own name. `node the_look.mjs SALON_BINARY`; see run.sh.
+ */
+import { begin, composer, connected, enter, members, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
+import { Server, check, equal, freePort, until } from "./harness.mjs";
+
+const server = new Server(process.argv[2], await freePort(), "--rate", "off");
+const { browser, run } = await begin(server);
+const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
+const style = (page, selector, ...names) => page.locator(selector).first().evaluate((node, names) => names.map((name) => getComputedStyle(node)[name]), names);
+const box = async (page, selector) => {
+  const { x, y, width, height } = await page.locator(selector).first().boundingBox();
+  return { x, y, width, height, end: x + width };
+};
+const text = (page, words) => page.locator("#messages > li.message", { hasText: words });
+const menu = (page) => page.locator("#place-menu .menu-item").allTextContents();
+const pressed = (page, name) => page.locator("#place-menu").getByRole("button", { name }).click();
+
+/**
+ * What can be pressed and is seen: where it is less than 44 px in either direction. The name above a message is a way
+ * that its avatar is too, and the bar is for a pointer that hovers.
+ */
+const small = (page, within) => page.evaluate((within) => [...document.querySelectorAll(`${within} :is(button, select, input, [role=option])`)].map((node) => {
+  const { width, height } = node.getBoundingClientRect();
+  if (node.closest(".author, .message-bar")) return "";
+  const shown = node.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && width > 1;
+  return shown && Math.min(width, height) < 43.5 ? `${node.id || node.className} ${Math.round(width)}x${Math.round(height)}` : "";
+}).filter(Boolean), within);
+
+await run(async () => {
+  const ada = await newPage();
+  await enter(ada, "Ada", "kitchen");
+  const bob = await newPage();
+  await enter(bob, "Bob", "kitchen");
+  await until("they see each other", async () => (await members(ada)).length === 2);
+
+  await check("lines are 46 rem at most, the composer and the cards on the same column, also at 2,560 px", async () => {
+    await speak(bob, "Zoe", { room_id: "kitchen" }, ["word ".repeat(200)]);
+    await text(ada, "word word").waitFor();
+    for (const width of [1440, 1920, 2560]) {
+      await ada.setViewportSize({ width, height: 900 });
+      const [line, field, log] = [await box(ada, "#messages > li.message .body"), await box(ada, ".composer-box"), await box(ada, "#log")];
+      equal(line.width <= 46 * 16, true, `a line at ${width} px: ${line.width}`);
+      equal([field.x, Math.abs(field.end - line.end) <= 8], [log.x + 20, true], `the composer at ${width} px: ${field.x} to ${field.end}, the text to ${line.end}`);
+    }
+    await ada.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  await check("rhythm: lines of 22 px, 2 within a group and 16 between, a head again after 10 messages", async () => {
+    await speak(bob, "Zoe", { room_id: "rhythm" }, Array.from({ length: 12 }, (_, n) => `line ${n + 1}`));
+    await speak(bob, "Yan", { room_id: "rhythm" }, ["another"]);
+    await say(ada, "/join rhythm");
+    await titled(ada, "rhythm");
+    await sees(ada, "another");
+    const texts = await ada.evaluate(() => [...document.querySelectorAll("#messages > li.message")].map((node) => ({
+      top: node.querySelector(".text").getBoundingClientRect().top, bottom: node.querySelector(".text").getBoundingClientRect().bottom,
+      head: node.classList.contains("continued") ? null : node.querySelector(".byline").getBoundingClientRect().top,
+    })));
+    equal(texts.map(({ head }) => (head === null ? "-" : "h")).join(""), "h---------h-h", "heads");
+    equal([texts[1].bottom - texts[1].top, texts[2].top - texts[1].bottom, texts[10].head - texts[9].bottom].map(Math.round), [22, 2, 16], "a line, within, between");
+  });
+
+  await check("the time of a message without a head shows on hover, with the focus, and by a tap", async () => {
+    const opacity = (page) => text(page, "line 2").first().locator("time").evaluate((node) => Number(getComputedStyle(node).opacity));
+    equal(await opacity(ada), 0, "before");
+    await text(ada, "line 2").first().hover();
+    equal(await opacity(ada), 1, "on hover");
+    await ada.mouse.move(0, 0);
+    await ada.locator("#log").focus();
+    await until("the keyboard leads there", async () => {
+      await ada.keyboard.press("ArrowUp");
+      return (await ada.locator("#messages > li:focus .text").textContent()) === "line 2";
+    });
+    equal(await opacity(ada), 1, "with the focus");
+    const phone = await newPage({ hasTouch: true, isMobile: true, viewport: { width: 360, height: 740 } });
+    await enter(phone, "Pia", "rhythm");
+    await say(phone, "/join kitchen");
+    await say(phone, "/join rhythm");
+    await titled(phone, "rhythm");
+    await text(phone, "line 2").first().waitFor();
+    equal(await opacity(phone), 0, "on a phone, before");
+    await text(phone, "line 2").first().locator(".text").tap();
+    equal([await opacity(phone), (await text(phone, "line 2").first().locator("time").boundingBox()).x >= 0], [1, true], "after a tap");
+    await text(phone, "line 2").first().locator(".text").tap();
+    equal(await opacity(phone), 0, "after another one");
+    await phone.context().close();
+  });
+
+  await check("a mention, what is called and what is hovered have their colours, in the dark too", async () => {
+    await say(ada, "/join kitchen");
+    await titled(ada, "kitchen");
+    await say(bob, "@Ada, tea?");
+    await ada.locator("#messages > li.mention").waitFor();
+    for (const [colorScheme, row, hover] of [["light", "rgb(255, 246, 224)", "rgb(243, 241, 235)"], ["dark", "rgb(46, 38, 17)", "rgb(35, 41, 43)"]]) {
+      await ada.emulateMedia({ colorScheme });
+      await ada.mouse.move(0, 0);
+      const [back, shadow] = await style(ada, "#messages > li.mention", "backgroundColor", "boxShadow");
+      equal([back, shadow], [row, "rgb(217, 144, 0) 3px 0px 0px 0px inset"], `${colorScheme}: the row`);
+      equal(await style(ada, "#messages .call.called", "fontWeight", "borderRadius"), ["600", "4px"], `${colorScheme}: the token`);
+      await text(ada, "word word").hover();
+      await until(`${colorScheme}: the wash`, async () => (await style(ada, "#messages > li.message:hover", "backgroundColor"))[0] === hover);
+    }
+    await ada.emulateMedia({ colorScheme: "light" });
+  });
+
+  await check("the bar of a message reacts, replies, edits, copies the link and has more, at the top right", async () => {
+    await text(ada, "@Ada, tea?").hover();
+    const shown = () => ada.locator("#message-bar > button:visible").evaluateAll((all) => all.map(({ id }) => id));
+    equal(await shown(), ["bar-react", "bar-reply", "bar-link", "bar-more"], "at somebody else's");
+    equal((await box(ada, "#message-bar")).height, 34, "its height, with its edges");
+    await ada.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await ada.locator("#bar-link").click();
+    await until("the link is copied", async () => /#room=kitchen&.*\d+/u.test(await ada.evaluate(() => navigator.clipboard.readText())));
+    await say(ada, "mine");
+    await text(ada, "mine").hover();
+    await until("one's own is edited there", async () => (await shown()).join() === "bar-react,bar-reply,bar-edit,bar-link,bar-more");
+  });
+
+  await check("the name in the head is a menu of all that can be done there, for rooms and people", async () => {
+    await ada.locator("#title").click();
+    equal(await menu(ada), ["Mute this room", "Change the topic", "Copy invitation link", "Show as QR code", "Leave room"], "of a room");
+    await pressed(ada, "Mute this room");
+    await until("it is muted", async () => (await ada.locator("#mute").getAttribute("aria-pressed")) === "true");
+    await ada.locator("#title").focus();
+    await ada.keyboard.press("Enter");
+    equal(await ada.locator("#place-menu .menu-item").first().getAttribute("aria-pressed"), "true", "what the menu says of it");
+    await ada.keyboard.press("Escape");
+    equal(await ada.evaluate(() => document.activeElement.id), "title", "the focus behind it");
+    await ada.locator("#title").click();
+    await ada.keyboard.press("ArrowDown");
+    await ada.keyboard.press("Enter");
+    await ada.locator("#topic-input").fill("tea and cake");
+    await ada.keyboard.press("Enter");
+    await until("the topic is there", async () => (await bob.locator("#topic").textContent()) === "tea and cake");
+    await say(ada, "/msg Bob");
+    await titled(ada, "Bob");
+    await ada.locator("#title").click();
+    equal(await menu(ada), ["Mute this conversation", "Close conversation"], "of a person");
+    await pressed(ada, "Close conversation");
+    await titled(ada, "kitchen");
+    await say(ada, "/mute");
+  });
+
+  await check("the column of people goes and comes again, also after a reload, and is none for two who write to each other", async () => {
+    const [column, button] = [ada.locator("#details"), ada.locator("#open-details")];
+    const is = async (shown) => equal([await column.isVisible(), await button.getAttribute("aria-expanded")], [shown, String(shown)], "the column, the button");
+    await is(true);
+    await button.click();
+    await is(false);
+    await ada.reload();
+    await connected(ada);
+    await is(false);
+    await say(ada, "/msg Bob");
+    await titled(ada, "Bob");
+    await button.click(); // they may be asked for
+    await is(true);
+    await ada.locator(".place", { hasText: "kitchen" }).click();
+    await titled(ada, "kitchen");
+    await is(false);
+    await button.click();
+    await is(true);
+    await ada.locator("#person-list .place", { hasText: "Bob" }).click();
+    await titled(ada, "Bob");
+    await is(false);
+    await ada.locator(".place", { hasText: "kitchen" }).click();
+    await titled(ada, "kitchen");
+    await is(true);
+  });
+
+  await check("a new room may have a title and a topic; a note is written behind one's own name", async () => {
+    await ada.getByRole("button", { name: "Join or create a room" }).click();
+    await ada.locator("#finder-input").fill("tea");
+    await ada.locator("#finder-room-title").fill("The tea room");
+    await ada.locator("#finder-topic").fill("leaves");
+    await ada.locator("#finder-submit").click();
+    await titled(ada, "The tea room");
+    equal(await ada.locator("#title .room-id").textContent(), "tea", "its name");
+    await until("its topic", async () => (await ada.locator("#topic").textContent()) === "leaves");
+    await ada.locator("#me-name").click();
+    await ada.locator("#note-input").fill("x".repeat(300));
+    await ada.keyboard.press("Enter");
+    await until("it is too long", async () => (await ada.locator("#note-problem").textContent()) === "That note is too long, by about 44 characters.");
+    await ada.locator("#note-input").fill("at lunch");
+    await ada.keyboard.press("Enter");
+    await until("Bob sees it", async () => (await bob.locator("#members .member-note").allTextContents()).includes("at lunch"));
+    await ada.locator("#me-name").click();
+    equal(await ada.locator("#note-input").inputValue(), "at lunch", "what is there");
+    await ada.locator("#note-input").fill("");
+    await ada.keyboard.press("Enter");
+    await until("it is gone", async () => !(await bob.locator("#members .member-note").allTextContents()).includes("at lunch"));
+    await say(ada, "/join kitchen");
+    await titled(ada, "kitchen");
+  });
+
+  await check("the button beside the message box writes the signs around what is selected, or before its lines", async () => {
+    const form = async (name) => {
+      await ada.locator("#format").click();
+      await ada.locator("#format-menu").getByRole("button", { name, exact: true }).click();
+      return composer(ada).evaluate(({ value, selectionStart, selectionEnd }) => `${value.slice(0, selectionStart)}[${value.slice(selectionStart, selectionEnd)}]${value.slice(selectionEnd)}`);
+    };
+    const select = (value, from, to) => composer(ada).evaluate((node, [value, from, to]) => { node.value = value; node.setSelectionRange(from, to); node.dispatchEvent(new Event("input", { bubbles: true })); }, [value, from, to]);
+    for (const [name, value, from, to, expected] of [
+      ["Bold", "a bc d", 2, 4, "a **[bc]** d"], ["Italic", "", 0, 0, "*[]*"], ["Struck out", "ab", 0, 2, "~~[ab]~~"], ["Code", "a\nb", 0, 3, "```\n[a\nb]\n```"], ["Code", "ab", 1, 2, "a`[b]`"],
+      ["Quote", "x\nab\ncd", 3, 7, "x\n> ab\n> cd[]"], ["List", "ab", 1, 1, "- a[]b"],
+    ]) {
+      await select(value, from, to);
+      equal(await form(name), expected, name);
+    }
+    equal(await ada.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await composer(ada).fill("");
+    equal([(await box(ada, "#format")).height, (await box(ada, "#emoji")).width], [32, 32], "the buttons");
+  });
+
+  await check("type has five sizes", async () => {
+    await say(ada, "/help");
+    await ada.locator(".help-card").waitFor();
+    const sizes = () => ada.evaluate(() => {
+      const found = new Map();
+      for (const node of document.querySelectorAll("body *")) {
+        const own = [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim() !== "");
+        if (!own || !node.checkVisibility() || node.closest(".sign, .jumbo, .text code, .picker-emoji")) continue;
+        const size = Math.round(parseFloat(getComputedStyle(node).fontSize) * 100) / 100;
+        if (!found.has(size)) found.set(size, node.id || node.className || node.tagName);
+      }
+      return [...found].filter(([size]) => ![12, 13, 15, 17, 22].includes(size));
+    });
+    equal(await sizes(), [], "others");
+    await ada.locator(".help-card .quiet").click();
+    await say(ada, "/join nowhere");
+    await titled(ada, "nowhere");
+    equal(await sizes(), [], "others, in an empty room");
+    await say(ada, "/leave nowhere");
+    await titled(ada, "kitchen");
+  });
+
+  await check("what leads out is away from the bell", async () => {
+    const [bell, out] = [await box(ada, "#notify"), await box(ada, "#change-name")];
+    equal(Math.abs(bell.y - out.y) > 200, true, `${bell.y} and ${out.y}`);
+  });
+
+  await check("at 360 px all that is pressed is 44 px, whatever the browser says of its pointer", async () => {
+    for (const hasTouch of [false, true]) {
+      const page = await newPage({ hasTouch, viewport: { width: 360, height: 740 } });
+      await enter(page, `Narrow ${hasTouch}`, "kitchen");
+      await text(page, "@Ada, tea?").waitFor().catch(() => {});
+      equal(await small(page, "#conversation"), [], `the conversation, touch: ${hasTouch}`);
+      for (const [button, drawer] of [["#open-places", "#places"], ["#open-details", "#details"]]) {
+        await page.locator(button).click();
+        await page.locator(`#app[data-drawer=${drawer.slice(1)}]`).waitFor();
+        equal(await small(page, drawer), [], `${drawer}, touch: ${hasTouch}`);
+        await page.keyboard.press("Escape");
+        await page.locator("#app:not([data-drawer])").waitFor();
+      }
+      await page.locator("#title").click();
+      equal(await small(page, "#place-menu"), [], `the menu, touch: ${hasTouch}`);
+      await page.context().close();
+    }
+  });
+
+  await check("motion is short, and none for those who want none", async () => {
+    const page = await newPage({ reducedMotion: "reduce" });
+    await enter(page, "Calm", "kitchen");
+    const long = await page.evaluate(() => [...document.querySelectorAll("*")].filter((node) => {
+      const { animationDuration, animationName, transitionDuration } = getComputedStyle(node);
+      const seconds = (text) => Math.max(...text.split(",").map(parseFloat));
+      return (animationName !== "none" && seconds(animationDuration) > 0.01) || seconds(transitionDuration) > 0.01;
+    }).map((node) => node.id || node.className));
+    equal(long, [], "what moves");
+    await page.context().close();
+  });
+});
