@@ -97,6 +97,30 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("where messages move under a pointer that rests, the bar does not run after them, and comes when it moves", async () => {
+    const page = await newPage();
+    await enter(page, "Rena", "stream");
+    await speak(page, "Speaker", { room_id: "stream" }, Array.from({ length: 40 }, (_, n) => `line ${n}`));
+    await sees(page, "line 39");
+    await page.mouse.move(640, 400);
+    await page.mouse.move(641, 400);
+    await page.locator("#message-bar:not([hidden])").waitFor();
+    await page.evaluate(() => {
+      window.places = 0;
+      new MutationObserver((changes) => { window.places += changes.length; }).observe(document.getElementById("message-bar"), { attributeFilter: ["style"] });
+    });
+    for (let n = 0; n < 20; n += 1) {
+      await speak(page, "Speaker", { room_id: "stream" }, [`more ${n}`]);
+      await sees(page, `more ${n}`);
+    }
+    await page.locator("#message-bar").waitFor({ state: "hidden" });
+    const places = await page.evaluate(() => window.places);
+    equal(places < 6, true, `places that it had: ${places}`);
+    await page.mouse.move(642, 400);
+    await page.locator("#message-bar:not([hidden])").waitFor();
+    await page.context().close();
+  });
+
   await check("a banner that comes above the messages, or goes, moves nothing that one reads", async () => {
     const reader = await newPage();
     await enter(reader, "Rita", "kitchen");

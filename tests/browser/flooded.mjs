@@ -27,6 +27,43 @@ async function bench(...options) {
   if (code !== 0) throw new Error(`salon bench ended with ${code}`);
 }
 
+/**
+ * What the page's thread does in so many seconds: frames, milliseconds of CPU, and what takes the most of these for
+ * each frame. CPU, and not time: so it says something on a machine that is busy with other things, too.
+ */
+async function traced(devtools, seconds) {
+  const events = [];
+  const collect = ({ value }) => events.push(...value);
+  devtools.on("Tracing.dataCollected", collect);
+  const complete = once(devtools, "Tracing.tracingComplete");
+  await devtools.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline", "disabled-by-default-devtools.timeline", "blink", "cc", "toplevel"] } });
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  await devtools.send("Tracing.end");
+  await complete;
+  devtools.off("Tracing.dataCollected", collect);
+  const of = new Map();
+  for (const event of events.filter(({ ph }) => ph === "X")) {
+    const key = `${event.pid} ${event.tid}`;
+    if (!of.has(key)) of.set(key, []);
+    of.get(key).push(event);
+  }
+  // The one that commits frames.
+  const thread = [...of.values()].sort((a, b) => b.filter(({ name }) => name === "Commit").length - a.filter(({ name }) => name === "Commit").length)[0];
+  const own = new Map();
+  const open = [];
+  let cpu = 0;
+  for (const { name, ts, dur, tdur = dur } of thread.sort((a, b) => a.ts - b.ts || b.dur - a.dur)) {
+    while (open.length && open.at(-1).end <= ts) open.pop();
+    if (open.length) own.set(open.at(-1).name, own.get(open.at(-1).name) - tdur);
+    else cpu += tdur;
+    own.set(name, (own.get(name) ?? 0) + tdur);
+    open.push({ name, end: ts + dur });
+  }
+  const frames = Math.max(1, thread.filter(({ name }) => name === "Commit").length);
+  const most = [...own].sort(([, a], [, b]) => b - a).slice(0, 6).map(([name, all]) => `${name} ${(all / 1_000 / frames).toFixed(1)}`).join(", ");
+  return { frames, cpu: cpu / 1_000, most };
+}
+
 await run(async () => {
   const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
   const devtools = await page.context().newCDPSession(page);
@@ -55,6 +92,8 @@ await run(async () => {
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     await devtools.send("Network.disable");
     console.log(`# something came in ${(moments.size / 5).toFixed(1)} sixtieths of a second, a second`);
+    const { frames, cpu, most } = await traced(devtools, 4);
+    console.log(`# by a trace of 4 s: ${(cpu / frames).toFixed(1)} ms of CPU of the page's thread for each of ${frames} frames; the most of it ${most}`);
     const typed = composer(page).pressSequentially("typed while the room is flooded ".repeat(4), { delay: 100, timeout: 60_000 });
     const before = await spent();
     const seen = await page.evaluate((seconds) => new Promise((resolve) => {

@@ -212,6 +212,36 @@ await run(async () => {
     equal([(await box(ada, "#format")).height, (await box(ada, "#emoji")).width], [32, 32], "the buttons");
   });
 
+  await check("whoever leaves a room is in the one where they were before, and the number of people is no badge", async () => {
+    for (const room of ["first", "second", "third"]) {
+      await say(ada, `/join ${room}`);
+      await titled(ada, room);
+    }
+    const to = async (room) => {
+      await ada.locator("#room-list .place", { hasText: room }).click();
+      await titled(ada, room);
+    };
+    await to("first");
+    await to("third");
+    await say(ada, "/leave third");
+    await titled(ada, "first");
+    await say(ada, "/leave first");
+    await titled(ada, "second");
+    await say(ada, "/leave second");
+    await titled(ada, "kitchen");
+    await until("they are listed as rooms to join, with people", async () => (await ada.locator("#public-list .place-members svg").count()) > 0);
+    equal(await ada.locator("#public-list .badge").count(), 0, "badges there");
+  });
+
+  await check("an empty room has its address in a field, and says that one of this machine is for nobody else", async () => {
+    await say(ada, "/join empty");
+    await titled(ada, "empty");
+    equal(await ada.locator(".invitation input").inputValue(), `${ada.origin}/#room=empty`, "the address");
+    equal(await ada.locator(".invitation-note").textContent(), "This address leads here on this machine alone. To others, send one at which they reach it.", "the sentence");
+    await say(ada, "/leave empty");
+    await titled(ada, "kitchen");
+  });
+
   await check("type has five sizes", async () => {
     await say(ada, "/help");
     await ada.locator(".help-card").waitFor();

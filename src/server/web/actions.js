@@ -81,9 +81,19 @@ function hideBar() {
   bar.hidden = true;
 }
 
-messages.addEventListener("mouseover", (event) => {
+let pointer = ""; // where it was last
+
+// Where messages move under a pointer that rests, the bar does not run after them: it comes when the pointer moves.
+// (Of such a move the browser tells by `mouseover` alone, with the place where the pointer was.)
+for (const name of ["mouseover", "mousemove"]) messages.addEventListener(name, (event) => {
+  const place = `${event.clientX} ${event.clientY}`;
   const node = event.target.closest("li.message");
-  if (node !== at) showBar(node);
+  if (node === at) pointer = place;
+  else if (place === pointer) hideBar();
+  else {
+    pointer = place;
+    showBar(node);
+  }
 });
 byId("log").parentElement.addEventListener("mouseleave", () => { if (!bar.contains(document.activeElement)) hideBar(); });
 messages.addEventListener("focusin", (event) => showBar(event.target.closest("li.message")));

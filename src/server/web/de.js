@@ -321,6 +321,7 @@ export const WORDS = {
   noEmoji: "Keines mit diesem Namen.",
 
   // Inviting
+  onlyThisMachine: "Diese Adresse führt nur auf diesem Rechner hierher. Schicke anderen eine, unter der sie ihn erreichen.",
   addressOfRoom: "Adresse dieses Raums",
   qrCode: "QR-Code",
   comeInto: "Komm in {room}",

@@ -321,6 +321,7 @@ export const WORDS = {
   noEmoji: "None of that name.",
 
   // Inviting
+  onlyThisMachine: "This address leads here on this machine alone. To others, send one at which they reach it.",
   addressOfRoom: "The address of this room",
   qrCode: "QR code",
   comeInto: "Come into {room}",

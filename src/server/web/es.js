@@ -342,6 +342,7 @@ export const WORDS = {
   noEmoji: "Ninguno con ese nombre.",
 
   // Inviting
+  onlyThisMachine: "Esta dirección solo lleva aquí en esta máquina. Envía a los demás una por la que lleguen a ella.",
   addressOfRoom: "La dirección de esta sala",
   qrCode: "Código QR",
   comeInto: "Ven a {room}",

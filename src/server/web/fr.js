@@ -343,6 +343,7 @@ export const WORDS = {
   noEmoji: "Aucun de ce nom.",
 
   // Inviting
+  onlyThisMachine: "Cette adresse ne mène ici que sur cette machine. Envoyez aux autres une adresse par laquelle ils l’atteignent.",
   addressOfRoom: "L’adresse de ce salon",
   qrCode: "Code QR",
   comeInto: "Venez dans {room}",

@@ -8,6 +8,9 @@ import { phrase, t } from "./language.js";
 import { invitationTo } from "./places.js";
 import { qrOf } from "./qr.js";
 
+/** Whether this machine is at the address, and no other one. */
+const isThisMachine = (host) => host === "localhost" || host === "[::1]" || /^127\./u.test(host);
+
 const QUIET = 4; // modules around a code that are white
 
 /** A field with the address of a room, and what can be done with it. */
@@ -25,7 +28,8 @@ export function invitation(c) {
     return node;
   };
   const share = navigator.share ? [button(t("share"), () => navigator.share({ title: c.title, url: field.value }).catch(() => {}))] : [];
-  return element("div", "invitation", field, button(t("copy"), () => copyAloud(field.value, t("invitationLink"))), button(t("qrCode"), () => showCode(c)), ...share);
+  const note = isThisMachine(location.hostname) ? [element("p", "hello-text invitation-note", t("onlyThisMachine"))] : [];
+  return element("div", "invitation", field, button(t("copy"), () => copyAloud(field.value, t("invitationLink"))), button(t("qrCode"), () => showCode(c)), ...share, ...note);
 }
 
 /** Shows the code of a room's address. An address that is too long for one is shown alone. */

@@ -182,8 +182,9 @@ function drawToLatest() {
   const unread = active.unread;
   byId("to-latest").hidden = !away;
   drawNewBar();
-  byId("to-latest-text").textContent = unread > 0 ? inDigits(unread) : "";
   const words = unread > 0 ? t("toLatestNew", { count: unread }) : t("toLatest");
+  if (byId("to-latest").title === words) return; // what is written anew is drawn anew
+  byId("to-latest-text").textContent = unread > 0 ? inDigits(unread) : "";
   byId("to-latest").setAttribute("aria-label", words);
   byId("to-latest").title = words;
 }

@@ -52,7 +52,8 @@ function drawPlaces() {
   byId("places-badge").hidden = elsewhere === 0;
   const urgent = called();
   byId("places-badge").classList.toggle("urgent", urgent > 0);
-  byId("open-places").setAttribute("aria-label", elsewhere ? t("roomsUnread", { count: elsewhere }) : t("roomsAndMessages"));
+  const words = elsewhere ? t("roomsUnread", { count: elsewhere }) : t("roomsAndMessages");
+  if (byId("open-places").getAttribute("aria-label") !== words) byId("open-places").setAttribute("aria-label", words);
   // The title counts what calls the reader, and marks that there is more.
   const more = elsewhere + (isAway() ? active.calling : 0) > 0;
   const title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
