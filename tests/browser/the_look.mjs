@@ -229,8 +229,15 @@ await run(async () => {
     await titled(ada, "second");
     await say(ada, "/leave second");
     await titled(ada, "kitchen");
-    await until("they are listed as rooms to join, with people", async () => (await ada.locator("#public-list .place-members svg").count()) > 0);
-    equal(await ada.locator("#public-list .badge").count(), 0, "badges there");
+    await say(bob, "/join annexe");
+    await titled(bob, "annexe");
+    await ada.getByRole("button", { name: "Join or create a room" }).click();
+    const annexe = ada.locator("#finder-list .place", { hasText: "annexe" });
+    await until("one is there, beside a sign of people", async () => (await annexe.locator(".place-members:has(svg)").textContent()).startsWith("1"));
+    equal(await annexe.locator(".badge, .unread-dot").count(), 0, "what looks like unread");
+    await ada.keyboard.press("Escape");
+    await say(bob, "/leave annexe");
+    await titled(bob, "kitchen");
   });
 
   await check("an empty room has its address in a field, and says that one of this machine is for nobody else", async () => {
