@@ -354,6 +354,11 @@ const checks = {
     await answered("read", ada.salon.read(room, 2));
     await until("the mark is heard", () => ada2.of("read").length === 1);
     await answered("delete", ada.salon.delete(room, 1));
+    bob.salon.say("den", "@room, tea");
+    await until("a room is called", () => ada.of("message").at(-1).mentions === "room");
+    await answered("edit", bob.salon.edit(room, ada.of("message").at(-1).seq, "@room, cake"));
+    await until("so it is by an edit", () => ada.of("edited").at(-1).mentions === "room");
+    await answered("history", ada.salon.history(room));
     ada.salon.direct("bob", "psst");
     await until("it is heard on all devices", () => [ada, ada2, bob].every(({ of }) => of("direct").length === 1));
     bob.salon.direct("ada", "yes?", { reply_to: 1 });

@@ -627,6 +627,11 @@ async def each_request_is_answered_as_its_type_says_and_each_event_is_heard():
             await chat.join("attic")
             await chat.read((await chat.say("attic", "up here")).seq, room_id="attic")
             await until("a mark is heard where one is not", lambda: phone.of(salon.Read)[-1].room_id == "attic")
+            called = await chat.say("attic", "@room, tea")
+            await chat.edit(called.seq, "@room, cake", room_id="attic")
+            calls = lambda: [[e.mentions for e in ada.of(kind)[-2:]] for kind in (salon.Message, salon.Edited)]
+            await until("a room is called", lambda: calls() == [[None, "room"], [None, "room"]])
+            like(await chat.history(room_id="attic"), answers.History)
             for said in (chat.direct("nobody", "x"), chat.edit(99, "x", room_id="den"), chat.say("den", "x" * 20_000)):
                 try:
                     await said
