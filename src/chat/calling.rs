@@ -1,7 +1,7 @@
 //! Calling everybody in a room: `@room` in a text, of somebody who may.
 //!
 //! The server decides, once, when the text is said or edited, and the store keeps with it what was decided: so all who
-//! read it, now or later, on any node, are told the same. Somebody's own name is called by their client, which knows it.
+//! read it, now or later, on any node, are told the same. Whether a text names somebody, their own client finds out.
 
 use super::auth::Grant;
 use super::hall::Hall;
@@ -21,10 +21,13 @@ impl Hall {
         mut body: NewBody<'a>,
         turn: &Turn<'_>,
     ) -> Result<NewBody<'a>, Refusal> {
-        if let NewBody::Message { content, ref mut calls_room, .. } | NewBody::Edit { content, ref mut calls_room, .. } =
-            body
-            && calls_everybody(content)
-            && self.roster.room(room).members.len() <= self.may_call_up_to(conn, turn.settings)
+        let (content, calls_room) = match &mut body {
+            NewBody::Message { content, calls_room, .. } | NewBody::Edit { content, calls_room, .. } => {
+                (*content, calls_room)
+            }
+            NewBody::Delete { .. } | NewBody::Reaction { .. } => return Ok(body),
+        };
+        if calls_everybody(content) && self.roster.room(room).members.len() <= self.may_call_up_to(conn, turn.settings)
         {
             self.pay_to_announce(conn, "@room", turn)?;
             *calls_room = true;

@@ -137,7 +137,7 @@ enum Line {
     },
 }
 
-/// Whom a text calls beside those whom it names.
+/// The people whom a text calls without their names.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Mentions {

@@ -366,7 +366,7 @@ await run(async () => {
     await until("two are marked", async () => (await page.locator("#messages > li.mention").count()) === 2);
     equal(await page.locator("#messages > li.mention .call.called").allTextContents(), ["@room", "@Room"], "what is marked");
     await shows(page, "parlour", "");
-    // Who has muted the room is called by their name alone.
+    // Somebody who has muted the room is called by name alone.
     await say(page, "/mute");
     await go(page, "annex");
     await focus(page, false);

@@ -46,7 +46,7 @@ fn it_stands_beside_the_text() {
         let item = field(&stage.takes("bob").remove(0), "items").unwrap()[0].clone();
         assert_eq!(item["mentions"] == "room", expected, "{item}");
     }
-    // Who speaks at the plain door may as well.
+    // Somebody at the plain door may as well.
     stage.says("dan", "@room");
     assert!(calls(&mut stage, "bob"));
     stage.opens("eve", "eve");

@@ -61,7 +61,7 @@ pub(crate) struct Edited<'a> {
     pub mentions: Option<Mentions>,
 }
 
-/// Whom a text calls beside those whom it names.
+/// The people whom a text calls without their names.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mentions {
@@ -116,7 +116,7 @@ pub(crate) struct Item<'a> {
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,
-    /// Whom it calls beside those whom it names.
+    /// The people whom it calls without their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Mentions>,
     /// When it was last edited.

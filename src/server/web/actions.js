@@ -83,17 +83,17 @@ function hideBar() {
 
 let pointer = ""; // where it was last
 
-// Where messages move under a pointer that rests, the bar does not run after them: it comes when the pointer moves.
-// (Of such a move the browser tells by `mouseover` alone, with the place where the pointer was.)
-for (const name of ["mouseover", "mousemove"]) messages.addEventListener(name, (event) => {
-  const place = `${event.clientX} ${event.clientY}`;
+const placeOf = ({ clientX, clientY }) => `${clientX} ${clientY}`;
+
+// Where messages move under a pointer that rests, the bar does not run after them: it comes when the pointer moves. (Of
+// such a move the browser tells by `mouseover` alone, with the place where the pointer was.)
+messages.addEventListener("mouseover", (event) => {
+  if (placeOf(event) === pointer && event.target.closest("li.message") !== at) hideBar();
+});
+messages.addEventListener("mousemove", (event) => {
+  pointer = placeOf(event);
   const node = event.target.closest("li.message");
-  if (node === at) pointer = place;
-  else if (place === pointer) hideBar();
-  else {
-    pointer = place;
-    showBar(node);
-  }
+  if (node !== at) showBar(node);
 });
 byId("log").parentElement.addEventListener("mouseleave", () => { if (!bar.contains(document.activeElement)) hideBar(); });
 messages.addEventListener("focusin", (event) => showBar(event.target.closest("li.message")));

@@ -290,8 +290,8 @@ fn the_trail_outlives_the_process() {
     assert_eq!(times, (6..=most + 5).rev().collect::<Vec<_>>());
 }
 
-/// A file of version 5 knows of no text that calls a room; what is said and edited from then on may, and it does as long
-/// as that text stands.
+/// A file of version 5 knows of no text that calls a room; what is said and edited from then on may, as long as that
+/// text stands.
 #[test]
 fn tables_of_version_5() {
     let folder = Folder::new();
