@@ -6,7 +6,7 @@
 //!
 //! It knows no engine: the reactor asks at each accept, and calls [`Admission::release`] when a counted connection is
 //! gone. It knows the trusted proxies, which do not count themselves; `spoken_for` finds the client that one names. It
-//! keeps the book of all refusals, for whatever reason.
+//! keeps the log of access, in which all refusals are counted, for whatever reason.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -15,8 +15,9 @@ use std::time::Duration;
 use crate::random::{Keyed, Table};
 use crate::time::Tick;
 
+use super::access::{AccessLog, Line, Told};
 use super::forwarded::Proxies;
-use super::refusals::{Reason, Refusals};
+use super::refusals::Reason;
 
 /// The limits of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Default for Limits {
 }
 
 /// The verdict on a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is let in. If it is `counted`, the caller calls [`Admission::release`] when it is gone.
     Welcome {
@@ -46,23 +47,26 @@ pub enum Verdict {
         counted: bool,
     },
     /// Its address has as many as it may: counted, answered and closed.
-    TooMany,
+    TooMany(Told),
     /// Its address opens them too fast: counted, answered and closed.
-    TooFast,
+    TooFast(Told),
     /// Too many of its address are waiting for such an answer already: dropped and not counted.
-    Dropped,
+    Dropped(Told),
 }
 
 impl Verdict {
-    /// The reason of a refusal, if it is one.
-    pub const fn refusal(self) -> Option<Reason> {
-        match self {
-            Self::Welcome { .. } => None,
-            Self::TooMany => Some(Reason::TooMany),
-            Self::TooFast => Some(Reason::TooFast),
-            Self::Dropped => Some(Reason::Dropped),
-        }
+    /// Whether it is let in.
+    pub const fn is_welcome(&self) -> bool {
+        matches!(self, Self::Welcome { .. })
     }
+}
+
+/// A verdict that nobody has been told.
+enum Judged {
+    Welcome { counted: bool },
+    TooMany,
+    TooFast,
+    Dropped,
 }
 
 /// The addresses that have connections, or had some a moment ago.
@@ -76,7 +80,7 @@ pub struct Admission {
     table: Table<Address, Entry>,
     /// The table is swept when it has grown to this.
     sweep_at: usize,
-    refused: Refusals,
+    access: AccessLog,
     /// When [`notes_stranger`](Self::notes_stranger) may say it again.
     stranger_after: Tick,
 }
@@ -99,8 +103,8 @@ struct Entry {
 impl Admission {
     /// An empty table. `None`: no limits for any address.
     pub fn new(limits: Option<Limits>, proxies: Proxies, keyed: &Keyed) -> Self {
-        let (refused, stranger_after) = (Refusals::default(), Tick(0));
-        Self { limits, proxies, table: keyed.table(), sweep_at: MIN_SWEEP, refused, stranger_after }
+        let (access, stranger_after) = (AccessLog::default(), Tick(0));
+        Self { limits, proxies, table: keyed.table(), sweep_at: MIN_SWEEP, access, stranger_after }
     }
 
     /// From now on these limits hold. Open connections stay.
@@ -135,40 +139,38 @@ impl Admission {
 
     /// A connection has come from `address`. If it is refused, that is noted.
     pub fn admit(&mut self, address: IpAddr, now: Tick) -> Verdict {
-        let verdict = self.judge(address, now);
-        if let Some(reason) = verdict.refusal() {
-            self.note(reason, Some(address));
-        }
-        verdict
+        let (reason, verdict): (_, fn(Told) -> Verdict) = match self.judge(address, now) {
+            Judged::Welcome { counted } => return Verdict::Welcome { counted },
+            Judged::TooMany => (Reason::TooMany, Verdict::TooMany),
+            Judged::TooFast => (Reason::TooFast, Verdict::TooFast),
+            Judged::Dropped => (Reason::Dropped, Verdict::Dropped),
+        };
+        verdict(self.refuse(reason, Some(address), now))
     }
 
-    fn judge(&mut self, address: IpAddr, now: Tick) -> Verdict {
+    fn judge(&mut self, address: IpAddr, now: Tick) -> Judged {
         let Some((limits, entry)) = self.entry(address, now) else {
-            return Verdict::Welcome { counted: false };
+            return Judged::Welcome { counted: false };
         };
         if entry.open >= limits.open.saturating_add(TOLD) {
-            return Verdict::Dropped;
+            return Judged::Dropped;
         }
         let open = entry.open;
         entry.open += 1;
         if !pay(&mut entry.full_at, limits.per_second, BUCKET, now) {
-            return Verdict::TooFast;
+            return Judged::TooFast;
         }
         if open >= limits.open {
-            return Verdict::TooMany;
+            return Judged::TooMany;
         }
-        Verdict::Welcome { counted: true }
+        Judged::Welcome { counted: true }
     }
 
     /// A request has come from `address` that opens no WebSocket. Returns whether to answer it; if not, it asks too
     /// fast.
     pub fn admit_request(&mut self, address: IpAddr, now: Tick) -> bool {
         let Some((limits, entry)) = self.entry(address, now) else { return true };
-        let paid = pay(&mut entry.asks_full_at, limits.requests_per_second, REQUESTS_AT_ONCE * BUCKET, now);
-        if !paid {
-            self.note(Reason::AskedTooFast, Some(address));
-        }
-        paid
+        pay(&mut entry.asks_full_at, limits.requests_per_second, REQUESTS_AT_ONCE * BUCKET, now)
     }
 
     /// The state of an address that counts, and its limits.
@@ -180,9 +182,14 @@ impl Admission {
         Some((limits, self.table.entry(Address::of(address)).or_default()))
     }
 
-    /// Notes that a client `from` there is refused, for a reason of whatever kind.
-    pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
-        self.refused.note(reason, from);
+    /// A client `from` there is refused that has sent no request; `None`: from a Unix socket.
+    pub fn refuse(&mut self, reason: Reason, from: Option<IpAddr>, now: Tick) -> Told {
+        self.access.refuse(reason, Line { address: from, ..Line::default() }, now)
+    }
+
+    /// The log of access, which has the book of refusals.
+    pub fn access_mut(&mut self) -> &mut AccessLog {
+        &mut self.access
     }
 
     /// Ends the claim of a counted connection from `address`, which is gone.
@@ -196,9 +203,9 @@ impl Admission {
         self.table.values().map(|entry| u64::from(entry.open)).sum()
     }
 
-    /// The book of refusals.
-    pub fn refused(&self) -> &Refusals {
-        &self.refused
+    /// The same, to be looked at.
+    pub fn access(&self) -> &AccessLog {
+        &self.access
     }
 
     fn sweep(&mut self, now: Tick) {
@@ -297,15 +304,15 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(admission.admit(here, Tick(0)), WELCOME);
         }
-        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
+        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany(Told::HERE));
         assert_eq!(admission.admit(address("192.0.2.2"), Tick(0)), WELCOME);
         // The one that was answered is gone, and one of the others.
         admission.release(here);
-        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany);
+        assert_eq!(admission.admit(here, Tick(0)), Verdict::TooMany(Told::HERE));
         admission.release(here);
         admission.release(here);
         assert_eq!(admission.admit(here, Tick(0)), WELCOME);
-        assert_eq!(admission.refused().of(Reason::TooMany), 2);
+        assert_eq!(admission.access().refused(Reason::TooMany), 2);
     }
 
     #[test]
@@ -320,14 +327,14 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(comes_and_goes(5), WELCOME);
         }
-        assert_eq!(comes_and_goes(5), Verdict::TooFast);
-        assert_eq!(comes_and_goes(104), Verdict::TooFast);
+        assert_eq!(comes_and_goes(5), Verdict::TooFast(Told::HERE));
+        assert_eq!(comes_and_goes(104), Verdict::TooFast(Told::HERE));
         assert_eq!(comes_and_goes(105), WELCOME);
-        assert_eq!(comes_and_goes(105), Verdict::TooFast);
+        assert_eq!(comes_and_goes(105), Verdict::TooFast(Told::HERE));
         for _ in 0..10 {
             assert_eq!(comes_and_goes(2000), WELCOME);
         }
-        assert_eq!(comes_and_goes(2000), Verdict::TooFast);
+        assert_eq!(comes_and_goes(2000), Verdict::TooFast(Told::HERE));
     }
 
     #[test]
@@ -340,7 +347,6 @@ mod tests {
             }
             assert!(!admission.admit_request(here, Tick(tick)), "{tick}");
         }
-        assert_eq!(admission.refused().of(Reason::AskedTooFast), 5);
         assert!(admission.admit_request(there, Tick(0)), "the others have buckets of their own");
         assert_eq!(admission.admit(here, Tick(100_000)), WELCOME, "and so have connections");
         admission.release(here);
@@ -360,10 +366,10 @@ mod tests {
         let here = address("192.0.2.1");
         let verdicts: Vec<Verdict> = (0..3 + TOLD + 2).map(|_| admission.admit(here, Tick(0))).collect();
         assert_eq!(verdicts[2], WELCOME);
-        assert_eq!(verdicts[3], Verdict::TooMany);
-        assert_eq!(verdicts[3 + TOLD as usize - 1], Verdict::TooFast);
-        assert_eq!(verdicts[3 + TOLD as usize..], [Verdict::Dropped; 2]);
-        assert_eq!(admission.refused().of(Reason::Dropped), 2);
+        assert_eq!(verdicts[3], Verdict::TooMany(Told::HERE));
+        assert_eq!(verdicts[3 + TOLD as usize - 1], Verdict::TooFast(Told::HERE));
+        assert_eq!(verdicts[3 + TOLD as usize..], [Verdict::Dropped(Told::HERE), Verdict::Dropped(Told::HERE)]);
+        assert_eq!(admission.access().refused(Reason::Dropped), 2);
     }
 
     #[test]
@@ -402,14 +408,14 @@ mod tests {
             assert_eq!(fold(address(one)) == fold(address(other)), same, "{one} {other}");
             let mut admission = table_of(Some(Limits { open: 1, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(one), Tick(0)), WELCOME);
-            let expected = if same { Verdict::TooMany } else { WELCOME };
+            let expected = if same { Verdict::TooMany(Told::HERE) } else { WELCOME };
             assert_eq!(admission.admit(address(other), Tick(0)), expected, "{one} {other}");
         }
         for loopback in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
             let mut admission = table_of(Some(Limits { open: 0, ..LIMITS }), Proxies::default());
             assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::Welcome { counted: false });
             let mut admission = table_of(Some(Limits { open: 0, count_loopback: true, ..LIMITS }), Proxies::default());
-            assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::TooMany);
+            assert_eq!(admission.admit(address(loopback), Tick(0)), Verdict::TooMany(Told::HERE));
         }
         let mut free = table_of(None, Proxies::default());
         assert_eq!(free.admit(address("192.0.2.1"), Tick(0)), Verdict::Welcome { counted: false });

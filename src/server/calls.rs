@@ -3,6 +3,7 @@
 //! [`super::api`] decides which request is a call; the chat carries it out and answers it. An answer may come in a
 //! later turn.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use crate::id::ConnId;
 use crate::random::{Keyed, Table};
 use crate::time::Moment;
 
+use super::access::Heard;
+use super::answering::Worded;
 use super::api;
+use super::asked::Asked;
 use super::http::{self, NO_STORE, Response};
 use super::trail::Step;
 
@@ -34,17 +38,22 @@ struct Owed {
     keep: bool,
     /// What the trail is told of it.
     step: Option<Step>,
+    /// Its client, as a trusted proxy says, and what the log has of the request.
+    said: Option<IpAddr>,
+    heard: Option<Box<Heard>>,
 }
 
 /// The answer to a call.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The caller's connection.
     pub to: ConnId,
+    /// Its client, as a trusted proxy says.
+    pub said: Option<IpAddr>,
     /// The response.
-    pub response: Vec<u8>,
-    /// Whether the connection is kept.
-    pub keep: bool,
+    pub worded: Worded,
+    /// What the log has of the request.
+    pub heard: Option<Box<Heard>>,
 }
 
 impl Calls {
@@ -71,9 +80,10 @@ impl Calls {
         (call, operator.cloned().unwrap_or_else(|| "-".into()), note & KEEP != 0)
     }
 
-    /// A call of that operator goes to the chat: its connection waits for an answer.
-    pub fn begin(&mut self, id: ConnId, operator: &Arc<str>, call: Call, body: &[u8], keep: bool) {
-        self.owed.insert(id, Owed { keep, step: Step::of(operator, call, body) });
+    /// A call goes to the chat: its connection waits for an answer.
+    pub(crate) fn begin(&mut self, id: ConnId, asked: Asked, step: Option<Step>, heard: Option<Box<Heard>>) {
+        let Asked { keep, said, .. } = asked;
+        self.owed.insert(id, Owed { keep, step, said, heard });
     }
 
     /// A call is answered without the chat, or refused before it reaches it.
@@ -92,9 +102,9 @@ impl Calls {
     }
 
     /// The reply to a call, if a delivery is its answer.
-    pub fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Option<Reply> {
+    pub(crate) fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Option<Reply> {
         let (to, status, text) = answer_of(delivery)?;
-        let Owed { keep, step } = self.owed.remove(&to)?;
+        let Owed { keep, step, said, heard } = self.owed.remove(&to)?;
         self.outcomes.note(status);
         if let Some(step) = step {
             step.tell(status);
@@ -106,7 +116,7 @@ impl Calls {
             _ => &[NO_STORE],
         };
         let response = Response { headers, keep, ..Response::new(status, http::JSON, &body) };
-        Some(Reply { to, response: response.to_vec(now), keep })
+        Some(Reply { to, said, worded: Worded::new(status, response.to_vec(now), keep), heard })
     }
 
     /// What the store is to keep of calls that have been answered since it was asked last, with the status.

@@ -10,20 +10,22 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::backend::Backend;
-use crate::chat::{self, Chat, Deliveries};
+use crate::chat::{self, Call, Chat, Deliveries};
 use crate::engine::{Engine, Event, LeftBehind};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Random;
 use crate::time::{Moment, Tick};
 
+use super::access::{self, Heard, Line};
 use super::admission::Verdict;
+use super::asked::Asked;
 use super::calls::Calls;
+use super::doors;
 use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
-use super::logging::ACCESS;
 use super::reports::{self, Ended};
-use super::responder::{Answer, Asked, Responder, Worded};
+use super::responder::{Answer, Responder};
 use super::settings::{Reading, Settings, Starter, State};
 use super::socket::Socket;
 use super::sources::{LastReload, Sources, line};
@@ -47,7 +49,7 @@ pub(crate) struct ChatService {
     /// When it was started, in milliseconds since the Unix epoch, as it was told first: clocks drift apart.
     started: OnceCell<u64>,
     /// Callers who have asked for the settings to be read again.
-    reloads: Vec<(ConnId, Asked, Arc<str>)>,
+    reloads: Vec<(ConnId, Asked, Arc<str>, Option<Box<Heard>>)>,
     /// What came of it, to be told to them: a status and a text.
     reloaded: Option<(u16, Vec<u8>)>,
     top: Top,
@@ -60,14 +62,21 @@ pub(crate) struct ChatService {
     patient_until: Option<Tick>,
 }
 
+/// A call, as an operator has made it.
+struct Made<'a> {
+    operator: &'a Arc<str>,
+    call: Call,
+    body: &'a [u8],
+}
+
 /// What to do about an event, beside the chat's deliveries.
 pub(crate) enum Then {
     /// Nothing.
     Nothing,
-    /// A session has ended: its line for the log.
-    Ended(Ended),
-    /// A request that needs an answer; and its method and path, if the log wants them.
-    Answer(Asked, Box<Answer>, Option<Box<(String, String)>>),
+    /// A WebSocket has ended; its session, if it was one.
+    Ended(Option<Ended>),
+    /// A request that needs an answer; and what the log has of it.
+    Answer(Asked, Box<Answer>, Option<Box<Heard>>),
 }
 
 impl ChatService {
@@ -146,9 +155,29 @@ impl ChatService {
         }
     }
 
-    /// Answers a request. Returns the status that it is answered with; `None`: somebody else answers, later, or nobody
-    /// does.
-    fn give<S: System>(&mut self, id: ConnId, asked: Asked, answer: Answer, turn: &mut Turn<'_, S>) -> Option<u16> {
+    /// A call is whole: the chat carries it out.
+    fn call(&mut self, id: ConnId, asked: Asked, made: Made<'_>, heard: Option<Box<Heard>>, now: Moment) {
+        let Made { operator, call, body } = made;
+        let user_of = |session: &str| {
+            let id = u64::from_str_radix(session, 16).ok()?;
+            let session = self.chat.sessions().find(|session| session.session_id == id)?;
+            Some(session.user.as_str().to_owned())
+        };
+        let step = Step::of(operator, call, body, user_of);
+        self.calls.begin(id, asked, step, heard);
+        self.chat.handle_call(id, call, body, now, &mut self.deliveries);
+    }
+
+    /// Answers a request, or sees to it that it is answered later.
+    fn give<S: System>(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        answer: Answer,
+        heard: Option<Box<Heard>>,
+        turn: &mut Turn<'_, S>,
+    ) {
+        let line = heard.as_deref();
         if asked.let_in
             && let Some(socket) = turn.engine.stream_mut(id)
         {
@@ -161,68 +190,51 @@ impl ChatService {
         if pays && !turn.may_ask(id, asked.said) {
             // It gets no other answer, whatever else was wrong with the request; and its connection ends, so that its
             // further requests cost nothing.
-            return Some(turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, &mut self.calls));
+            return turn.refuse(id, asked.ending(), &EntryError::AskedTooFast, line, &mut self.calls);
         }
         match answer {
-            Answer::Respond(Worded { status, bytes }) => {
-                turn.engine.respond(id, &bytes, asked.keep);
-                Some(status)
-            }
-            Answer::Refuse(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
+            Answer::Respond(worded) => turn.answer(id, asked.said, worded, None, line),
+            Answer::Refuse(error) => turn.refuse(id, asked, &error, line, &mut self.calls),
             Answer::Upgrade { response, agreed, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
-                    turn.engine.upgrade(id, &response, &agreed);
+                    turn.open(id, asked.said, &response, &agreed, line);
                     let from = turn.engine.stream_mut(id).and_then(|socket| socket.counted_address());
                     self.chat.handle_open(id, door, from, turn.now, &mut self.deliveries);
-                    Some(101)
                 }
-                Verdict::TooMany => {
-                    turn.engine.upgrade(id, &response, &agreed);
+                Verdict::TooMany(_) => {
+                    turn.open(id, asked.said, &response, &agreed, line);
                     self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
-                    Some(101)
                 }
-                Verdict::TooFast => Some(turn.refuse(id, asked.ending(), &EntryError::TooFast, &mut self.calls)),
-                Verdict::Dropped => {
-                    turn.engine.abort(id);
-                    None
-                }
+                Verdict::TooFast(_) => turn.refuse(id, asked.ending(), &EntryError::TooFast, line, &mut self.calls),
+                Verdict::Dropped(_) => turn.engine.abort(id),
             },
             Answer::TurnAway { response, agreed, door } => {
-                turn.engine.upgrade(id, &response, &agreed);
+                turn.open(id, asked.said, &response, &agreed, line);
                 self.chat.turn_away(id, &door, turn.now, &mut self.deliveries);
-                Some(101)
             }
             Answer::Look(look) => {
                 match look.word(&mut self.top, &mut self.chat, turn.engine, turn.now, self.stopping || self.leaving) {
                     Ok(body) => {
                         let response = Response { headers: &[NO_STORE], ..Response::new(200, http::JSON, &body) };
-                        let Worded { status, bytes } = asked.word(response, turn.now);
-                        turn.engine.respond(id, &bytes, asked.keep);
-                        Some(status)
+                        turn.answer(id, asked.said, asked.word(response, turn.now), None, line);
                     }
-                    Err(error) => Some(turn.refuse(id, asked, &error, &mut self.calls)),
+                    Err(error) => turn.refuse(id, asked, &error, line, &mut self.calls),
                 }
             }
             Answer::Settings => {
                 let text = self.starter.in_force();
                 let response = Response { headers: &[NO_STORE], ..Response::new(200, http::TEXT, text.as_bytes()) };
-                let Worded { status, bytes } = asked.word(response, turn.now);
-                turn.engine.respond(id, &bytes, asked.keep);
-                Some(status)
+                turn.answer(id, asked.said, asked.word(response, turn.now), None, line);
             }
             Answer::Reload(operator) => {
-                self.reloads.push((id, asked, operator));
-                None
+                self.reloads.push((id, asked, operator, heard));
             }
             Answer::Receive(head, operator) => {
                 let note = self.calls.note(head.call, &operator, asked.keep);
                 turn.engine.receive_body(id, head.body_len, note, head.interim());
-                None
             }
             Answer::Call(call, operator) => {
-                self.calls.begin(id, &operator, call, b"", asked.keep);
-                self.chat.handle_call(id, call, b"", turn.now, &mut self.deliveries);
-                None
+                self.call(id, asked, Made { operator: &operator, call, body: b"" }, heard, turn.now);
             }
         }
     }
@@ -230,11 +242,6 @@ impl ChatService {
 
 /// The code of a reload that changes nothing, because something is wrong.
 pub(super) const SETTINGS_REFUSED: &str = "settings_refused";
-
-/// Whether the log takes lines of requests and sessions.
-fn is_wanted() -> bool {
-    log::log_enabled!(target: ACCESS, log::Level::Debug)
-}
 
 impl<S: System> Service<S> for ChatService {
     type Then = Then;
@@ -249,25 +256,25 @@ impl<S: System> Service<S> for ChatService {
             Event::Control => self.chat.handle_ping(id, now, &mut self.deliveries),
             Event::Drained => self.chat.handle_drained(id, now, &mut self.deliveries),
             Event::Closed => {
-                let story = is_wanted().then(|| reports::ended(&self.chat, id, now)).flatten();
+                let ended = access::is_wanted().then(|| reports::ended(&self.chat, id, now)).flatten();
                 self.chat.handle_closed(id, now, &mut self.deliveries);
-                return story.map_or(Then::Nothing, Then::Ended);
+                return Then::Ended(ended);
             }
             Event::Request(request) => {
                 let (asked, answer) = self.responder.answer(request, port, &self.sources(seen));
                 self.panics += u64::from(matches!(answer, Answer::Refuse(EntryError::Mistake)));
-                let line = is_wanted().then(|| Box::new((request.method().to_owned(), request.path().to_owned())));
-                return Then::Answer(asked, Box::new(answer), line);
+                return Then::Answer(asked, Box::new(answer), Heard::of(request, now.tick));
             }
             Event::Body { note, bytes } => {
                 let (call, operator, keep) = self.calls.of_note(note);
-                self.calls.begin(id, &operator, call, bytes, keep && !self.stopping);
-                self.chat.handle_call(id, call, bytes, now, &mut self.deliveries);
+                let asked = Asked { keep: keep && !self.stopping, ..Asked::UNREAD };
+                let heard = Heard::with_body(&[doors::CALLS, call.as_str()].concat(), bytes, now.tick);
+                self.call(id, asked, Made { operator: &operator, call, body: bytes }, heard, now);
             }
             Event::BadRequest(error) => {
-                let line = is_wanted().then(|| Box::new(("-".into(), "-".into())));
                 let asked = Asked { operator: port == Port::Admin, ..Asked::UNREAD };
-                return Then::Answer(asked, Box::new(Answer::Refuse(EntryError::Request(error))), line);
+                let answer = Box::new(Answer::Refuse(EntryError::Request(error)));
+                return Then::Answer(asked, answer, Heard::unread(now.tick));
             }
             // There is no other kind in this version of the engine.
             _ => {}
@@ -278,31 +285,17 @@ impl<S: System> Service<S> for ChatService {
     fn carry_out(&mut self, id: ConnId, then: Then, turn: &mut Turn<'_, S>) {
         match then {
             Then::Nothing => {}
-            Then::Answer(asked, answer, line) => {
-                // Before the answer, with which the connection may end.
-                let from = turn.engine.stream(id).and_then(Socket::client);
-                let said = asked.said.filter(|_| turn.admission.proxies().trust(from));
-                let status = self.give(id, asked, *answer, turn);
-                if let Some(line) = line {
-                    let (method, path) = *line;
-                    let address = said.or(from).map_or_else(|| "-".into(), |address| address.to_string());
-                    let (address, method, path) = (address.as_str(), method.as_str(), path.as_str());
-                    match status {
-                        Some(status) => log::debug!(target: ACCESS, address, method, path, status; "request"),
-                        None => log::debug!(target: ACCESS, address, method, path; "request"),
-                    }
-                }
-            }
-            Then::Ended(Ended { user, dialect, seconds, messages }) => {
-                if let Some((_, socket, code)) = turn.engine.last_closed() {
-                    // A proxy's Unix socket has none.
-                    let address = socket.client().map_or_else(|| "-".into(), |address| address.to_string());
-                    log::debug!(
-                        target: ACCESS,
-                        address = address.as_str(), user = user.as_str(), dialect = dialect, seconds = seconds,
-                        messages = messages, code = code;
-                        "session"
-                    );
+            Then::Answer(asked, answer, heard) => self.give(id, asked, *answer, heard, turn),
+            Then::Ended(ended) => {
+                if let (Some((_, socket, code)), Some(end)) = (turn.engine.last_closed(), turn.engine.end_of(id)) {
+                    let line = Line {
+                        address: socket.client(),
+                        code: Some(code),
+                        bytes_in: Some(end.bytes_in),
+                        bytes_out: Some(end.bytes_out),
+                        ..ended.as_ref().map(Ended::line).unwrap_or_default()
+                    };
+                    turn.admission.access_mut().session(line, end.cut);
                 }
             }
         }
@@ -311,13 +304,13 @@ impl<S: System> Service<S> for ChatService {
 
     fn deliver(&mut self, turn: &mut Turn<'_, S>) {
         if let Some((status, text)) = self.reloaded.take() {
-            for (id, asked, operator) in std::mem::take(&mut self.reloads) {
+            for (id, asked, operator, heard) in std::mem::take(&mut self.reloads) {
                 let step = Step::reload(&operator);
                 step.tell(status);
                 self.keep(&step, status, turn.now);
                 let response = Response { headers: &[NO_STORE], ..Response::new(status, http::JSON, &text) };
                 self.calls.note_answered(status);
-                turn.engine.respond(id, &asked.word(response, turn.now).bytes, asked.keep);
+                turn.answer(id, asked.said, asked.word(response, turn.now), None, heard.as_deref());
             }
         }
         turn.deliver(&mut self.deliveries, &mut self.calls);

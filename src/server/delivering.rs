@@ -11,15 +11,15 @@ use super::system::System;
 impl<S: System> Turn<'_, S> {
     /// Carries out the deliveries of the chat, in their order, and empties the list.
     pub(super) fn deliver(&mut self, deliveries: &mut Deliveries, calls: &mut Calls) {
-        let Turn { engine, admission, now } = self;
-        engine.spend(deliveries.work());
+        self.engine.spend(deliveries.work());
         for delivery in deliveries.items() {
             if !calls.is_empty()
-                && let Some(Reply { to, response, keep }) = calls.reply(delivery, deliveries, *now)
+                && let Some(Reply { to, said, worded, heard }) = calls.reply(delivery, deliveries, self.now)
             {
-                engine.respond(to, &response, keep);
+                self.answer(to, said, worded, None, heard.as_deref());
                 continue;
             }
+            let engine = &mut *self.engine;
             match delivery {
                 // The caller has gone.
                 Delivery::Refuse { .. } => {}
@@ -41,13 +41,14 @@ impl<S: System> Turn<'_, S> {
                 Delivery::Unsubscribe { conn, topic } => engine.unsubscribe(*conn, *topic),
                 Delivery::TurnedAway { conn, why } => {
                     let from = engine.stream(*conn).and_then(Socket::client);
-                    admission.note((*why).into(), from);
+                    // The chat closes it behind this.
+                    let _ = self.admission.refuse((*why).into(), from, self.now.tick);
                 }
                 Delivery::Close { conn, code, reason } => engine.close(*conn, *code, reason),
             }
         }
         deliveries.clear();
-        engine.flush_full();
+        self.engine.flush_full();
     }
 }
 

@@ -134,13 +134,13 @@ enum Sort {
 impl Sort {
     /// Lines of each in a second. An operator who asks for every other detail gets it; the queue still has its bound.
     const BUDGETS: [u64; 5] =
-        [LINES_PER_SECOND, ASKED_LINES_PER_SECOND, LINES_PER_SECOND, ASKED_LINES_PER_SECOND, u64::MAX];
+        [LINES_PER_SECOND, ASKED_LINES_PER_SECOND, ASKED_LINES_PER_SECOND, ASKED_LINES_PER_SECOND, u64::MAX];
 
     fn of(level: Level, target: &str) -> Self {
         match target {
             TRAIL => Self::Trail,
             _ if level <= Level::Info => Self::News,
-            REFUSALS => Self::Refusal,
+            REFUSED => Self::Refusal,
             ACCESS => Self::Access,
             _ => Self::Other,
         }
@@ -435,20 +435,21 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Lines about requests and sessions have this target, whichever part of Salon writes them: `salon::access=debug`.
+/// Lines about requests, sessions and cut connections have this target; `salon::access=debug` wants those of refusals
+/// too.
 pub const ACCESS: &str = "salon::access";
 
 /// Lines of what operators did have this target: `salon::trail=debug`.
 pub const TRAIL: &str = "salon::trail";
 
-/// Lines about refused clients have this one, which is that of their module: `salon::server::refusals=debug`.
-const REFUSALS: &str = "salon::server::refusals";
+/// Lines about refused clients have this one: `salon::access::refused=debug` wants them alone.
+pub const REFUSED: &str = "salon::access::refused";
 
-/// Lines that are written in a second: as many of level info and above, and as many of refusals.
+/// Lines of level info and above that are written in a second.
 pub const LINES_PER_SECOND: u64 = 100;
 
-/// The same of what operators did, each of whom has shown a key, and of requests and sessions, which are meant to have
-/// a line each.
+/// The same of what operators did, each of whom has shown a key; of requests and sessions, which are meant to have a
+/// line each; and of refusals, of which [`access`](super::access) takes so many of each reason.
 pub const ASKED_LINES_PER_SECOND: u64 = 1000;
 
 /// Lines that wait for their reader.
@@ -549,14 +550,15 @@ mod tests {
         };
         let taken =
             |level, target, lines: usize| (0..lines).filter(|_| queue.admits(Sort::of(level, target), 7)).count();
-        assert_eq!(taken(Level::Debug, REFUSALS, 14_000), 100);
+        assert_eq!(taken(Level::Debug, REFUSED, 100), 100);
         assert_eq!(taken(Level::Debug, ACCESS, 14_000), QUEUED_DETAILS - 100, "with those that wait");
         assert_eq!(taken(Level::Debug, "salon::chat", 14_000), 0);
-        assert_eq!(taken(Level::Warn, REFUSALS, 14_000), 100);
+        assert_eq!(taken(Level::Warn, REFUSED, 14_000), 100);
         assert_eq!(taken(Level::Debug, TRAIL, 500) + taken(Level::Info, TRAIL, 14_000), 1000);
         // Those that waited have been written.
         (0..QUEUED_DETAILS).for_each(|_| queue.release(Sort::Access));
-        assert_eq!(taken(Level::Debug, REFUSALS, 14_000), 0, "of this second");
+        assert_eq!(taken(Level::Debug, REFUSED, 10), 10);
+        (0..10).for_each(|_| queue.release(Sort::Refusal));
         assert_eq!(taken(Level::Debug, ACCESS, 100), 100);
         assert_eq!(taken(Level::Trace, "salon::chat", 14_000), QUEUED_DETAILS - 100);
         assert_eq!(taken(Level::Info, "salon::chat", 1), 0, "of this second");
@@ -564,7 +566,7 @@ mod tests {
 
     #[test]
     fn the_targets_are_those_of_the_lines() {
-        assert!(std::any::type_name::<super::super::refusals::Refusals>().starts_with(&format!("{REFUSALS}::")));
+        assert!(REFUSED.starts_with(ACCESS), "who wants lines of access wants those of refusals");
         assert_eq!(super::super::trail::TRAIL, TRAIL);
     }
 }

@@ -146,7 +146,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     }
     page.head("salon_refused_total", "Whom the server has turned away, by reason.", "counter");
     for reason in Reason::ALL {
-        let count = admission.refused().of(reason);
+        let count = admission.access().refused(reason);
         page.sample("salon_refused_total", &format!("reason=\"{}\"", reason.as_str()), count as f64);
     }
     if let Some(handshakes) = tls.handshakes() {

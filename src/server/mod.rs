@@ -11,14 +11,17 @@
 //! answered with: a file of the [`site`], [another URL](redirect), one of the [`reports`] ([`metrics`] and [`top`] among them, made from
 //! [`sources`]), or by `refusing` with the words of an [`entry_error`]; [`http`] writes responses. [`calls`] knows
 //! which answers are owed, `trail` tells what operators did, `delivering` hands on what the chat wants done.
-//! [`refusals`] counts who was turned away, `addresses` knows what can be sent to others, [`memory`] keeps to a
+//! [`access`] counts who was turned away by a reason of [`refusals`], and logs requests and sessions, `addresses` knows what can be sent to others, [`memory`] keeps to a
 //! budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the floors
 //! below.
 
+pub mod access;
 mod addresses;
 pub mod admin_key;
 pub mod admission;
+mod answering;
 pub mod api;
+mod asked;
 pub mod calls;
 pub(crate) mod chat_service;
 mod delivering;

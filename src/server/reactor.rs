@@ -12,12 +12,13 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::engine::{Engine, Event, STALL, Settings};
+use crate::engine::{Cut, Engine, Event, STALL, Settings};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
 use crate::random::Keyed;
 use crate::time::{Moment, Tick};
 
+use super::access::Line;
 use super::admission::{Admission, Limits, Verdict};
 use super::forwarded::Proxies;
 use super::http;
@@ -323,7 +324,7 @@ impl<S: System> Reactor<S> {
         // Of members that have fallen behind in this.
         service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         let Self { engine, admission, operators, refused, late, .. } = &mut *self;
-        engine.reap(|socket| {
+        engine.reap_told(|socket, end| {
             *operators -= usize::from(socket.is_of_operator());
             *refused -= usize::from(socket.is_refused());
             *late -= usize::from(socket.is_late());
@@ -331,10 +332,14 @@ impl<S: System> Reactor<S> {
                 admission.release(address);
             }
             if let Some(failure) = socket.failed_handshake() {
-                admission.note(failure, socket.client());
+                let _ = admission.refuse(failure, socket.client(), now.tick);
+            } else if let Some(cut @ Cut::NoRequest) = end.cut {
+                let (address, bytes_in) = (socket.client(), Some(end.bytes_in));
+                admission.access_mut().cut(cut, Line { address, bytes_in, ..Line::default() }, now.tick);
             }
         });
         self.make_room(service, now);
+        self.admission.access_mut().note_time(now.tick);
         self.turns.sample_rate(now.tick, self.engine.counters().messages_in);
         self.turns.note(self.system.elapsed().saturating_sub(began));
         if let Some(stop) = self.stopping
@@ -346,6 +351,7 @@ impl<S: System> Reactor<S> {
             // Those that came meanwhile are told nothing: they are like those that come a moment later.
             let dropped = self.engine.len() - self.late;
             let closed = stop.connections.saturating_sub(dropped);
+            self.admission.access_mut().finish(now.tick);
             log::info!("stopped: {closed} connections closed in order, {dropped} dropped after the time for that");
             return true;
         }
@@ -594,7 +600,9 @@ impl<S: System> Reactor<S> {
             let mut announced = Vec::new();
             let late = if self.patience == Patience::None { now } else { Tick(0) };
             let dropped = self.lobby.turn(late, |connection| announced.push(connection));
-            dropped.into_iter().for_each(|proxy| self.admission.note(Reason::NoProxyHeader, proxy));
+            for proxy in dropped {
+                let _ = self.admission.refuse(Reason::NoProxyHeader, proxy, now);
+            }
             for Announced { raw, client, tls } in announced {
                 self.take_in(Arrival { raw, client, port: Port::Public, tls, watched: true }, now);
             }
@@ -606,7 +614,7 @@ impl<S: System> Reactor<S> {
         let watched = Watched::Waiting(self.lobby.next_key());
         if !self.admission.proxies().trust(proxy) {
             log::debug!("dropped: {proxy:?} is no --trusted-proxy");
-            self.admission.note(Reason::NoProxyHeader, proxy);
+            let _ = self.admission.refuse(Reason::NoProxyHeader, proxy, now);
         } else if let Err(error) = self.system.watch(raw.lend(), watched) {
             log::warn!("cannot watch a connection, dropping it: {error}");
             self.lost.watch += 1;
@@ -627,23 +635,21 @@ impl<S: System> Reactor<S> {
         let short = port.is_public() && self.memory.is_short();
         let full = short || port.is_public() && self.clients() >= self.max_connections;
         // One reason for each: a connection over the limit of an address has been noted for that.
-        if full && verdict.refusal().is_none() {
-            self.admission.note(if short { Reason::Memory } else { Reason::Full }, client);
-        }
-        let (tag, counted) = match verdict {
-            Verdict::Dropped => return,
-            Verdict::TooFast => (Port::TooFast, true),
+        let no_room = (full && verdict.is_welcome())
+            .then(|| self.admission.refuse(if short { Reason::Memory } else { Reason::Full }, client, now));
+        let (tag, counted, told) = match verdict {
+            Verdict::Dropped(_) => return,
+            Verdict::TooFast(told) => (Port::TooFast, true, Some(told)),
             // A page of the chat is for the other ports.
-            Verdict::TooMany if !full && port != Port::Redirect => (Port::Crowded, true),
-            Verdict::TooMany => (Port::Refused, true),
-            Verdict::Welcome { counted } if full => (Port::Refused, counted),
-            Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted),
-            Verdict::Welcome { counted } => (port, counted),
+            Verdict::TooMany(told) if !full && port != Port::Redirect => (Port::Crowded, true, Some(told)),
+            Verdict::TooMany(told) => (Port::Refused, true, Some(told)),
+            Verdict::Welcome { counted } if no_room.is_some() => (Port::Refused, counted, no_room),
+            Verdict::Welcome { counted } if port == Port::Public && tls => (Port::Secure, counted, None),
+            Verdict::Welcome { counted } => (port, counted, None),
         };
-        let is_refused = matches!(tag, Port::TooFast | Port::Crowded | Port::Refused);
         // So many wait for such an answer already, and take no place of a client; or it would take a handshake, which
         // is what costs, to say that there are too many.
-        if is_refused && self.refused >= REFUSALS || tls && tag == Port::TooFast {
+        if told.is_some() && self.refused >= REFUSALS || tls && tag == Port::TooFast {
             if let Some(client) = client.filter(|_| counted) {
                 self.admission.release(client);
             }
@@ -664,8 +670,8 @@ impl<S: System> Reactor<S> {
             socket.give_to_operator();
             self.operators += 1;
         }
-        if is_refused {
-            socket.refuse();
+        if let Some(told) = told {
+            socket.refuse(told);
             self.refused += 1;
         }
         if self.stopping.is_some_and(|stop| stop.closed) {
@@ -674,7 +680,7 @@ impl<S: System> Reactor<S> {
         }
         let id = self.engine.insert(socket, tag as u8);
         if port == Port::Admin {
-            self.seat_stranger(id, client);
+            self.seat_stranger(id, client, now);
         }
         let raw = self.engine.stream_mut(id).expect("just inserted").raw();
         let watched = match watched {
@@ -692,11 +698,12 @@ impl<S: System> Reactor<S> {
 
     /// A connection has come to the admin port and has shown no key: if there are too many such, another one makes
     /// room.
-    fn seat_stranger(&mut self, id: ConnId, from: Option<IpAddr>) {
+    fn seat_stranger(&mut self, id: ConnId, from: Option<IpAddr>, now: Tick) {
         let engine = &self.engine;
         self.strangers.keep(|id| engine.stream(id).is_some_and(|socket| !socket.has_shown_key()));
         if let Some(id) = self.strangers.come(id, from, self.operators > ADMIN_RESERVE) {
-            self.admission.note(Reason::MadeRoom, self.engine.stream(id).and_then(Socket::client));
+            let client = self.engine.stream(id).and_then(Socket::client);
+            let _ = self.admission.refuse(Reason::MadeRoom, client, now);
             self.engine.abort(id);
         }
     }

@@ -1,11 +1,8 @@
-//! Refusals and their reasons: counted by reason for `/metrics`, and logged with the address at `debug`.
+//! The reasons of refusals, as `/metrics` and the log name them.
 //!
-//! Every refusal goes through [`Refusals::note`], wherever it is decided: before a connection is taken in, by TLS, by
-//! the doors, by the chat behind them. The place that refuses words the answer for the client; a reason is for the
-//! operator, and contains nothing that a client has sent. Programs that read the log to ban addresses find the address
-//! as the second word.
-
-use std::net::IpAddr;
+//! Every refusal goes through [`AccessLog::refuse`](super::access::AccessLog::refuse), wherever it is decided: before a
+//! connection is taken in, by TLS, by the doors, by the chat behind them. The place that refuses words the answer for
+//! the client; a reason is for the operator, and contains nothing that a client has sent.
 
 use crate::chat::{TokenError, TurnedAway};
 use crate::proto::handshake::RequestError;
@@ -112,34 +109,10 @@ reasons! {
     NoRight = "key_rights",
     /// A connection of the admin port that had shown no key and made room for another one.
     MadeRoom = "made_room",
+    /// A request that met a mistake of ours: 500.
+    Mistake = "mistake",
     /// A page or a host name on an admin port without a key: 403.
     NotLocal = "not_local",
-}
-
-/// How many have been refused since the start, by reason. Numbers only grow.
-#[derive(Clone, Debug)]
-pub struct Refusals([u64; Reason::ALL.len()]);
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self([0; Reason::ALL.len()])
-    }
-}
-
-impl Refusals {
-    /// Notes that a client `from` there is refused; `None`: from a Unix socket.
-    pub fn note(&mut self, reason: Reason, from: Option<IpAddr>) {
-        self.0[reason as usize] += 1;
-        match from {
-            Some(address) => log::debug!("refused {address}: {}", reason.as_str()),
-            None => log::debug!("refused -: {}", reason.as_str()),
-        }
-    }
-
-    /// How many for that reason.
-    pub fn of(&self, reason: Reason) -> u64 {
-        self.0[reason as usize]
-    }
 }
 
 impl From<TokenError> for Reason {
@@ -197,11 +170,12 @@ impl From<CallError> for Reason {
 }
 
 impl EntryError {
-    /// The reason. `None`: the refusal was noted when the connection came, and is only answered now; or it is a mistake
-    /// of ours, which is no refusal.
-    pub fn reason(&self) -> Option<Reason> {
+    /// The reason. `None`: the connection was refused when it came, and is only answered now.
+    pub(super) fn reason(&self) -> Option<Reason> {
         Some(match self {
-            Self::Full | Self::TooFast | Self::AskedTooFast | Self::Mistake => return None,
+            Self::Full | Self::TooFast => return None,
+            Self::AskedTooFast => Reason::AskedTooFast,
+            Self::Mistake => Reason::Mistake,
             Self::Request(error) => (*error).into(),
             Self::NotFound => Reason::NotFound,
             Self::Method => Reason::Method,
@@ -226,16 +200,18 @@ impl EntryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::access::{AccessLog, Line};
+    use crate::time::Tick;
 
     #[test]
     fn each_reason_has_a_name_and_a_counter_of_its_own() {
-        let mut refusals = Refusals::default();
+        let mut log = AccessLog::default();
         for (at, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, at);
             assert!(Reason::ALL[..at].iter().all(|other| other.as_str() != reason.as_str()), "{}", reason.as_str());
             assert!(reason.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-            refusals.note(reason, None);
-            assert_eq!(refusals.of(reason), 1);
+            let _ = log.refuse(reason, Line::default(), Tick(0));
+            assert_eq!(log.refused(reason), 1);
         }
     }
 }

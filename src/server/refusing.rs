@@ -7,26 +7,31 @@ use crate::id::ConnId;
 use crate::time::Moment;
 
 use super::Turn;
+use super::access::Heard;
+use super::answering::Worded;
+use super::asked::Asked;
 use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
 use super::operators::Right;
-use super::responder::{Asked, Worded};
 use super::system::System;
 
 impl<S: System> Turn<'_, S> {
-    /// Answers a request that is not served, and notes the refusal. Returns the status.
-    pub(super) fn refuse(&mut self, id: ConnId, asked: Asked, error: &EntryError, calls: &mut Calls) -> u16 {
-        if let Some(reason) = error.reason() {
-            self.note_refused(id, asked.said, reason);
-        }
-        let Worded { status, bytes } = word(error, asked, self.now);
+    /// Answers a request that is not served, and notes the refusal.
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        error: &EntryError,
+        heard: Option<&Heard>,
+        calls: &mut Calls,
+    ) {
+        let worded = word(error, asked, self.now);
         if asked.call {
-            calls.note_answered(status);
+            calls.note_answered(worded.status());
         }
-        self.engine.respond(id, &bytes, asked.keep);
-        status
+        self.answer(id, asked.said, worded, error.reason(), heard);
     }
 }
 
@@ -50,12 +55,12 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
         EntryError::Request(error) => {
             let mut bytes = Vec::new();
             http::encode_request_refusal(*error, asked.head_only, now, &mut bytes);
-            return Worded { status: error.status(), bytes };
+            return Worded::new(error.status(), bytes, asked.keep);
         }
         EntryError::Full | EntryError::Memory => {
             let mut bytes = Vec::new();
             http::encode_full(asked.head_only, now, &mut bytes);
-            return Worded { status: http::FULL, bytes };
+            return Worded::new(http::FULL, bytes, asked.keep);
         }
         EntryError::NotFound if asked.operator => (404, Plain(NOT_ON_THE_ADMIN_PORT), &[]),
         EntryError::NotFound => (404, Plain("nothing is here; the chat page is at /"), &[]),

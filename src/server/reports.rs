@@ -4,6 +4,7 @@
 //! counters for a machine, [`super::top`] the busiest rooms and slowest connections.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::id::ConnId;
 use crate::proto::handshake::Request;
 use crate::time::Moment;
 
+use super::access::Line;
 use super::entry_error::EntryError;
 use super::query::field;
 use super::socket::Socket;
@@ -189,7 +191,7 @@ pub(super) fn ended(chat: &Chat, id: ConnId, now: Moment) -> Option<Ended> {
     Some(Ended {
         user: session.user.as_str().to_owned(),
         dialect: dialect(session.dialect),
-        seconds: now.unix_ms.saturating_sub(session.connected_at) / 1000,
+        time: Duration::from_millis(now.unix_ms.saturating_sub(session.connected_at)),
         messages: session.messages,
     })
 }
@@ -201,10 +203,25 @@ pub(crate) struct Ended {
     pub user: String,
     /// Which dialect it spoke.
     pub dialect: &'static str,
-    /// How long it lasted.
-    pub seconds: u64,
+    /// How long it lasted, to the second.
+    pub time: Duration,
     /// How many messages it sent.
     pub messages: u32,
+}
+
+impl Ended {
+    /// Its line, without its connection.
+    pub fn line(&self) -> Line<'_> {
+        let Self { user, dialect, time, messages } = self;
+        let time = Duration::from_secs(time.as_secs());
+        Line {
+            user: Some(user),
+            dialect: Some(dialect),
+            messages: Some(*messages),
+            time: Some(time),
+            ..Line::default()
+        }
+    }
 }
 
 /// Sessions in a page of `/connections` unless the request says otherwise, and at most.

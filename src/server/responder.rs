@@ -3,7 +3,6 @@
 //! It carries out nothing and remembers nothing: a [`Responder`] knows settings only. [`super::refusing`] words
 //! refusals.
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +12,9 @@ use crate::proto::handshake::Request;
 use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
+use super::answering::Worded;
 use super::api::CallHead;
+use super::asked::Asked;
 use super::doors::{self, ALLOWED, Entry, Guard};
 use super::entry_error::EntryError;
 use super::http::{self, NO_STORE, Response};
@@ -35,63 +36,6 @@ pub(super) struct Responder {
     https_port: u16,
     /// For how long browsers are to come by TLS alone, in seconds.
     hsts: Option<u64>,
-}
-
-/// The properties of a request that every answer depends on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    /// The client that a proxy names.
-    pub said: Option<IpAddr>,
-    /// It has a header by which proxies name their clients.
-    pub forwarded: bool,
-    /// Its method is HEAD.
-    pub head_only: bool,
-    /// Its connection may be kept.
-    pub keep: bool,
-    /// Its address pays for it, if it opens no WebSocket.
-    pub pays: bool,
-    /// It came in by the operator's port, where every refusal has the shape of the API.
-    pub operator: bool,
-    /// Its caller was let in as an operator.
-    pub let_in: bool,
-    /// It asks for a call of the API, whether there is one of that name or not.
-    pub call: bool,
-    /// The answer says for so many seconds that browsers are to come by TLS alone.
-    pub hsts: Option<u64>,
-}
-
-impl Asked {
-    /// The properties of bytes that are no request.
-    pub const UNREAD: Self = Self {
-        said: None,
-        forwarded: false,
-        head_only: false,
-        keep: false,
-        pays: false,
-        operator: false,
-        let_in: false,
-        call: false,
-        hsts: None,
-    };
-
-    /// The properties of a request whose connection ends with the answer.
-    pub fn ending(self) -> Self {
-        Self { keep: false, ..self }
-    }
-
-    /// The form of a response that this request needs.
-    pub fn word(self, response: Response<'_>, now: Moment) -> Worded {
-        let response = Response { keep: self.keep, head_only: self.head_only, hsts: self.hsts, ..response };
-        Worded { status: response.status, bytes: response.to_vec(now) }
-    }
-}
-
-/// A response in its bytes.
-pub(crate) struct Worded {
-    /// Its status, for the log.
-    pub status: u16,
-    /// All of it.
-    pub bytes: Vec<u8>,
 }
 
 /// The answer to a request.

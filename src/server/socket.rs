@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::chat;
 use crate::engine::{Got, Stream, Wrote, receive_short, send_short};
 
+use super::access::Told;
 use super::admission;
 use super::refusals::Reason;
 use super::system::{Raw, RawMut, RawOf, System};
@@ -109,8 +110,8 @@ impl<S: System> Socket<S> {
         }
     }
 
-    /// It is refused: it is answered and closed, and takes no place of a client.
-    pub fn refuse(&mut self) {
+    /// It is refused, as has been told: it is answered and closed, and takes no place of a client.
+    pub fn refuse(&mut self, _told: Told) {
         *self.whose_mut() = Whose::Refused;
     }
 

@@ -9,7 +9,6 @@ use crate::id::ConnId;
 
 use super::Turn;
 use super::admission::Verdict;
-use super::refusals::Reason;
 use super::socket::Socket;
 use super::system::System;
 
@@ -29,7 +28,7 @@ impl<S: System> Turn<'_, S> {
         }
         let verdict = self.admission.admit(client, self.now.tick);
         match verdict {
-            Verdict::Welcome { counted: false } | Verdict::Dropped => socket.forget(),
+            Verdict::Welcome { counted: false } | Verdict::Dropped(_) => socket.forget(),
             _ => socket.count_for(client),
         }
         verdict
@@ -60,10 +59,9 @@ impl<S: System> Turn<'_, S> {
         }
     }
 
-    /// Notes that a request is refused; behind a trusted proxy, with the address of the client that it names.
-    pub(super) fn note_refused(&mut self, id: ConnId, said: Option<IpAddr>, reason: Reason) {
+    /// Where the client of a request is; behind a trusted proxy, the one that it names.
+    pub(super) fn address(&self, id: ConnId, said: Option<IpAddr>) -> Option<IpAddr> {
         let from = self.engine.stream(id).and_then(Socket::client);
-        let client = said.filter(|_| self.admission.proxies().trust(from));
-        self.admission.note(reason, client.or(from));
+        said.filter(|_| self.admission.proxies().trust(from)).or(from)
     }
 }

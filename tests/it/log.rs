@@ -110,13 +110,17 @@ fn a_session_that_ends_is_a_line_at_debug() {
     let mut next = |words| debug.line_with(words);
     // A request that opens one is a line too; what stands in its query, perhaps a token, is in none.
     let line = next("] request ");
-    assert!(line.ends_with("[salon::access] request address=127.0.0.1 method=GET path=/ws status=101"), "{line}");
+    let expected = "[salon::access] request address=127.0.0.1 method=GET path=/ws status=101 seconds=";
+    assert!(line.contains(expected) && line.contains(" bytes_in=0 bytes_out="), "{line}");
     let line = next("] session ");
     assert!(
-        line.contains("DEBUG [salon::access] session address=127.0.0.1 user=\"a\\\"b\" dialect=json seconds="),
+        line.contains("DEBUG [salon::access] session address=127.0.0.1 reason=no_code code=1005 user=\"a\\\"b\" "),
         "{line}"
     );
-    assert!(line.ends_with(" messages=1 code=1005"), "{line}");
+    assert!(line.contains(" dialect=json messages=1 seconds="), "{line}");
+    let octets: Vec<u64> = line.split("bytes_").skip(1).map(octets).collect();
+    // A request and an answer of this client, and two frames and two more.
+    assert!(octets.len() == 2 && octets[0] > 150 && octets[1] > 300, "{line}");
     assert!(next("] session ").contains(" user=bob dialect=plain "));
 
     // What was not served, what could not be read, and what was one too much have the status that was sent.
@@ -128,15 +132,19 @@ fn a_session_that_ends_is_a_line_at_debug() {
     let served = answers.matches("HTTP/1.1 404 ").count();
     assert!(served > 0 && answers.matches("HTTP/1.1 429 ").count() == 1, "{answers}");
     ask("GET / HTTP/3.0\r\n\r\n");
-    let nope = "request address=127.0.0.1 method=GET path=/nope status=";
+    let nope = |reason: &str, status: u16| {
+        format!(
+            "[salon::access::refused] refused address=127.0.0.1 reason={reason} method=GET path=/nope status={status} "
+        )
+    };
     for _ in 0..served {
-        let line = refusing.line_with("] request ");
-        assert!(line.ends_with(&format!("{nope}404")), "{line}");
+        let line = refusing.line_with("] refused ");
+        assert!(line.contains(&nope("not_found", 404)), "{line}");
     }
-    let line = refusing.line_with("] request ");
-    assert!(line.ends_with(&format!("{nope}429")), "{line}");
-    let line = refusing.line_with("] request ");
-    assert!(line.contains("request address=127.0.0.1 method=- path=- status="), "{line}");
+    let line = refusing.line_with("] refused ");
+    assert!(line.contains(&nope("asked_too_fast", 429)), "{line}");
+    let line = refusing.line_with("] refused ");
+    assert!(line.contains("refused address=127.0.0.1 reason=bad_request method=- path=- status="), "{line}");
 
     let mut info = Logging::start("info", &[]);
     let (client, _) = tungstenite::connect(format!("ws://{}/ws?user=ann", info.public)).unwrap();
@@ -149,6 +157,78 @@ fn a_session_that_ends_is_a_line_at_debug() {
     assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
     let rest: Vec<String> = info.lines.by_ref().map_while(Result::ok).collect();
     assert!(rest.iter().all(|line| line.contains("stop")), "{rest:?}");
+}
+
+/// The octets that `in=...` or `out=...` of a line says.
+fn octets(field: &str) -> u64 {
+    let digits = field.split('=').nth(1).unwrap();
+    digits[..digits.find(' ').unwrap_or(digits.len())].parse().unwrap()
+}
+
+/// A request, a call that is answered later, a session and a refusal are objects of the same fields.
+#[test]
+fn lines_of_access_are_objects_with_fields() {
+    let mut server = Logging::start("access", &["--log", "off,salon::access=debug", "--log-format", "json"]);
+    let ask = |to: SocketAddr, request: &str| crate::common::exchange(to, request.as_bytes());
+    ask(server.public, "GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    ask(server.public, "GET /nope?token=secret HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let body = r#"{"room_id":"den","content":"x"}"#;
+    let head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
+    let len = body.len();
+    ask(server.admin, &format!("POST /api/publish HTTP/1.1\r\n{head}\r\nContent-Length: {len}\r\n\r\n{body}"));
+    let (mut client, _) = tungstenite::connect(format!("ws://{}/ws?user=ann", server.public)).unwrap();
+    client.close(None).unwrap();
+    while client.read().is_ok() {}
+    for (target, message, expected) in [
+        (
+            "salon::access",
+            "request",
+            serde_json::json!({"method": "GET", "path": "/health", "status": 200, "bytes_in": 0}),
+        ),
+        (
+            "salon::access::refused",
+            "refused",
+            serde_json::json!({"reason": "not_found", "method": "GET", "path": "/nope", "status": 404, "bytes_in": 0}),
+        ),
+        (
+            "salon::access",
+            "request",
+            serde_json::json!({"method": "POST", "path": "/api/publish", "status": 200, "bytes_in": len}),
+        ),
+        ("salon::access", "request", serde_json::json!({"method": "GET", "path": "/ws", "status": 101, "bytes_in": 0})),
+        (
+            "salon::access",
+            "session",
+            serde_json::json!({"reason": "no_code", "code": 1005, "user": "ann", "dialect": "json", "messages": 0}),
+        ),
+    ] {
+        let mut line: serde_json::Value = serde_json::from_str(&server.line_with("\"salon::access")).unwrap();
+        let object = line.as_object_mut().unwrap();
+        let mut take = |name: &str| object.remove(name).unwrap_or_else(|| panic!("{name} of {expected}"));
+        assert!(take("seconds").is_f64() && take("bytes_out").as_u64().unwrap() > 100 && take("ts").is_u64());
+        assert_eq!([take("target"), take("message"), take("level")], [target, message, "debug"]);
+        assert_eq!(take("address"), "127.0.0.1");
+        if message == "session" {
+            assert!(take("bytes_in").as_u64().unwrap() > 100);
+        }
+        assert_eq!(line, expected);
+    }
+}
+
+/// What a flood of one reason leaves out is counted, and said when it is over or when Salon stops.
+#[test]
+fn a_flood_is_sampled_and_counted() {
+    let mut server = Logging::start("sampled", &["--log", "off,salon::access::refused=debug"]);
+    let requests = "GET /nope HTTP/1.1\r\nHost: h\r\n\r\n".repeat(99);
+    let last = "GET /nope HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    crate::common::exchange(server.public, (requests + last).as_bytes());
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let lines: Vec<String> = server.lines.by_ref().map_while(Result::ok).collect();
+    let told = lines.iter().filter(|line| line.contains("] refused address=127.0.0.1 reason=not_found ")).count();
+    let left_out = lines.iter().filter_map(|line| line.split("] left out reason=not_found lines=").nth(1));
+    let left_out: usize = left_out.map(|lines| lines.parse::<usize>().unwrap()).sum();
+    assert!(told >= 20 && told + left_out == 100, "{told} and {left_out} of {lines:?}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn at_the_doors() {
         let answer = String::from_utf8(exchange(server.public, request.as_bytes())).unwrap();
         assert_eq!(status(&answer), code, "{request}");
         one_more(&server, &before, reason, &request);
-        server.logged(&format!("refused 127.0.0.1: {}", reason.as_str()));
+        server.logged(&format!("refused address=127.0.0.1 reason={} ", reason.as_str()));
     }
     let before = counters(&server);
     for request in [plain("GET", "/client.js", ""), plain("GET", "/health", ""), plain("OPTIONS", "/", "")] {
@@ -115,7 +115,7 @@ fn tokens_by_cause() {
             let expected = if target == "/ws" { "101" } else { "401" };
             assert!(String::from_utf8_lossy(&answer).starts_with(&format!("HTTP/1.1 {expected}")), "{target} {token}");
             one_more(&server, &before, reason, target);
-            server.logged(&format!("refused 127.0.0.1: {}", reason.as_str()));
+            server.logged(&format!("refused address=127.0.0.1 reason={}", reason.as_str()));
         }
     }
     for (headers, code, reason) in
@@ -132,7 +132,7 @@ fn tokens_by_cause() {
         let answer = exchange(server.admin.unwrap(), plain("POST", "/api/publish", headers).as_bytes());
         assert_eq!(status(&String::from_utf8_lossy(&answer)), 401);
         one_more(&server, &before, reason, headers);
-        server.logged(&format!("refused 127.0.0.1: {}", reason.as_str()));
+        server.logged(&format!("refused address=127.0.0.1 reason={}", reason.as_str()));
     }
 }
 
@@ -148,7 +148,7 @@ fn over_the_limit_of_connections() {
     // A client that sends nothing is refused as well.
     let before = counters(&server);
     let silent = tcp(server.public);
-    server.logged("refused 127.0.0.1: full");
+    server.logged("refused address=127.0.0.1 reason=full");
     while counters(&server) == before {}
     one_more(&server, &before, Reason::Full, "one who is silent");
     drop((silent, here));

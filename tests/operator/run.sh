@@ -29,7 +29,7 @@ check() {
 serve() {
     printf '0123456789abcdef-of-nobody' >"$work/key"
     env -i "$salon" serve --store memory --listen 127.0.0.1:0 --admin "unix:$work/admin" --admin-key "$work/key" \
-        --log info,salon::server::refusals=debug --log-format "$1" 2>"$work/$1" &
+        --log info,salon::access::refused=debug --log-format "$1" 2>"$work/$1" &
     server=$!
     for _ in {1..100}; do [ -S "$work/admin" ] && break || sleep 0.1; done
     ask() { curl -s -m 10 --unix-socket "$work/admin" "$@"; }
@@ -40,7 +40,7 @@ serve() {
     wait "$server"
     server=
     # A Unix socket has no address: what fail2ban is to find is written in its place.
-    sed -i 's/refused -: /refused 192.0.2.7: /' "$work/$1"
+    sed -i 's/address=- /address=192.0.2.7 /; s/"address":"-"/"address":"192.0.2.7"/' "$work/$1"
 }
 
 # Whether the filter finds so many clients in that log, or line.
@@ -60,12 +60,14 @@ fi
 if command -v "$fail2ban_regex" >/dev/null; then
     check "fail2ban: a wrong key in a log of text" found 1 "$work/text"
     check "fail2ban: a wrong key in a log of JSON" found 1 "$work/json"
-    refused='DEBUG [salon::server::refusals] refused'
-    check "fail2ban: a line of the journal" found 1 "host salon[12]: $refused 192.0.2.1: key_wrong"
-    check "fail2ban: an address of IPv6" found 1 "2026-11-30T03:04:09.205Z $refused 2001:db8::1: token_signature"
-    check "fail2ban: another reason" found 0 "2026-11-30T03:04:09.205Z $refused 192.0.2.1: not_found"
+    refused='DEBUG [salon::access::refused] refused address='
+    request='method=GET path=/metrics status=401 seconds=0.0 bytes_in=0 bytes_out=200'
+    check "fail2ban: a line of the journal" found 1 "host salon[12]: ${refused}192.0.2.1 reason=key_wrong $request"
+    check "fail2ban: an address of IPv6" found 1 "2026-11-30T03:04:09.205Z ${refused}2001:db8::1 reason=token_signature"
+    check "fail2ban: another reason" found 0 "2026-11-30T03:04:09.205Z ${refused}192.0.2.1 reason=not_found $request"
+    check "fail2ban: a reason that goes on" found 0 "2026-11-30T03:04:09.205Z ${refused}192.0.2.1 reason=key_wrongly"
     check "fail2ban: a line that quotes such a one" found 0 \
-        "2026-11-30T03:04:09.205Z DEBUG [salon::access] request path=\"/$refused 192.0.2.1: key_wrong"
+        "2026-11-30T03:04:09.205Z ${refused}192.0.2.9 reason=not_found path=\"/${refused}192.0.2.1 reason=key_wrong"
 else
     echo "skipped - fail2ban is not installed (Debian: fail2ban)"
 fi

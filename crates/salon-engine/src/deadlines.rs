@@ -12,7 +12,7 @@ use crate::input::{DRAINED_PER_TURN, contained};
 use crate::outbox::PACE_WITHIN;
 use crate::peer::Phase;
 use crate::steps::CLOSES_PER_TURN;
-use crate::{Engine, Stream};
+use crate::{Cut, Engine, Stream};
 
 /// A deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl<S: Stream> Engine<S> {
     fn carry_out(&mut self, index: u32, due: Due) {
         match due {
             Due::Request => {
-                self.counters.no_request += 1;
+                self.note_cut(index, Cut::NoRequest);
                 self.say_late(index);
                 self.abort_peer(index);
             }
@@ -136,7 +136,7 @@ impl<S: Stream> Engine<S> {
                 self.append(index, |out| encode_frame(Opcode::Ping, b"", out));
             }
             Due::Pong => {
-                self.counters.no_pong += 1;
+                self.note_cut(index, Cut::NoPong);
                 self.fail(index, self.settings.no_pong_code, "no pong");
             }
             Due::Unblock => {
@@ -146,7 +146,7 @@ impl<S: Stream> Engine<S> {
                 }
                 self.flush_peer(index);
                 if self.next_due(index).is_some_and(|(at, due)| due == Due::Unblock && at <= self.now) {
-                    self.counters.cut_time += 1;
+                    self.note_cut(index, Cut::BlockedTime);
                     self.cut_off(index);
                 }
             }
@@ -156,7 +156,7 @@ impl<S: Stream> Engine<S> {
                 // Time in which the process was stopped does not count against the peer.
                 let stalled = self.stalled.is_some_and(|at| self.now.since(at) < pace_within);
                 if outbox.is_too_slow(self.now) && !stalled {
-                    self.counters.cut_time += 1;
+                    self.note_cut(index, Cut::BlockedTime);
                     self.cut_off(index);
                 }
             }

@@ -196,6 +196,7 @@ impl<S: Stream> Engine<S> {
         peer.last_received = self.now;
         peer.pinged = false;
         self.counters.bytes_in += len as u64;
+        peer.bytes_in += len as u64;
         self.budget.spend(len / steps::READ_BYTES_A_STEP);
         self.reading = Some((index, behind));
     }
@@ -221,6 +222,7 @@ impl<S: Stream> Engine<S> {
             return Behind::Nothing;
         };
         self.counters.bytes_in += len as u64;
+        peer.bytes_in += len as u64;
         self.budget.spend(len / steps::READ_BYTES_A_STEP);
         self.reading = Some((index, behind));
         behind

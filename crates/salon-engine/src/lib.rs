@@ -313,6 +313,34 @@ pub struct Blocked {
     pub ends: bool,
 }
 
+/// A limit by which the engine ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cut {
+    /// More waited for it than [`Settings::outbox_bytes`].
+    OutboxBytes,
+    /// It took nothing, or next to nothing, for too long.
+    BlockedTime,
+    /// Much was held for it when memory was short.
+    Memory,
+    /// It did not answer a ping in time.
+    NoPong,
+    /// It brought no request in time.
+    NoRequest,
+}
+
+/// What there is to say of a connection when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct End {
+    /// The limit by which it was ended, if it was one of the engine's.
+    pub cut: Option<Cut>,
+    /// Bytes read from its stream.
+    pub bytes_in: u64,
+    /// Bytes written to it.
+    pub bytes_out: u64,
+}
+
 /// Counters since the start. They only grow.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -518,6 +546,7 @@ impl<S: Stream> Engine<S> {
             mid_message: false,
             pinged: false,
             drain: Drain::Unasked,
+            cut: None,
             window_bits: 0,
             connection: Receiver::server(self.settings.limits),
             partial: None,
@@ -526,6 +555,8 @@ impl<S: Stream> Engine<S> {
             scheduled: Tick(u64::MAX),
             pending: None,
             outbox: None,
+            bytes_in: 0,
+            bytes_out: 0,
             memberships: Memberships::NONE,
         }) as u32;
         if self.noted.len() <= index as usize {
@@ -598,6 +629,12 @@ impl<S: Stream> Engine<S> {
         let (id, code) = self.last_closed?;
         let peer = self.peers.get(id.index as usize).filter(|peer| peer.generation == id.generation)?;
         Some((id, &peer.stream, code))
+    }
+
+    /// What there is to say of a connection so far, or of one that has ended until its slot is reaped.
+    pub fn end_of(&self, id: ConnId) -> Option<End> {
+        let peer = self.peers.get(id.index as usize).filter(|peer| peer.generation == id.generation)?;
+        Some(peer.end())
     }
 
     /// Answers a request with `response`, which completes the opening handshake. From now on frames are decoded, by
@@ -781,6 +818,11 @@ impl<S: Stream> Engine<S> {
 
     /// Frees the slots of all connections that are over, and gives their streams back.
     pub fn reap(&mut self, mut take_back: impl FnMut(S)) {
+        self.reap_told(|stream, _| take_back(stream));
+    }
+
+    /// The same, with what there is to say of each connection.
+    pub fn reap_told(&mut self, mut take_back: impl FnMut(S, End)) {
         let mut untold = 0;
         while let Some(&index) = self.gone.get(untold) {
             if self.peers[index as usize].session == Session::OverUntold {
@@ -792,7 +834,8 @@ impl<S: Stream> Engine<S> {
             self.receiving -= std::mem::take(&mut self.noted[index as usize]) as usize;
             debug_assert!(!peer.is_opened() && peer.memberships.is_empty() && peer.phase == Phase::Gone);
             self.wheel.cancel(index);
-            take_back(peer.stream);
+            let end = peer.end();
+            take_back(peer.stream, end);
         }
         if self.peers.len() < self.peers.capacity() / 4 {
             self.peers.shrink_to_fit();
@@ -906,6 +949,19 @@ impl<S: Stream> Engine<S> {
         self.enter(index, Phase::Ending);
         self.release(index);
         self.mark_dirty(index);
+    }
+
+    /// Counts a limit by which a connection is to be ended, and keeps it with the connection: the first of several.
+    fn note_cut(&mut self, index: u32, cut: Cut) {
+        let counters = &mut self.counters;
+        *match cut {
+            Cut::OutboxBytes => &mut counters.cut_bytes,
+            Cut::BlockedTime => &mut counters.cut_time,
+            Cut::Memory => &mut counters.cut_memory,
+            Cut::NoPong => &mut counters.no_pong,
+            Cut::NoRequest => &mut counters.no_request,
+        } += 1;
+        self.peers[index as usize].cut.get_or_insert(cut);
     }
 
     /// Ends the connection at once: its slot will be reaped.

@@ -7,7 +7,7 @@
 use crate::proto::CloseCode;
 
 use crate::peer::{Peer, Phase};
-use crate::{Engine, LeftBehind, Stream};
+use crate::{Cut, Engine, LeftBehind, Stream};
 
 /// Bytes held, by what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl<S: Stream> Engine<S> {
             if before.saturating_sub(self.receiving + self.ledger.total()) >= excess {
                 break;
             }
-            self.counters.cut_memory += 1;
+            self.note_cut(index, Cut::Memory);
             cut += 1;
             let peer = &self.peers[index as usize];
             match peer.phase {

@@ -25,7 +25,7 @@ use crate::ledger::Ledger;
 use crate::outbox::{MAX_SLICES, Outbox};
 use crate::peer::{Pending, Phase};
 use crate::topic::{FULL_LOG, GroupId, MAX_LOG, MAX_LOGS, Member, Topic};
-use crate::{Engine, LeftBehind, Stream, steps};
+use crate::{Cut, Engine, LeftBehind, Stream, steps};
 
 impl<S: Stream> Engine<S> {
     /// Queues a message for one connection, behind everything published to its topics so far. Nothing for one that is
@@ -271,6 +271,7 @@ impl<S: Stream> Engine<S> {
             Ok(wrote) => {
                 let len = wrote.len(unsent.len());
                 self.counters.bytes_out += len as u64;
+                peer.bytes_out += len as u64;
                 if len < unsent.len() {
                     return self.block_member(id, member, len);
                 }
@@ -373,6 +374,7 @@ impl<S: Stream> Engine<S> {
         }
         let len = peer.stream.send(&mut slices[..count])?.len(offered);
         self.counters.bytes_out += len as u64;
+        peer.bytes_out += len as u64;
         // What the write did not reach becomes the outbox, chunk by chunk.
         let mut written = len;
         let mut reached = |len: usize| {
@@ -446,6 +448,7 @@ impl<S: Stream> Engine<S> {
         outbox.writable = false;
         let written = outbox.write_to(&mut peer.stream, self.now)?;
         self.counters.bytes_out += written as u64;
+        peer.bytes_out += written as u64;
         if !outbox.is_empty() {
             return Ok(false);
         }
@@ -483,7 +486,7 @@ impl<S: Stream> Engine<S> {
         let peer = &self.peers[index as usize];
         let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
         if waiting > self.settings.outbox_bytes && !peer.is_ending() {
-            self.counters.cut_bytes += 1;
+            self.note_cut(index, Cut::OutboxBytes);
             self.cut_off(index);
         }
     }

@@ -8,6 +8,7 @@ use crate::time::Tick;
 
 use crate::outbox::Outbox;
 use crate::topic::GroupId;
+use crate::{Cut, End};
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Peer<S> {
     pub pinged: bool,
     /// Whether the owner wants an event when nothing waits for it any more.
     pub drain: Drain,
+    /// The limit by which it is ended.
+    pub cut: Option<Cut>,
     /// The window that compressed messages to this peer may have is 2 to this power; 0: messages are sent uncompressed.
     pub window_bits: u8,
     pub connection: Receiver,
@@ -49,6 +52,9 @@ pub struct Peer<S> {
     /// The output of this turn for this peer alone. It exists only from the first byte to the flush.
     pub pending: Option<Box<Pending>>,
     pub outbox: Option<Box<Outbox>>,
+    /// Bytes read from its stream, and written to it.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     pub memberships: Memberships,
 }
 
@@ -77,6 +83,11 @@ impl<S> Peer<S> {
     /// Whether what waits for it is bounded by time alone: an answer, or what is left when the connection ends.
     pub fn is_ending(&self) -> bool {
         !matches!(self.phase, Phase::Head | Phase::Kept | Phase::Body | Phase::Open | Phase::Parting)
+    }
+
+    /// What there is to say of it when it ends.
+    pub fn end(&self) -> End {
+        End { cut: self.cut, bytes_in: self.bytes_in, bytes_out: self.bytes_out }
     }
 
     /// Bytes held of a request or message that is not complete, and of compressed ones that the next may refer to.
@@ -275,7 +286,7 @@ mod tests {
 
     #[test]
     fn an_idle_peer_is_small() {
-        assert!(size_of::<Peer<[u32; 6]>>() <= 144, "{}", size_of::<Peer<[u32; 6]>>());
+        assert!(size_of::<Peer<[u32; 6]>>() <= 160, "{}", size_of::<Peer<[u32; 6]>>());
     }
 
     #[test]
