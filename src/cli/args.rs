@@ -383,6 +383,9 @@ pub struct FineArgs {
 /// hold the old.
 pub const AT_ONCE: &str = "at_once";
 
+/// Two more of them, which are options of every command, and so in no group.
+pub const LOG: [&str; 2] = ["log", "log_format"];
+
 /// Options of `config`.
 #[derive(Debug, clap::Args)]
 pub struct ConfigArgs {

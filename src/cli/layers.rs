@@ -13,7 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgGroup, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::args::{AT_ONCE, Args};
+use super::args::{AT_ONCE, Args, LOG};
 use super::config_file::{self, Entry, FILE, Value};
 
 /// All settings, and where each came from.
@@ -309,7 +309,7 @@ pub fn kind_of(arg: &clap::Arg) -> Kind {
 /// When a new value of an option takes effect; of a command that is built, which knows its groups.
 pub fn changes_of(command: &Command, arg: &clap::Arg) -> Changes {
     let mut at_once = command.get_groups().filter(|group| group.get_id() == AT_ONCE).flat_map(ArgGroup::get_args);
-    match at_once.any(|id| id == arg.get_id()) {
+    match at_once.any(|id| id == arg.get_id()) || LOG.contains(&arg.get_id().as_str()) {
         true => Changes::AtOnce,
         false => Changes::AtTheNextStart,
     }

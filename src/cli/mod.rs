@@ -84,9 +84,7 @@ fn run() -> ExitCode {
         }
         Err(error) => return refuse(&sentence_of(&error)),
     };
-    let LogArg { level, modules } = layers.args.log.clone();
-    let (format, journal) = (layers.args.log_format.0, systemd::journal_reads_the_log());
-    if let Err(error) = logging::start(&logging::Settings { level, modules, format, journal }) {
+    if let Err(error) = logging::start(&log_settings(&layers.args)) {
         return refuse(&error);
     }
     let result = match &layers.args.command {
@@ -158,6 +156,11 @@ impl std::convert::From<server::Error> for Failure {
     fn from(error: server::Error) -> Self {
         Self::Server(error)
     }
+}
+
+fn log_settings(args: &args::Args) -> logging::Settings {
+    let LogArg { level, modules } = args.log.clone();
+    logging::Settings { level, modules, format: args.log_format.0, journal: systemd::journal_reads_the_log() }
 }
 
 fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {

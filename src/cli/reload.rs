@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::server::logging;
 use crate::server::settings::Reading;
 use crate::server::tls::{Certificates, Identities, Identity};
 
@@ -75,8 +76,9 @@ impl Reload {
             changed.push(format!("{} {:?} -> {:?}", setting.key, setting.values, read.values));
             *setting = read;
         }
-        let args = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
-        let Some(Command::Serve(args)) = args.command else { unreachable!("assembled for serve") };
+        let all = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
+        let log = super::log_settings(&all);
+        let Some(Command::Serve(args)) = all.command else { unreachable!("assembled for serve") };
         let contents = Contents::of(&args);
         let settings = settings::of(&args, &self.handed)?;
         let fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
@@ -89,6 +91,7 @@ impl Reload {
             changed.extend(before.map(|(_, before)| renewed(before, now, setting)).unwrap_or_default());
         }
         self.certificates = certificates;
+        logging::change(&log);
         log::info!("settings read again; changed: {}", list(&changed));
         if !fixed.is_empty() {
             log::warn!("changed only at the next start: {}", list(&fixed));

@@ -8,9 +8,9 @@
 //! text; under the journal of systemd a line begins with its priority. The callers decide what is worth a line.
 
 use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::kv::{self, VisitSource, VisitValue};
@@ -51,22 +51,25 @@ pub enum Format {
 /// # Errors
 /// The thread cannot be started, or there is another log already: in words.
 pub fn start(settings: &Settings) -> Result<(), String> {
+    let (queue, lines) = sync_channel(QUEUED_LINES);
+    LOG.queue.set(queue).map_err(|_| "the log has been started before")?;
+    change(settings);
+    std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || write_all(&lines))
+        .map_err(|error| format!("the log cannot be started: {error}"))?;
+    log::set_logger(&LOG).map_err(|error| format!("the log cannot be started: {error}"))
+}
+
+/// From now on these lines are logged, in that form; those that wait to be written already have the new form.
+pub fn change(settings: &Settings) {
     let mut text = SimpleLogger::new().with_level(settings.level).with_utc_timestamps();
     for (module, level) in &settings.modules {
         text = text.with_module_level(module, *level);
     }
-    let max_level = text.max_level();
-    let (queue, lines) = sync_channel(QUEUED_LINES);
-    let text = LOG.text.get_or_init(|| text);
-    let writer = Writer { text, format: settings.format, journal: settings.journal };
-    LOG.queue.set(queue).map_err(|_| "the log has been started before")?;
-    std::thread::Builder::new()
-        .name("log".into())
-        .spawn(move || writer.write_all(&lines))
-        .map_err(|error| format!("the log cannot be started: {error}"))?;
-    log::set_logger(&LOG).map_err(|error| format!("the log cannot be started: {error}"))?;
-    log::set_max_level(max_level);
-    Ok(())
+    log::set_max_level(text.max_level());
+    let form = Form { text, format: settings.format, journal: settings.journal };
+    *LOG.form.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(form));
 }
 
 /// Prints words for the person who started the process, on standard error and as they are; in JSON a line with this
@@ -98,7 +101,7 @@ pub fn dropped_lines() -> u64 {
 }
 
 static LOG: Queue = Queue {
-    text: OnceLock::new(),
+    form: RwLock::new(None),
     queue: OnceLock::new(),
     dropped: AtomicU64::new(0),
     details: AtomicUsize::new(0),
@@ -107,8 +110,8 @@ static LOG: Queue = Queue {
 
 /// The logger of `log`.
 struct Queue {
-    /// Knows which levels are wanted, and words lines.
-    text: OnceLock<SimpleLogger>,
+    /// As it was set last. A reader holds it for no longer than it takes to look at it or to share it.
+    form: RwLock<Option<Arc<Form>>>,
     queue: OnceLock<SyncSender<Item>>,
     dropped: AtomicU64,
     /// Lines in the queue that are details.
@@ -190,7 +193,11 @@ impl Budget {
 
 impl Log for Queue {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.text.get().is_some_and(|text| text.enabled(metadata))
+        self.form
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|form| form.text.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -243,42 +250,50 @@ impl Queue {
     }
 }
 
-/// Writes lines to standard error.
-struct Writer {
-    text: &'static SimpleLogger,
+/// Writes lines to standard error, in the form that they have then.
+fn write_all(lines: &Receiver<Item>) {
+    let mut told = 0;
+    for item in lines {
+        let form = LOG.form.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let form = form.expect("the log has a form before it has a queue");
+        match item {
+            Item::Line(line) => {
+                LOG.release(Sort::of(line.level, &line.target));
+                form.write(&line);
+            }
+            Item::Words(words, line) => form.say(&words, &line),
+            Item::Flush(done) => {
+                let _ = done.send(());
+                continue;
+            }
+        }
+        let dropped = dropped_lines();
+        if dropped > told {
+            let message = format!("{} lines of the log were left out", dropped - told);
+            told = dropped;
+            form.write(&Line { level: Level::Warn, target: module_path!().into(), message, fields: Vec::new() });
+        }
+    }
+}
+
+/// Which lines are wanted, and how they are worded.
+struct Form {
+    text: SimpleLogger,
     format: Format,
     journal: bool,
 }
 
-impl Writer {
-    fn write_all(&self, lines: &Receiver<Item>) {
-        let mut told = 0;
-        for item in lines {
-            match item {
-                Item::Line(line) => {
-                    LOG.release(Sort::of(line.level, &line.target));
-                    self.write(&line);
-                }
-                Item::Words(words, line) => match self.format {
-                    Format::Text if self.journal => {
-                        let first = self.prefix(line.level);
-                        let lines: String = words.lines().map(|words| format!("{first}{words}\n")).collect();
-                        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
-                    }
-                    Format::Text => drop(writeln!(std::io::stderr(), "{words}")),
-                    Format::Json => self.write(&line),
-                },
-                Item::Flush(done) => {
-                    let _ = done.send(());
-                    continue;
-                }
+impl Form {
+    /// Writes words as they are; in JSON the line instead.
+    fn say(&self, words: &str, line: &Line) {
+        match self.format {
+            Format::Text if self.journal => {
+                let first = self.prefix(line.level);
+                let lines: String = words.lines().map(|words| format!("{first}{words}\n")).collect();
+                let _ = std::io::stderr().lock().write_all(lines.as_bytes());
             }
-            let dropped = dropped_lines();
-            if dropped > told {
-                let message = format!("{} lines of the log were left out", dropped - told);
-                told = dropped;
-                self.write(&Line { level: Level::Warn, target: module_path!().into(), message, fields: Vec::new() });
-            }
+            Format::Text => drop(writeln!(std::io::stderr(), "{words}")),
+            Format::Json => self.write(line),
         }
     }
 
@@ -506,8 +521,6 @@ mod tests {
     /// The journal takes the priority away, and what is left is an object.
     #[test]
     fn an_object_has_its_priority_in_the_journal() {
-        static TEXT: OnceLock<SimpleLogger> = OnceLock::new();
-        let text = TEXT.get_or_init(SimpleLogger::new);
         let line = |level| Line { level, target: "t".into(), message: "m".into(), fields: Vec::new() };
         for (journal, level, expected) in [
             (true, Level::Error, "<3>"),
@@ -516,7 +529,7 @@ mod tests {
             (true, Level::Debug, "<7>"),
             (false, Level::Error, ""),
         ] {
-            let said = Writer { text, format: Format::Json, journal }.object(&line(level), 7);
+            let said = Form { text: SimpleLogger::new(), format: Format::Json, journal }.object(&line(level), 7);
             let said = String::from_utf8(said).unwrap();
             let object = said.strip_prefix(expected).unwrap();
             assert!(object.starts_with("{\"ts\":7,") && object.ends_with("}\n"), "{said}");
@@ -542,7 +555,7 @@ mod tests {
     #[test]
     fn details_displace_nothing_else() {
         let queue = Queue {
-            text: OnceLock::new(),
+            form: RwLock::new(None),
             queue: OnceLock::new(),
             dropped: AtomicU64::new(0),
             details: AtomicUsize::new(0),

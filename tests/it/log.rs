@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use crate::common::{get, salon};
 
@@ -229,6 +229,43 @@ fn a_flood_is_sampled_and_counted() {
     let left_out = lines.iter().filter_map(|line| line.split("] left out reason=not_found lines=").nth(1));
     let left_out: usize = left_out.map(|lines| lines.parse::<usize>().unwrap()).sum();
     assert!(told >= 20 && told + left_out == 100, "{told} and {left_out} of {lines:?}");
+}
+
+/// A reading of the settings changes which lines are logged, and how they are written, from the next line on.
+#[test]
+fn levels_and_form_change_while_it_runs() {
+    let mut server = Logging::start("changes", &[]);
+    let admin = server.admin.to_string();
+    let reload = |server: &Logging, setting: &str| {
+        fs::write(&server.file, setting).unwrap();
+        let output = salon(&["reload", "--admin", &admin]).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ask = |server: &Logging, path: &str| get(server.public, path);
+    ask(&server, "/before");
+    let said = reload(&server, "log = \"info,salon::access=debug\"\n");
+    assert!(said.starts_with("changed: log [\"info\"] -> "), "{said}");
+    assert!(said.ends_with("only at the next start: nothing\n"), "{said}");
+    ask(&server, "/wanted");
+    let line = server.line_with("[salon::access");
+    assert!(line.contains("] request ") && line.contains(" status=200 "), "the answer to the reload: {line}");
+    assert!(server.line_with("] refused ").contains(" path=/wanted "));
+    reload(&server, "log = \"info,salon::access=debug\"\nlog_format = \"json\"\n");
+    ask(&server, "/object");
+    let line: serde_json::Value = serde_json::from_str(&server.line_with("/object")).unwrap();
+    assert_eq!([&line["message"], &line["reason"]], ["refused", "not_found"]);
+    // A wrong one changes nothing.
+    server.complain("log = \"loud\"\n");
+    server.line_with("the settings stay as they were");
+    ask(&server, "/still");
+    server.line_with("/still");
+    reload(&server, "log = \"off\"\n");
+    ask(&server, "/unheard");
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let rest: Vec<String> = server.lines.by_ref().map_while(Result::ok).collect();
+    assert_eq!(rest.iter().filter(|line| line.contains("/unheard") || line.contains("stop")).count(), 0, "{rest:?}");
 }
 
 #[test]
