@@ -201,7 +201,8 @@ impl Stage {
                     let removed = self.topics.get_mut(topic).is_some_and(|members| members.remove(conn));
                     assert!(removed, "{conn} does not hear {topic:?}");
                 }
-                Delivery::Ask { .. } | Delivery::Owe { .. } | Delivery::TurnedAway { .. } => {}
+                Delivery::Ask { .. } | Delivery::Owe { .. } => {}
+                Delivery::TurnedAway { .. } | Delivery::Caused { .. } => {}
                 Delivery::TellWhenDrained { conn } => {
                     if self.find(*conn).is_some_and(|session| !session.closing) {
                         self.asked.insert(*conn);

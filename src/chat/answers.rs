@@ -27,6 +27,25 @@ impl Hall {
     ) {
         let is_message = matches!(entry.body, Body::Message(_));
         self.counts.messages += u64::from(asked.is_some() && is_message);
+        // How long the store took. Of an entry of another node, whose clock is another one, it is not known.
+        let ago_ms = asked.as_ref().map_or(0, |_| turn.now.unix_ms.saturating_sub(entry.ts));
+        if ago_ms > 0 {
+            turn.out.caused(ago_ms);
+        }
+        self.heard_of(conversation, epoch, entry, asked, turn);
+        if ago_ms > 0 {
+            turn.out.caused(0);
+        }
+    }
+
+    fn heard_of(
+        &mut self,
+        conversation: Conversation<'_>,
+        epoch: Epoch,
+        entry: &Entry<'_>,
+        asked: Option<Waiting>,
+        turn: &mut Turn<'_>,
+    ) {
         match conversation {
             Conversation::Room(name) => {
                 let room = asked.as_ref().and_then(|asked| asked.room);

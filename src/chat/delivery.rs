@@ -63,6 +63,11 @@ pub enum Delivery {
         /// Who.
         conn: ConnId,
     },
+    /// What follows was caused so many milliseconds ago: the store has just answered. 0: now.
+    Caused {
+        /// Milliseconds, as far as they are known.
+        ago_ms: u32,
+    },
     /// Note that a client is not let in; its answer and its close are deliveries of their own.
     TurnedAway {
         /// Who.
@@ -201,6 +206,11 @@ impl Deliveries {
     /// here.
     pub fn tell_when_drained(&mut self, conn: ConnId) {
         self.items.push(Delivery::TellWhenDrained { conn });
+    }
+
+    /// Notes that what follows was caused so many milliseconds ago.
+    pub fn caused(&mut self, ago_ms: u64) {
+        self.items.push(Delivery::Caused { ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX) });
     }
 
     /// Queues the note that a client is not let in.

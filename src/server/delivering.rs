@@ -2,6 +2,7 @@
 
 use crate::chat::{Deliveries, Delivery};
 use crate::proto::Kind;
+use crate::time::Tick;
 
 use super::Turn;
 use super::calls::{Calls, Reply};
@@ -33,6 +34,9 @@ impl<S: System> Turn<'_, S> {
                         Some(number) => engine.publish_numbered(*topic, *number, Kind::Text, text, except),
                         None => engine.publish(*topic, Kind::Text, text, except),
                     }
+                }
+                Delivery::Caused { ago_ms } => {
+                    engine.caused_at(Tick(self.now.tick.0.saturating_sub(u64::from(*ago_ms))));
                 }
                 Delivery::Subscribe { conn, topic } => engine.subscribe(*conn, *topic),
                 Delivery::TellWhenDrained { conn } => engine.tell_when_drained(*conn),

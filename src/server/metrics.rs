@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::backend::health::{BOUNDS, Health};
 use crate::backend::{LetGo, MAX_BANS};
+use crate::engine::Cut;
 
-use super::Seen;
+use super::latency;
 use super::reactor::TURN_BOUNDS;
 use super::refusals::Reason;
 use super::sources::{Sources, VERSION};
 use super::system::Process;
+use super::{Seen, access};
 
 /// The media type of [`prometheus`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,6 +24,7 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
     let Sources { seen, chat, calls, panics, reload, started, stopping: _, leaving: _ } = sources;
     let Seen {
         turns,
+        latency,
         counters,
         connections,
         admin_connections,
@@ -135,14 +138,14 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         page.sample("salon_api_calls_total", &format!("outcome=\"{outcome}\""), count as f64);
     }
     page.head("salon_cut_off_total", "Connections ended by a limit.", "counter");
-    for (reason, count) in [
-        ("outbox_bytes", counters.cut_bytes),
-        ("blocked_time", counters.cut_time),
-        ("memory", counters.cut_memory),
-        ("no_pong", counters.no_pong),
-        ("no_request", counters.no_request),
+    for (cut, count) in [
+        (Cut::OutboxBytes, counters.cut_bytes),
+        (Cut::BlockedTime, counters.cut_time),
+        (Cut::Memory, counters.cut_memory),
+        (Cut::NoPong, counters.no_pong),
+        (Cut::NoRequest, counters.no_request),
     ] {
-        page.sample("salon_cut_off_total", &format!("reason=\"{reason}\""), count as f64);
+        page.sample("salon_cut_off_total", &format!("reason=\"{}\"", access::name_of(cut)), count as f64);
     }
     page.head("salon_refused_total", "Whom the server has turned away, by reason.", "counter");
     for reason in Reason::ALL {
@@ -178,6 +181,13 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         &TURN_BOUNDS,
         &turns.buckets,
         turns.busy,
+    );
+    page.histogram(
+        "salon_delivery_seconds",
+        "How long deliveries took, from when the loop took up their cause to the kernel.",
+        &latency::BOUNDS,
+        &latency.buckets,
+        latency.total,
     );
     if let Some(store) = chat.store_health() {
         page.store(&store);

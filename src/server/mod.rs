@@ -3,7 +3,7 @@
 //! [`reactor`] turns the loop for any [`system`], of which [`kernel`] is the real one: mio, signals, the clock, sockets
 //! that listen. [`listener`] accepts; [`tls`] encrypts; [`admission`] counts by address, which behind a proxy
 //! [`proxy_protocol`] or [`forwarded`] reads, and `spoken_for` believes or not; `strangers` of the admin port make room
-//! for each other. [`serve`] starts the server by its
+//! for each other. [`latency`] counts how long deliveries take. [`serve`] starts the server by its
 //! [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call, [`operators`] whose
@@ -32,6 +32,7 @@ pub mod forwarded;
 pub mod http;
 pub mod jwt;
 pub mod kernel;
+pub mod latency;
 pub mod listener;
 mod lobby;
 pub mod logging;
@@ -225,6 +226,8 @@ pub struct Seen<'a> {
     pub now: Moment,
     /// The counts of turns of the loop.
     pub turns: &'a Turns,
+    /// How long deliveries took.
+    pub latency: &'a latency::Latency,
     /// The counters of the engine when the turn began.
     pub counters: &'a crate::engine::Counters,
     /// Connections of the public port when the turn began, upgraded or not.

@@ -22,6 +22,7 @@ use super::access::Line;
 use super::admission::{Admission, Limits, Verdict};
 use super::forwarded::Proxies;
 use super::http;
+use super::latency::Latency;
 use super::listener::Listener;
 use super::lobby::{Announced, Lobby};
 use super::memory::{Budget, Held};
@@ -137,6 +138,7 @@ pub struct Reactor<S: System> {
     late_worded: Option<u64>,
     acceptors: Acceptors,
     turns: Turns,
+    latency: Latency,
     /// When the stop begins that was asked for.
     leaves_at: Option<Tick>,
     /// Another process takes over.
@@ -210,6 +212,7 @@ impl<S: System> Reactor<S> {
             late_worded: None,
             acceptors: Acceptors::new(certificates),
             turns: Turns::new(),
+            latency: Latency::default(),
             leaves_at: None,
             hands_over: false,
             stopping: None,
@@ -321,6 +324,11 @@ impl<S: System> Reactor<S> {
         }
         self.close_in_time(service, now.tick);
         self.engine.flush();
+        let mut at = None;
+        for served in self.engine.served() {
+            let at = *at.get_or_insert_with(|| self.system.elapsed());
+            self.latency.note(served, began, at);
+        }
         // Of members that have fallen behind in this.
         service.deliver(&mut Turn { engine: &mut self.engine, admission: &mut self.admission, now });
         let Self { engine, admission, operators, refused, late, .. } = &mut *self;
@@ -715,6 +723,7 @@ impl<S: System> Reactor<S> {
             let seen = Seen {
                 now,
                 turns: &self.turns,
+                latency: &self.latency,
                 counters: &counters,
                 connections,
                 admin_connections: self.operators,

@@ -81,6 +81,8 @@ pub struct Figures {
     pub turns_per_second: f64,
     /// How long turns took, by percentile.
     pub turns: Vec<Percentile>,
+    /// How long deliveries took, by percentile.
+    pub deliveries: Vec<Percentile>,
     /// The store, if it is one on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<Store>,
@@ -206,6 +208,7 @@ impl Figures {
             busy: a_second(grown("salon_turn_seconds_sum")).min(1.0),
             turns_per_second: a_second(grown("salon_turn_seconds_count")),
             turns: percentiles("salon_turn_seconds_bucket", &before.metrics, &now.metrics),
+            deliveries: percentiles("salon_delivery_seconds_bucket", &before.metrics, &now.metrics),
             store: now.metrics.labelled("salon_store_failing").next().map(|(_, failing)| Store {
                 failing: failing > 0.0,
                 failures: now.metrics.value("salon_store_failures_total") as u64,

@@ -240,9 +240,11 @@ fn draw_counters(theme: Theme, figures: &Figures, area: Rect, buffer: &mut Buffe
     figures.now.iter().for_each(|(name, value)| add(name, count(*value as f64), Style::new()));
     let style = if figures.busy >= FULL { theme.alarm() } else { Style::new() };
     add("loop busy", format!("{:.1} %", figures.busy * 100.0), style);
-    add("turns/s", count(figures.turns_per_second), Style::new());
-    for percentile in &figures.turns {
-        add(&format!("turn {}", percentile.name), bound(percentile, theme), Style::new());
+    // The half and what is over the rest, of which there is more to know in `--json` and `/metrics`.
+    let turns = figures.turns.iter().filter(|percentile| percentile.name != "p50").map(|turn| ("turn", turn));
+    let sent = figures.deliveries.iter().filter(|percentile| percentile.name != "max").map(|sent| ("sent", sent));
+    for (what, percentile) in turns.chain(sent) {
+        add(&format!("{what} {}", percentile.name), bound(percentile, theme), Style::new());
     }
     Text::from(lines).render(right, buffer);
 }
@@ -570,6 +572,9 @@ mod tests {
             ("salon_turn_seconds_bucket{le=\"0.02\"}", 1000 * factor),
             ("salon_turn_seconds_bucket{le=\"+Inf\"}", 1000 * factor),
             ("salon_turn_seconds_sum", factor),
+            ("salon_delivery_seconds_bucket{le=\"0.00025\"}", 60_000 * factor),
+            ("salon_delivery_seconds_bucket{le=\"0.005\"}", 100_000 * factor),
+            ("salon_delivery_seconds_bucket{le=\"+Inf\"}", 100_000 * factor),
             ("salon_turn_seconds_count", 1000 * factor),
             ("salon_closes_total{code=\"1006\"}", 10 + factor),
             ("salon_closes_total{code=\"1000\"}", 7),
@@ -614,10 +619,10 @@ mod tests {
  messages in                50            200   users         998
  deliveries             50,000        200,000   rooms         2
  bytes in              5.9 KiB       23.4 KiB   loop busy     50.0 %
- bytes out             6.7 MiB       26.7 MiB   turns/s       500
- blocked writes              0              0   turn p50      ≤ 1 ms
- rate limited                0              0   turn p99      ≤ 20 ms
- errors                      0              0   turn max      ≤ 20 ms
+ bytes out             6.7 MiB       26.7 MiB   turn p99      ≤ 20 ms
+ blocked writes              0              0   turn max      ≤ 20 ms
+ rate limited                0              0   sent p50      ≤ 250 µs
+ errors                      0              0   sent p99      ≤ 5 ms
  memory  outboxes 3.8 MiB  history 2.9 MiB
  ended   1006 lost 12 (+1)  1000 done 7  no pong cut off 2
  Rooms by fan-out                    members  sessions  messages/s ▼deliveries/s
@@ -710,7 +715,7 @@ mod tests {
  messages in                50   users         998
  deliveries             50,000   rooms         2
  bytes in              5.9 KiB   loop busy     50.0 %
- bytes out             6.7 MiB   turns/s       500
+ bytes out             6.7 MiB   turn p99      ≤ 20 ms
  Rooms by fan-out          members  messages/s ▼deliveries/s
  lobby                         998         100       100,000
  Slowest (1: 896 KiB)     ▼waiting   blocked address

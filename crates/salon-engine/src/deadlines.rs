@@ -45,6 +45,7 @@ impl<S: Stream> Engine<S> {
     /// Begins a turn at `now`: carries out due deadlines, and takes over the peers that became ready to be read.
     pub fn begin_turn(&mut self, now: Tick) {
         self.now = self.now.max(now);
+        self.cause = self.now;
         if std::mem::take(&mut self.stood_still) {
             self.stalled = Some(self.now);
         }

@@ -431,6 +431,10 @@ pub struct Engine<S> {
     closes_left: usize,
     /// The connection whose end was reported last, and its code.
     last_closed: Option<(ConnId, u16)>,
+    /// When what is queued now was caused.
+    cause: Tick,
+    /// Deliveries that were handed on, and when the first of them was caused.
+    served: Vec<(u64, Tick)>,
     /// Connections that have taken everything queued, and how many of them may still be reported in this turn.
     drained: VecDeque<ConnId>,
     drained_left: usize,
@@ -500,6 +504,8 @@ impl<S: Stream> Engine<S> {
             drained: VecDeque::new(),
             drained_left: DRAINED_PER_TURN,
             last_closed: None,
+            cause: now,
+            served: Vec::with_capacity(output::MAX_SERVED),
             wheel: TimerWheel::new(now),
             fired: Vec::new(),
             stood_still: false,

@@ -49,6 +49,7 @@ impl<S: Stream> Engine<S> {
                 }
             }
             self.counters.messages_out += 1;
+            self.note_served(1, self.cause);
             let pending = self.pending_len(index);
             self.queued += pending - before;
             if self.queued > WRITE_ALL_ABOVE {
@@ -119,7 +120,9 @@ impl<S: Stream> Engine<S> {
         encode(&mut topic.log);
         self.any_full |= topic.log.len() >= FULL_LOG;
         self.logged += topic.log.len() - before;
-        self.counters.messages_out += (topic.members.len() - left_out) as u64;
+        let deliveries = (topic.members.len() - left_out) as u64;
+        self.counters.messages_out += deliveries;
+        topic.note_caused(deliveries, self.cause);
         if !std::mem::replace(&mut topic.dirty, true) {
             topic.flush_at = self.now + self.settings.flush_delay;
             self.dirty_topics.push(group);
@@ -216,6 +219,32 @@ impl<S: Stream> Engine<S> {
         }
     }
 
+    /// What is published and sent from now on in this turn was caused at `at`, by something that the owner has had to
+    /// wait for; else it is caused by this turn.
+    pub fn caused_at(&mut self, at: Tick) {
+        self.cause = at.min(self.now);
+    }
+
+    /// The deliveries that have been written to their streams since this was asked last, or wait for streams that do
+    /// not take them: how many, and when the first of them was caused. Ask behind each [`flush`](Self::flush).
+    ///
+    /// Those of a topic that is large or [delayed](crate::Settings::flush_delay) are told when all members have had
+    /// their turn.
+    pub fn served(&mut self) -> impl Iterator<Item = (u64, Tick)> + '_ {
+        self.served.drain(..)
+    }
+
+    fn note_served(&mut self, deliveries: u64, caused: Tick) {
+        let is_full = self.served.len() == MAX_SERVED;
+        match self.served.last_mut() {
+            _ if deliveries == 0 => {}
+            Some((count, at)) if *at == caused => *count += deliveries,
+            // Nobody asks: they are told with the others.
+            Some((count, at)) if is_full => (*count, *at) = (*count + deliveries, caused.min(*at)),
+            _ => self.served.push((deliveries, caused)),
+        }
+    }
+
     /// Until when a dirty topic waits for more messages to send together.
     pub(super) fn held_back(&self, group: GroupId) -> Option<Tick> {
         self.topics[group.place()].held_back(self.settings.flush_delay_members, self.now)
@@ -250,6 +279,8 @@ impl<S: Stream> Engine<S> {
             }
         }
         let done = !self.topics[place].end_pass();
+        let (passed, caused) = self.topics[place].passed();
+        self.note_served(passed, caused);
         if let Some(log) = self.topics[place].spare_log() {
             self.spares.keep_log(log);
         }
@@ -618,6 +649,9 @@ fn into_chunk(pending: &mut Vec<u8>, ledger: &Ledger) -> Bytes {
 
 /// The reason of the Close to a peer that is cut off.
 const TOO_SLOW: &str = "too slow: messages waited too long or too many";
+
+/// Causes of deliveries that are told apart, between two questions for them.
+pub(super) const MAX_SERVED: usize = 64;
 
 /// Direct messages of one turn to one peer beyond this are written before its end, in bytes.
 const WRITE_ABOVE: usize = 256 << 10;

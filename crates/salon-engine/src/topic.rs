@@ -54,6 +54,10 @@ pub struct Topic {
     last: Option<u64>,
     /// Whether it is listed for the next flush.
     pub dirty: bool,
+    /// Deliveries in the log that no pass has begun with, and when the first of them was caused.
+    waiting: (u64, Tick),
+    /// The same of those that this pass takes to everybody.
+    passing: (u64, Tick),
     /// When the log is sent at the latest, if the topic is large.
     pub flush_at: Tick,
     /// The part of [`Topic::held_bytes`] that is in the engine's sum.
@@ -203,7 +207,19 @@ impl Topic {
     pub fn begin_pass(&mut self) {
         if self.cursor == 0 {
             self.pass_end = self.end();
+            self.passing = std::mem::take(&mut self.waiting);
         }
+    }
+
+    /// So many deliveries were caused at that time, and are in the log now.
+    pub fn note_caused(&mut self, deliveries: u64, at: Tick) {
+        let (count, first) = self.waiting;
+        self.waiting = (count + deliveries, if count == 0 { at } else { first.min(at) });
+    }
+
+    /// The deliveries of the pass that has ended, and when the first of them was caused.
+    pub fn passed(&mut self) -> (u64, Tick) {
+        std::mem::take(&mut self.passing)
     }
 
     /// All members have been served: drops the part that all have got. Returns whether something was published

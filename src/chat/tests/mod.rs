@@ -314,7 +314,7 @@ impl Stage {
                     }
                 }
                 // For the operator: nothing reaches the connection.
-                Delivery::TurnedAway { .. } => {}
+                Delivery::TurnedAway { .. } | Delivery::Caused { .. } => {}
                 Delivery::Close { conn, code, .. } => {
                     self.asked.remove(conn);
                     assert!(self.closes.insert(*conn, code.get()).is_none(), "{conn} is closed twice");

@@ -262,3 +262,37 @@ fn logs_of_many_topics_are_written_before_they_are_too_much() {
         assert!(rooms.iter().all(|(_, (id, _))| house.engine.blocked_of(*id).is_none()));
     }
 }
+
+/// Deliveries are told when the flush has handed them on, with when the first of them was caused.
+#[test]
+fn deliveries_are_told_when_all_have_had_their_turn() {
+    let mut house = House::new(Settings { sends_per_flush: 2, ..Settings::default() });
+    let members = house.members(5, ROOM);
+    let served = |house: &mut House| house.engine.served().map(|(count, at)| (count, at.0)).collect::<Vec<_>>();
+    house.now = Tick(7);
+    house.begin();
+    house.engine.send(members[0].0, Kind::Text, b"to one");
+    house.engine.publish(ROOM, Kind::Text, b"to four", &[members[1].0]);
+    assert_eq!(served(&mut house), [(1, 7)]);
+    house.finish();
+    assert_eq!(served(&mut house), [], "two of them have not been served");
+    house.now = Tick(9);
+    house.begin();
+    house.engine.publish(ROOM, Kind::Text, b"to five", &[]);
+    house.finish();
+    assert_eq!(served(&mut house), [(4, 7)], "what came amid the pass is of the next");
+    house.now = Tick(11);
+    for expected in [&[][..], &[], &[(5, 9)], &[]] {
+        house.turn();
+        assert_eq!(served(&mut house), expected);
+    }
+    // The owner has waited for what caused it.
+    house.begin();
+    house.engine.caused_at(Tick(3));
+    house.engine.send(members[0].0, Kind::Text, b"asked long ago");
+    house.finish();
+    house.begin();
+    house.engine.send(members[0].0, Kind::Text, b"asked now");
+    house.finish();
+    assert_eq!(served(&mut house), [(1, 3), (1, 11)]);
+}
