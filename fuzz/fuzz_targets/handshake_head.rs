@@ -8,6 +8,7 @@ mod pieces;
 use libfuzzer_sys::fuzz_target;
 use pieces::scan_in_pieces;
 use salon::proto::ClientContext;
+use salon::proto::chunked::{ChunkError, Chunks};
 use salon::proto::handshake::{
     HeadScanner, MAX_HEAD_LEN, MAX_HEADERS, Request,
 };
@@ -53,6 +54,29 @@ fn check_head(head: &[u8]) {
     }
 }
 
+/// A body in chunks: the same however it is cut, within its bound, and its end is where it is found.
+fn chunks(bytes: &[u8], size: usize) {
+    const MAX: usize = 64;
+    let read = |size: usize| {
+        let (mut chunks, mut body, mut taken) = (Chunks::default(), Vec::new(), 0);
+        for piece in bytes.chunks(size) {
+            let (used, done) = chunks.decode(piece, MAX, &mut body)?;
+            taken += used;
+            assert!(body.len() <= MAX && (done || used == piece.len()));
+            if done {
+                return Ok(Some((taken, body)));
+            }
+        }
+        Ok::<_, ChunkError>(None)
+    };
+    let whole = read(bytes.len().max(1));
+    assert_eq!(read(size), whole, "in pieces of {size}");
+    assert_eq!(read(1), whole);
+    if let Ok(Some((taken, _))) = whole {
+        assert!(bytes[..taken].ends_with(b"\r\n\r\n"), "an empty line ends it");
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, bytes)) = input.split_first() else { return };
     let size = usize::from(choice >> 2) + 1;
@@ -63,6 +87,7 @@ fuzz_target!(|input: &[u8]| {
         let host: &[u8] = if choice & 2 == 0 { b"Host: h\r\n" } else { b"" };
         check(&[b"GET /ws?user=a HTTP/1.1\r\n", host, bytes, b"\r\n\r\n"].concat(), size);
     }
+    chunks(bytes, size);
     // A caller that parses without scanning is not harmed either.
     let _ = Request::parse(bytes).map(|request| request.upgrade());
 });

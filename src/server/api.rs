@@ -16,11 +16,47 @@ use super::pages::is_address;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallHead {
     /// Which call.
-    pub call: Call,
-    /// Bytes of its body, at most [`MAX_BODY_BYTES`].
-    pub body_len: u32,
+    pub named: Named,
+    /// Its body.
+    pub body: Body,
     /// Whether the client waits for 100 (Continue).
     pub expects_continue: bool,
+}
+
+/// What a path below `/api/` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A call.
+    Call(Call),
+    /// Several of them, in the body.
+    Batch,
+}
+
+impl Named {
+    /// Its name in the path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call(call) => call.as_str(),
+            Self::Batch => "batch",
+        }
+    }
+
+    /// The right that it needs; `None`: each call in it needs its own.
+    pub(super) const fn right(self) -> Option<Right> {
+        match self {
+            Self::Call(call) => Some(right_of(call)),
+            Self::Batch => None,
+        }
+    }
+}
+
+/// How the end of a body is known. It has [`MAX_BODY_BYTES`] at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It has so many bytes.
+    Length(u32),
+    /// It comes in chunks.
+    Chunks,
 }
 
 impl CallHead {
@@ -96,17 +132,22 @@ pub(super) fn admit(request: &Request<'_>, operators: &Operators) -> Result<Call
 
 /// The call of a request for `/api/NAME`, of any caller.
 pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallError> {
-    let call = Call::ALL.iter().copied().find(|call| call.as_str() == name).ok_or(CallError::Unknown)?;
+    let call = || Call::ALL.iter().copied().find(|call| call.as_str() == name).map(Named::Call);
+    let named = if name == Named::Batch.as_str() { Some(Named::Batch) } else { call() };
+    let named = named.ok_or(CallError::Unknown)?;
     if request.method() != "POST" {
         return Err(CallError::Method);
     }
-    if request.has_header("transfer-encoding") {
-        return Err(CallError::Length);
-    }
-    let body_len = request.content_length().map_err(|_| CallError::BadLength)?;
-    let body_len = u32::try_from(body_len).ok().filter(|&len| len <= MAX_BODY_BYTES).ok_or(CallError::TooLarge)?;
+    let body = match request.is_chunked().map_err(|_| CallError::Coding)? {
+        true => Body::Chunks,
+        false => {
+            let len = request.content_length().map_err(|_| CallError::BadLength)?;
+            let len = u32::try_from(len).ok().filter(|&len| len <= MAX_BODY_BYTES);
+            Body::Length(len.ok_or(CallError::TooLarge)?)
+        }
+    };
     is_json(request)?;
-    Ok(CallHead { call, body_len, expects_continue: request.expects_continue() })
+    Ok(CallHead { named, body, expects_continue: request.expects_continue() })
 }
 
 /// A request for the settings to be read again, of any caller: as a call, and without a body.
@@ -150,7 +191,9 @@ mod tests {
 
     #[test]
     fn heads() {
-        let good = |call, body_len, expects_continue| Ok(CallHead { call, body_len, expects_continue });
+        let call = |named, body, expects_continue| Ok(CallHead { named, body, expects_continue });
+        let good = |one, len, expects| call(Named::Call(one), Body::Length(len), expects);
+        let chunks = |expects| call(Named::Call(Call::Publish), Body::Chunks, expects);
         for (line, name, more, expected) in [
             ("POST /", "online", "", good(Call::Online, 0, false)),
             ("POST /", "publish", "Content-Length: 65536\r\n", good(Call::Publish, 65_536, false)),
@@ -163,7 +206,21 @@ mod tests {
             ("POST /", "publish", "Content-Length: \r\n", Err(CallError::BadLength)),
             ("POST /", "publish", "Content-Length: 2, 2\r\n", Err(CallError::BadLength)),
             ("POST /", "publish", "Content-Length: 2\r\nContent-Length: 2\r\n", Err(CallError::BadLength)),
-            ("POST /", "publish", "Transfer-Encoding: chunked\r\n", Err(CallError::Length)),
+            ("POST /", "batch", "Content-Length: 5\r\n", call(Named::Batch, Body::Length(5), false)),
+            ("POST /", "publish", "Transfer-Encoding: chunked\r\n", chunks(false)),
+            ("POST /", "publish", "transfer-encoding:\t Chunked \r\nExpect: 100-continue\r\n", chunks(true)),
+            ("POST /", "publish", "Transfer-Encoding: gzip, chunked\r\n", Err(CallError::Coding)),
+            ("POST /", "publish", "Transfer-Encoding: chunked, chunked\r\n", Err(CallError::Coding)),
+            ("POST /", "publish", "Transfer-Encoding: chunked, identity\r\n", Err(CallError::Coding)),
+            ("POST /", "publish", "Transfer-Encoding: \r\n", Err(CallError::Coding)),
+            ("POST /", "publish", "Transfer-Encoding: xchunked\r\n", Err(CallError::Coding)),
+            ("POST /", "publish", "Transfer-Encoding: chunked;q=1\r\n", Err(CallError::Coding)),
+            (
+                "POST /",
+                "publish",
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(CallError::Coding),
+            ),
             ("GET /", "publish", "", Err(CallError::Method)),
             ("post /", "publish", "", Err(CallError::Method)),
             ("POST /", "Publish", "", Err(CallError::Unknown)),

@@ -3,6 +3,7 @@
 //! [`super::api`] decides which request is a call; the chat carries it out and answers it. An answer may come in a
 //! later turn.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::time::Moment;
 
 use super::access::Heard;
 use super::answering::Worded;
-use super::api;
+use super::api::{self, Named};
 use super::asked::Asked;
+use super::batch::Batch;
 use super::http::{self, NO_STORE, Response};
 use super::trail::Step;
 
@@ -27,6 +29,8 @@ pub struct Calls {
     /// The connections of open calls.
     owed: Table<ConnId, Owed>,
     outcomes: Outcomes,
+    /// Batches that wait for the next call to be made, each of another connection.
+    going: VecDeque<Going>,
     /// What the store is to keep of calls that have been answered, with the status.
     done: Vec<(Step, u16)>,
 }
@@ -41,6 +45,40 @@ struct Owed {
     /// Its client, as a trusted proxy says, and what the log has of the request.
     said: Option<IpAddr>,
     heard: Option<Box<Heard>>,
+    /// The batch that it is a call of.
+    batch: Option<Box<Batch>>,
+}
+
+/// A batch whose next call is to be made.
+#[derive(Debug)]
+pub(crate) struct Going {
+    /// The caller's connection.
+    pub id: ConnId,
+    /// The rest of it.
+    pub batch: Box<Batch>,
+    asked: Asked,
+    heard: Option<Box<Heard>>,
+}
+
+impl Going {
+    /// All its calls are answered: the reply.
+    pub fn into_reply(self, now: Moment) -> Reply {
+        let Self { id, batch, asked, heard } = self;
+        let body = batch.into_answer();
+        let response = Response { headers: &[NO_STORE], ..Response::new(200, http::JSON, &body) };
+        Reply { to: id, said: asked.said, worded: asked.word(response, now), heard }
+    }
+}
+
+/// What a delivery is to a call.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// Nothing: it is for somebody else.
+    None,
+    /// The answer to one of a batch, which goes on.
+    InBatch,
+    /// The answer.
+    Reply(Reply),
 }
 
 /// The answer to a call.
@@ -59,31 +97,68 @@ pub(crate) struct Reply {
 impl Calls {
     /// None has come.
     pub fn new(keyed: &Keyed) -> Self {
-        Self { operators: Vec::new(), owed: keyed.table(), outcomes: Outcomes::default(), done: Vec::new() }
+        Self {
+            operators: Vec::new(),
+            owed: keyed.table(),
+            outcomes: Outcomes::default(),
+            going: VecDeque::new(),
+            done: Vec::new(),
+        }
     }
 
     /// The note for the engine about a call of that operator while its body comes. The engine forgets it with the
     /// connection, so nothing is kept for a body that never comes.
-    pub fn note(&mut self, call: Call, operator: &Arc<str>, keep: bool) -> u32 {
+    pub fn note(&mut self, named: Named, operator: &Arc<str>, keep: bool) -> u32 {
         let at = self.operators.iter().position(|known| known == operator).unwrap_or(self.operators.len());
         // Over all readings of the settings; a further name is `-` in the trail.
         if at == self.operators.len() && at < MAX_NAMES {
             self.operators.push(operator.clone());
         }
-        call as u32 | (at as u32) << CALL_BITS | if keep { KEEP } else { 0 }
+        let named = match named {
+            Named::Call(call) => call as u32,
+            Named::Batch => Call::ALL.len() as u32,
+        };
+        named | (at as u32) << CALL_BITS | if keep { KEEP } else { 0 }
     }
 
     /// Reads that note: which call it is, whose, and whether its connection is kept.
-    pub fn of_note(&self, note: u32) -> (Call, Arc<str>, bool) {
-        let call = Call::ALL[(note & ((1 << CALL_BITS) - 1)) as usize];
+    pub fn of_note(&self, note: u32) -> (Named, Arc<str>, bool) {
+        let call = Call::ALL.get((note & ((1 << CALL_BITS) - 1)) as usize);
+        let named = call.map_or(Named::Batch, |call| Named::Call(*call));
         let operator = self.operators.get(((note & !KEEP) >> CALL_BITS) as usize);
-        (call, operator.cloned().unwrap_or_else(|| "-".into()), note & KEEP != 0)
+        (named, operator.cloned().unwrap_or_else(|| "-".into()), note & KEEP != 0)
     }
 
     /// A call goes to the chat: its connection waits for an answer.
     pub(crate) fn begin(&mut self, id: ConnId, asked: Asked, step: Option<Step>, heard: Option<Box<Heard>>) {
         let Asked { keep, said, .. } = asked;
-        self.owed.insert(id, Owed { keep, step, said, heard });
+        self.owed.insert(id, Owed { keep, step, said, heard, batch: None });
+    }
+
+    /// A batch goes on, or begins: its next call is to be made.
+    pub(crate) fn begin_batch(&mut self, id: ConnId, asked: Asked, batch: Box<Batch>, heard: Option<Box<Heard>>) {
+        self.going.push_back(Going { id, batch, asked, heard });
+    }
+
+    /// The batch that goes on next.
+    pub(crate) fn next_batch(&mut self) -> Option<Going> {
+        self.going.pop_front()
+    }
+
+    /// A batch is to go on.
+    pub(crate) fn go_on(&mut self, going: Going) {
+        self.going.push_back(going);
+    }
+
+    /// A call of a batch goes to the chat.
+    pub(crate) fn begin_in_batch(&mut self, going: Going, step: Option<Step>) {
+        let Going { id, batch, asked: Asked { keep, said, .. }, heard } = going;
+        self.owed.insert(id, Owed { keep, step, said, heard, batch: Some(batch) });
+    }
+
+    /// Whether a batch is to go on.
+    pub fn has_batches(&self) -> bool {
+        !self.going.is_empty()
     }
 
     /// A call is answered without the chat, or refused before it reaches it.
@@ -98,17 +173,22 @@ impl Calls {
 
     /// How many they are.
     pub fn owed(&self) -> usize {
-        self.owed.len()
+        self.owed.len() + self.going.len()
     }
 
-    /// The reply to a call, if a delivery is its answer.
-    pub(crate) fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Option<Reply> {
-        let (to, status, text) = answer_of(delivery)?;
-        let Owed { keep, step, said, heard } = self.owed.remove(&to)?;
+    /// What a delivery is to a call.
+    pub(crate) fn reply(&mut self, delivery: &Delivery, deliveries: &Deliveries, now: Moment) -> Answered {
+        let Some((to, status, text)) = answer_of(delivery) else { return Answered::None };
+        let Some(Owed { keep, step, said, heard, batch }) = self.owed.remove(&to) else { return Answered::None };
         self.outcomes.note(status);
         if let Some(step) = step {
             step.tell(status);
             self.done.extend(step.is_kept().then_some((step, status)));
+        }
+        if let Some(mut batch) = batch {
+            batch.note(status, deliveries.text(text));
+            self.begin_batch(to, Asked { keep, said, ..Asked::UNREAD }, batch, heard);
+            return Answered::InBatch;
         }
         let body = [deliveries.text(text), b"\n"].concat();
         let headers: &[(&str, &str)] = match status {
@@ -116,7 +196,7 @@ impl Calls {
             _ => &[NO_STORE],
         };
         let response = Response { headers, keep, ..Response::new(status, http::JSON, &body) };
-        Some(Reply { to, said, worded: Worded::new(status, response.to_vec(now), keep), heard })
+        Answered::Reply(Reply { to, said, worded: Worded::new(status, response.to_vec(now), keep), heard })
     }
 
     /// What the store is to keep of calls that have been answered since it was asked last, with the status.
@@ -183,7 +263,8 @@ mod tests {
         let names: [Arc<str>; 3] = ["ann".into(), "bot".into(), "one too many".into()];
         for round in 0..2 {
             for (at, name) in names.iter().enumerate() {
-                for (call, keep) in [(Call::ALL[0], true), (*Call::ALL.last().unwrap(), false)] {
+                let last = Named::Call(*Call::ALL.last().unwrap());
+                for (call, keep) in [(Named::Call(Call::ALL[0]), true), (last, false), (Named::Batch, true)] {
                     let note = calls.note(call, name, keep);
                     let shown = if at < MAX_NAMES { &**name } else { "-" };
                     assert_eq!(calls.of_note(note), (call, shown.into(), keep), "{round} {name}");

@@ -14,16 +14,20 @@ use crate::chat::{self, Call, Chat, Deliveries};
 use crate::engine::{Engine, Event, LeftBehind};
 use crate::id::ConnId;
 use crate::proto::CloseCode;
+use crate::proto::chunked::ChunkError;
 use crate::random::Random;
 use crate::time::{Moment, Tick};
 
 use super::access::{self, Heard, Line};
 use super::admission::Verdict;
+use super::api::{Body, MAX_BODY_BYTES, Named};
 use super::asked::Asked;
-use super::calls::Calls;
+use super::batch::{Batch, CALLS_A_TURN, Part};
+use super::calls::{Calls, Reply};
 use super::doors;
-use super::entry_error::EntryError;
+use super::entry_error::{CallError, EntryError};
 use super::http::{self, NO_STORE, Response};
+use super::operators::Rights;
 use super::reports::{self, Ended};
 use super::responder::{Answer, Responder};
 use super::settings::{Reading, Settings, Starter, State};
@@ -40,6 +44,8 @@ pub(crate) struct ChatService {
     deliveries: Deliveries,
     responder: Responder,
     calls: Calls,
+    /// Calls of batches that were made in this turn.
+    batched: usize,
     /// Panics that ended one request and nothing else.
     panics: u64,
     stopping: bool,
@@ -97,6 +103,7 @@ impl ChatService {
             deliveries: Deliveries::new(),
             responder,
             calls,
+            batched: 0,
             panics: 0,
             stopping: false,
             leaving: false,
@@ -158,14 +165,66 @@ impl ChatService {
     /// A call is whole: the chat carries it out.
     fn call(&mut self, id: ConnId, asked: Asked, made: Made<'_>, heard: Option<Box<Heard>>, now: Moment) {
         let Made { operator, call, body } = made;
+        let step = self.step_of(operator, call, body);
+        self.calls.begin(id, asked, step, heard);
+        self.chat.handle_call(id, call, body, now, &mut self.deliveries);
+    }
+
+    fn step_of(&self, operator: &Arc<str>, call: Call, body: &[u8]) -> Option<Step> {
         let user_of = |session: &str| {
             let id = u64::from_str_radix(session, 16).ok()?;
             let session = self.chat.sessions().find(|session| session.session_id == id)?;
             Some(session.user.as_str().to_owned())
         };
-        let step = Step::of(operator, call, body, user_of);
-        self.calls.begin(id, asked, step, heard);
-        self.chat.handle_call(id, call, body, now, &mut self.deliveries);
+        Step::of(operator, call, body, user_of)
+    }
+
+    /// Makes the next call of a batch, or answers one whose calls are answered. Returns whether there was one, and the
+    /// turn may still make it.
+    fn go_on<S: System>(&mut self, turn: &mut Turn<'_, S>) -> bool {
+        if self.batched == CALLS_A_TURN {
+            return false;
+        }
+        let Some(mut going) = self.calls.next_batch() else { return false };
+        self.batched += 1;
+        match going.batch.take_next() {
+            Some(Part::Make(call, body)) => {
+                let step = self.step_of(&going.batch.operator, call, &body);
+                let id = going.id;
+                self.calls.begin_in_batch(going, step);
+                self.chat.handle_call(id, call, &body, turn.now, &mut self.deliveries);
+            }
+            Some(Part::Refused(refused)) => {
+                if let Some(reason) = refused.reason {
+                    let client = turn.address(going.id, None);
+                    let _ = turn.admission.refuse(reason, client, turn.now.tick);
+                }
+                self.calls.note_answered(refused.status);
+                going.batch.note(refused.status, &refused.error());
+                self.calls.go_on(going);
+            }
+            None => {
+                let Reply { to, said, worded, heard } = going.into_reply(turn.now);
+                turn.answer(to, said, worded, None, heard.as_deref());
+            }
+        }
+        true
+    }
+
+    /// Does what the chat wants done, and tells it who was left behind in that.
+    fn carry_out_all<S: System>(&mut self, turn: &mut Turn<'_, S>) {
+        turn.deliver(&mut self.deliveries, &mut self.calls);
+        for (step, status) in self.calls.take_done() {
+            self.keep(&step, status, turn.now);
+        }
+        // Before anything else happens in the chat, which must not take them for members of the topic.
+        while let Some(first) = turn.engine.left_behind() {
+            let others = std::iter::from_fn(|| turn.engine.left_behind());
+            let behind =
+                std::iter::once(first).chain(others).map(|LeftBehind { id, topic, heard, .. }| (id, topic, heard));
+            self.chat.handle_left_behind(behind, turn.now, &mut self.deliveries);
+            turn.deliver(&mut self.deliveries, &mut self.calls);
+        }
     }
 
     /// Answers a request, or sees to it that it is answered later.
@@ -230,11 +289,18 @@ impl ChatService {
                 self.reloads.push((id, asked, operator, heard));
             }
             Answer::Receive(head, operator) => {
-                let note = self.calls.note(head.call, &operator, asked.keep);
-                turn.engine.receive_body(id, head.body_len, note, head.interim());
+                let note = self.calls.note(head.named, &operator, asked.keep);
+                match head.body {
+                    Body::Length(len) => turn.engine.receive_body(id, len, note, head.interim()),
+                    Body::Chunks => turn.engine.receive_chunked_body(id, MAX_BODY_BYTES, note, head.interim()),
+                }
             }
-            Answer::Call(call, operator) => {
+            Answer::Call(Named::Call(call), operator) => {
                 self.call(id, asked, Made { operator: &operator, call, body: b"" }, heard, turn.now);
+            }
+            // Nothing is in it.
+            Answer::Call(Named::Batch, _) => {
+                turn.refuse(id, asked, &CallError::Batch.into(), line, &mut self.calls);
             }
         }
     }
@@ -266,10 +332,31 @@ impl<S: System> Service<S> for ChatService {
                 return Then::Answer(asked, Box::new(answer), Heard::of(request, now.tick));
             }
             Event::Body { note, bytes } => {
-                let (call, operator, keep) = self.calls.of_note(note);
-                let asked = Asked { keep: keep && !self.stopping, ..Asked::UNREAD };
-                let heard = Heard::with_body(&[doors::CALLS, call.as_str()].concat(), bytes, now.tick);
-                self.call(id, asked, Made { operator: &operator, call, body: bytes }, heard, now);
+                let (named, operator, keep) = self.calls.of_note(note);
+                let asked = Asked { keep: keep && !self.stopping, operator: true, call: true, ..Asked::UNREAD };
+                let heard = Heard::with_body(&[doors::CALLS, named.as_str()].concat(), bytes, now.tick);
+                match named {
+                    Named::Call(call) => {
+                        self.call(id, asked, Made { operator: &operator, call, body: bytes }, heard, now);
+                    }
+                    Named::Batch => {
+                        let rights = self.responder.operators().rights_of(&operator).unwrap_or(Rights::NONE);
+                        let Some(batch) = Batch::parse(operator, rights, bytes) else {
+                            return Then::Answer(asked, Box::new(Answer::Refuse(CallError::Batch.into())), heard);
+                        };
+                        self.calls.begin_batch(id, asked, Box::new(batch), heard);
+                    }
+                }
+            }
+            Event::BadBody { note, error } => {
+                let (named, ..) = self.calls.of_note(note);
+                let asked = Asked { operator: true, call: true, ..Asked::UNREAD };
+                let heard = Heard::with_body(&[doors::CALLS, named.as_str()].concat(), b"", now.tick);
+                let error = match error {
+                    ChunkError::TooLarge => CallError::TooLarge,
+                    _ => CallError::Chunks,
+                };
+                return Then::Answer(asked, Box::new(Answer::Refuse(error.into())), heard);
             }
             Event::BadRequest(error) => {
                 let asked = Asked { operator: port == Port::Admin, ..Asked::UNREAD };
@@ -313,17 +400,9 @@ impl<S: System> Service<S> for ChatService {
                 turn.answer(id, asked.said, asked.word(response, turn.now), None, heard.as_deref());
             }
         }
-        turn.deliver(&mut self.deliveries, &mut self.calls);
-        for (step, status) in self.calls.take_done() {
-            self.keep(&step, status, turn.now);
-        }
-        // Before anything else happens in the chat, which must not take them for members of the topic.
-        while let Some(first) = turn.engine.left_behind() {
-            let others = std::iter::from_fn(|| turn.engine.left_behind());
-            let behind =
-                std::iter::once(first).chain(others).map(|LeftBehind { id, topic, heard, .. }| (id, topic, heard));
-            self.chat.handle_left_behind(behind, turn.now, &mut self.deliveries);
-            turn.deliver(&mut self.deliveries, &mut self.calls);
+        self.carry_out_all(turn);
+        while self.go_on(turn) {
+            self.carry_out_all(turn);
         }
     }
 
@@ -340,6 +419,7 @@ impl<S: System> Service<S> for ChatService {
     }
 
     fn end_turn(&mut self) {
+        self.batched = 0;
         self.chat.hand_over();
     }
 
@@ -348,7 +428,7 @@ impl<S: System> Service<S> for ChatService {
     }
 
     fn has_more_to_hear(&self) -> bool {
-        self.chat.has_more_to_hear()
+        self.chat.has_more_to_hear() || self.calls.has_batches()
     }
 
     fn next_deadline(&self) -> Option<Tick> {
@@ -432,7 +512,7 @@ impl<S: System> Service<S> for ChatService {
     }
 
     fn is_idle(&self) -> bool {
-        self.chat.is_idle()
+        self.chat.is_idle() && !self.calls.has_batches()
     }
 
     fn close_all(&mut self, engine: &mut Engine<Socket<S>>) {

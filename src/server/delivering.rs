@@ -5,7 +5,7 @@ use crate::proto::Kind;
 use crate::time::Tick;
 
 use super::Turn;
-use super::calls::{Calls, Reply};
+use super::calls::{Answered, Calls, Reply};
 use super::socket::Socket;
 use super::system::System;
 
@@ -14,11 +14,15 @@ impl<S: System> Turn<'_, S> {
     pub(super) fn deliver(&mut self, deliveries: &mut Deliveries, calls: &mut Calls) {
         self.engine.spend(deliveries.work());
         for delivery in deliveries.items() {
-            if !calls.is_empty()
-                && let Some(Reply { to, said, worded, heard }) = calls.reply(delivery, deliveries, self.now)
-            {
-                self.answer(to, said, worded, None, heard.as_deref());
-                continue;
+            if !calls.is_empty() {
+                match calls.reply(delivery, deliveries, self.now) {
+                    Answered::None => {}
+                    Answered::InBatch => continue,
+                    Answered::Reply(Reply { to, said, worded, heard }) => {
+                        self.answer(to, said, worded, None, heard.as_deref());
+                        continue;
+                    }
+                }
             }
             let engine = &mut *self.engine;
             match delivery {

@@ -107,7 +107,10 @@ fn decide<'a>(
             return api::reload(request).map(|()| Entry::Reload(caller.name));
         }
         let head = api::head(request, call)?;
-        let caller = caller.may(api::right_of(head.call))?;
+        let caller = match head.named.right() {
+            Some(right) => caller.may(right)?,
+            None => caller,
+        };
         return Ok(Entry::Call(head, caller.name));
     }
     if request.content_length().map_err(EntryError::Request)? != 0 {
@@ -415,8 +418,8 @@ mod tests {
             Entry::Refused(EntryError::NoSession) => "404".into(),
             Entry::Refused(EntryError::Mistake) => "500".into(),
             Entry::Refused(EntryError::Full | EntryError::Memory | EntryError::Stopping) => "503".into(),
-            Entry::Call(head, who) if &*who == "mod" => format!("call {} of mod", head.call.as_str()),
-            Entry::Call(head, _) => format!("call {}", head.call.as_str()),
+            Entry::Call(head, who) if &*who == "mod" => format!("call {} of mod", head.named.as_str()),
+            Entry::Call(head, _) => format!("call {}", head.named.as_str()),
             Entry::Refused(EntryError::Key { .. }) => "401".into(),
             Entry::Refused(EntryError::Right(right)) => format!("403 {right:?}"),
             Entry::Refused(EntryError::Call(error)) => error.words().0.to_string(),

@@ -77,8 +77,12 @@ pub enum CallError {
     Method,
     /// Not JSON.
     MediaType,
-    /// A body without a length.
-    Length,
+    /// A body in another transfer coding than chunks.
+    Coding,
+    /// A body in chunks that is none.
+    Chunks,
+    /// A batch that is none, or has too many calls.
+    Batch,
     /// A length that is no number, or more than one.
     BadLength,
     /// A body over [`MAX_BODY_BYTES`](super::api::MAX_BODY_BYTES).

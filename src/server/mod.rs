@@ -7,13 +7,13 @@
 //! [`settings`]. `chat_service` drives the chat and [`echo`] the echo server, both a [`Service`] on the same loop.
 //!
 //! Of a request, [`doors`] decides what it is let in to, [`api`] whether it is a call, [`operators`] whose
-//! [`admin_key`] it shows and what they may do, and [`jwt`] whether a token holds. `responder` says what it is
-//! answered with: a file of the [`site`], [another URL](redirect), one of the [`reports`] ([`metrics`] and [`top`] among them, made from
-//! [`sources`]), or by `refusing` with the words of an [`entry_error`]; [`http`] writes responses. [`calls`] knows
-//! which answers are owed, `trail` tells what operators did, `delivering` hands on what the chat wants done.
-//! [`access`] counts who was turned away by a reason of [`refusals`], and logs requests and sessions, `addresses` knows what can be sent to others, [`memory`] keeps to a
-//! budget, [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the floors
-//! below.
+//! [`admin_key`] it shows and what they may do, and [`jwt`] whether a token holds. `responder` says what it is answered
+//! with: a file of the [`site`], [another URL](redirect), one of the [`reports`] ([`metrics`] and [`top`] among them,
+//! made from [`sources`]), or by `refusing` with the words of an [`entry_error`]; [`http`] writes responses. [`calls`]
+//! knows which answers are owed, `batch` has several calls of one request, `trail` tells what operators did,
+//! `delivering` hands on what the chat wants done. [`access`] counts who was turned away by a reason of [`refusals`],
+//! and logs requests and sessions, `addresses` knows what can be sent to others, [`memory`] keeps to a budget,
+//! [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the floors below.
 
 pub mod access;
 mod addresses;
@@ -22,6 +22,7 @@ pub mod admission;
 mod answering;
 pub mod api;
 mod asked;
+mod batch;
 pub mod calls;
 pub(crate) mod chat_service;
 mod delivering;

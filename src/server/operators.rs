@@ -29,6 +29,17 @@ impl Right {
     const WORDS: [(&str, Self); 4] =
         [("metrics", Self::Metrics), ("read", Self::Read), ("speak", Self::Speak), ("moderate", Self::Moderate)];
 
+    /// What an operator is told whose key has it not.
+    pub const fn lacking(self) -> &'static str {
+        match self {
+            Self::Metrics => "expected the key of an operator with the right `metrics`, found one without it",
+            Self::Read => "expected the key of an operator with the right `read`, found one without it",
+            Self::Speak => "expected the key of an operator with the right `speak`, found one without it",
+            Self::Moderate => "expected the key of an operator with the right `moderate`, found one without it",
+            Self::Reload => "expected the key of an operator who may do everything, found another one",
+        }
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -39,6 +50,9 @@ impl Right {
 pub struct Rights(u8);
 
 impl Rights {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
     /// All there are, and all there will be.
     pub const ALL: Self = Self(u8::MAX);
 
@@ -114,6 +128,14 @@ impl Operators {
     /// Whether there is none, so that no key is asked for.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The rights of the operator of that name; `None`: there is none any more.
+    pub fn rights_of(&self, name: &str) -> Option<Rights> {
+        match self.is_empty() {
+            true => Some(Rights::ALL),
+            false => self.0.iter().find(|operator| *operator.name == *name).map(|operator| operator.rights),
+        }
     }
 
     /// The operator whose key that is. The time it takes reveals only the lengths of keys.

@@ -53,7 +53,7 @@ reasons! {
     Tls = "tls",
     /// HTTP without TLS at the TLS port.
     PlainHttp = "plain_http",
-    /// No request, or one that breaks HTTP or the opening handshake: 400, 411, 415, 505.
+    /// No request, or one that breaks HTTP or the opening handshake: 400, 415, 501, 505.
     BadRequest = "bad_request",
     /// A name, a room or a token that cannot be read: 400.
     BadName = "bad_name",
@@ -162,7 +162,9 @@ impl From<CallError> for Reason {
         match error {
             CallError::Unknown => Self::NotFound,
             CallError::Method => Self::Method,
-            CallError::MediaType | CallError::Length | CallError::BadLength => Self::BadRequest,
+            CallError::MediaType | CallError::Coding | CallError::Chunks | CallError::Batch | CallError::BadLength => {
+                Self::BadRequest
+            }
             CallError::TooLarge => Self::TooLong,
             CallError::Origin => Self::NotLocal,
         }

@@ -14,7 +14,6 @@ use super::calls::Calls;
 use super::doors::ALLOWED;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, Response};
-use super::operators::Right;
 use super::system::System;
 
 impl<S: System> Turn<'_, S> {
@@ -83,7 +82,7 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
         EntryError::Mistake => (500, Plain("internal error"), &[]),
         EntryError::Key { shown: false } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_A_TOKEN]),
         EntryError::Key { shown: true } => (401, Coded(Code::Unauthorized, NO_KEY), &[SHOW_ANOTHER]),
-        EntryError::Right(right) => (403, Coded(Code::Forbidden, lacking(*right)), &[]),
+        EntryError::Right(right) => (403, Coded(Code::Forbidden, right.lacking()), &[]),
         EntryError::Call(error) => {
             let (status, code, sentence) = error.words();
             (status, Coded(code, sentence), if status == 405 { &[("Allow", "POST")] } else { &[] })
@@ -123,7 +122,15 @@ impl CallError {
             Self::MediaType => {
                 (415, Code::BadRequest, "expected `Content-Type: application/json`, found none or another one")
             }
-            Self::Length => (411, Code::BadRequest, "expected a body with Content-Length, found a transfer coding"),
+            Self::Coding => {
+                (501, Code::Unsupported, "expected `Transfer-Encoding: chunked` alone or none, found something else")
+            }
+            Self::Chunks => (400, Code::BadRequest, "expected a body in chunks (RFC 9112 section 7.1), found another"),
+            Self::Batch => (
+                400,
+                Code::BadRequest,
+                "expected {\"calls\":[{\"call\":NAME,\"body\":OBJECT},...]} with 1 to 100 calls, found something else",
+            ),
             Self::BadLength => (
                 400,
                 Code::BadRequest,
@@ -136,17 +143,6 @@ impl CallError {
                 "expected a program on this machine that calls by address, found a browser or a host name; start Salon with --admin-key",
             ),
         }
-    }
-}
-
-/// What an operator is told whose key has not that right.
-const fn lacking(right: Right) -> &'static str {
-    match right {
-        Right::Metrics => "expected the key of an operator with the right `metrics`, found one without it",
-        Right::Read => "expected the key of an operator with the right `read`, found one without it",
-        Right::Speak => "expected the key of an operator with the right `speak`, found one without it",
-        Right::Moderate => "expected the key of an operator with the right `moderate`, found one without it",
-        Right::Reload => "expected the key of an operator who may do everything, found another one",
     }
 }
 
@@ -189,7 +185,9 @@ mod tests {
             CallError::Unknown,
             CallError::Method,
             CallError::MediaType,
-            CallError::Length,
+            CallError::Coding,
+            CallError::Chunks,
+            CallError::Batch,
             CallError::BadLength,
             CallError::TooLarge,
             CallError::Origin,

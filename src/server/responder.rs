@@ -7,13 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chat::{Call, Door, Verifier};
+use crate::chat::{Door, Verifier};
 use crate::proto::handshake::Request;
 use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
 use super::answering::Worded;
-use super::api::CallHead;
+use super::api::{Body, CallHead, Named};
 use super::asked::Asked;
 use super::doors::{self, ALLOWED, Entry, Guard};
 use super::entry_error::EntryError;
@@ -57,7 +57,7 @@ pub(crate) enum Answer {
     /// It is asked for the body of a call of that operator.
     Receive(CallHead, Arc<str>),
     /// It is a call of that operator without a body, which the chat answers.
-    Call(Call, Arc<str>),
+    Call(Named, Arc<str>),
 }
 
 impl Responder {
@@ -78,6 +78,11 @@ impl Responder {
         self.keys = settings.keys.clone().map(Rc::new);
         self.operators = settings.operators.clone();
         self.hsts = settings.hsts.map(|time| time.as_secs());
+    }
+
+    /// The operators.
+    pub fn operators(&self) -> &Operators {
+        &self.operators
     }
 
     /// The verifier of tokens; `None`: anybody may come in under any name.
@@ -157,7 +162,9 @@ impl Responder {
             (Entry::Look(look), _) => (asked, Answer::Look(look)),
             (Entry::Settings, _) => (asked, Answer::Settings),
             (Entry::Reload(operator), _) => (asked, Answer::Reload(operator)),
-            (Entry::Call(CallHead { call, body_len: 0, .. }, operator), _) => (asked, Answer::Call(call, operator)),
+            (Entry::Call(CallHead { named, body: Body::Length(0), .. }, operator), _) => {
+                (asked, Answer::Call(named, operator))
+            }
             (Entry::Call(head, operator), _) => (asked, Answer::Receive(head, operator)),
             (Entry::Report(report), _) => match report.word(request, sources) {
                 Ok(Words { status, content_type, body, link }) => {

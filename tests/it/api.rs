@@ -164,6 +164,83 @@ fn bodies_whole_one_byte_at_a_time_and_pipelined() {
     }
 }
 
+/// Bodies in chunks are bodies, however they come, and what follows one is the next request.
+#[test]
+fn bodies_in_chunks() {
+    let (_server, admin) = open();
+    let head = "POST /api/publish HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+        Transfer-Encoding: chunked\r\n";
+    let body = "1;a=b\r\n{\r\n1c\r\n\"room_id\":\"den\",\"content\":\"h\r\n3\r\ni\"}\r\n0\r\nX-Sum: 1\r\n\r\n";
+    let said = format!("{head}\r\n{body}GET /livez HTTP/1.1\r\nHost: h\r\n\r\n{head}Connection: close\r\n\r\n{body}");
+    for size in [1, 100, said.len()] {
+        let mut stream = tcp(admin);
+        stream.set_nodelay(true).unwrap();
+        for piece in said.as_bytes().chunks(size) {
+            stream.write_all(piece).unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+        assert_eq!(
+            answer.matches(r#"{"type":"broadcast","room_id":"den","sender":"server","content":"hi""#).count(),
+            2
+        );
+        assert!(answer.find("ok\n").unwrap() < answer.rfind(r#"{"type":"broadcast""#).unwrap(), "in order: {answer}");
+    }
+    // What is behind a broken body is never taken for a request.
+    let broken = format!("{head}\r\n2\r\n{{}}X\r\n0\r\n\r\nGET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = String::from_utf8(exchange(admin, broken.as_bytes())).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
+}
+
+/// The calls of a batch are made in their order, each by its own right, and once more they are the same.
+#[test]
+fn a_batch_is_calls_in_their_order() {
+    let folder = crate::common::Folder::new("batch");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("key");
+    std::fs::write(&path, KEY).unwrap();
+    let operator = format!("ann:read+speak:{}", path.display());
+    let store = folder.0.join("salon.db").display().to_string();
+    for store in ["memory", &store] {
+        let server = Server::serve(&["--operator", &operator, "--store", store, "--log", "info,salon::trail=debug"]);
+        let mut bob = joined(&server, "bob", "den");
+        let publish =
+            |n: usize| format!(r#"{{"call":"publish","body":{{"room_id":"den","content":"{n}","id":"say-{n}"}}}}"#);
+        let mut calls: Vec<String> = (1..=40).map(publish).collect();
+        calls.insert(20, r#"{"call":"kick","body":{"user_id":"bob"}}"#.into());
+        calls.insert(20, r#"{"call":"dance"}"#.into());
+        let body = format!(r#"{{"calls":[{}]}}"#, calls.join(","));
+        let ask = || {
+            let key = format!("Authorization: Bearer {KEY}\r\nConnection: close\r\n");
+            let answer = exchange(server.admin.unwrap(), (head("batch", body.len(), &key) + &body).as_bytes());
+            let answer = String::from_utf8(answer).unwrap();
+            assert_eq!(status(&answer), 200, "{answer}");
+            let answer = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+            let serde_json::Value::Object(mut answer) = answer else { panic!("an object") };
+            answer.remove("answers").unwrap()
+        };
+        let answers = ask();
+        let answers = answers.as_array().unwrap();
+        let statuses: Vec<u64> = answers.iter().map(|one| one["status"].as_u64().unwrap()).collect();
+        assert_eq!(statuses.len(), 42);
+        assert_eq!((statuses[20], statuses[21]), (404, 403));
+        assert!(statuses.iter().enumerate().all(|(at, status)| *status == 200 || at == 20 || at == 21), "{statuses:?}");
+        let seqs = |answers: &[serde_json::Value]| -> Vec<u64> {
+            answers.iter().filter_map(|one| one["answer"]["seq"].as_u64()).collect()
+        };
+        assert_eq!(seqs(answers), (1..=40).collect::<Vec<u64>>());
+        for n in 1..=40 {
+            assert!(hear(&mut bob).contains(&format!(r#""content":"{n}""#)), "{n}");
+        }
+        server.logged("operator=ann call=publish room=den user=- status=200");
+        let again = ask();
+        let again = again.as_array().unwrap();
+        assert_eq!(seqs(again), (1..=40).collect::<Vec<u64>>());
+        assert_eq!(again.iter().filter(|one| one["answer"]["dup"] == true).count(), 40);
+    }
+}
+
 #[test]
 fn requests_that_are_refused() {
     let (_server, admin) = serve("refused", &[]);
@@ -182,11 +259,25 @@ fn requests_that_are_refused() {
         ("POST /api/online", bearer.clone(), "", 415, "application/json"),
         (
             "POST /api/online",
-            format!("{bearer}{json}Transfer-Encoding: chunked\r\n"),
+            format!("{bearer}{json}Transfer-Encoding: gzip, chunked\r\n"),
             "0\r\n\r\n",
-            411,
-            "Content-Length",
+            501,
+            "unsupported",
         ),
+        (
+            "POST /api/online",
+            format!("{bearer}{json}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+            "0\r\n\r\n",
+            400,
+            "bad_request",
+        ),
+        ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "0x1\r\n", 400, "in chunks"),
+        ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "10001\r\n", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "0\r\n\r\n", 200, "online"),
+        ("POST /health", format!("{bearer}Transfer-Encoding: chunked\r\n"), "0\r\n\r\n", 400, "bad_request"),
+        ("POST /api/batch", format!("{bearer}{json}"), "", 400, "1 to 100 calls"),
+        ("POST /api/batch", format!("{bearer}{json}Content-Length: 12\r\n"), r#"{"calls":[]}"#, 400, "1 to 100 calls"),
+        ("GET /api/batch", bearer.clone(), "", 405, "Allow: POST\r\n"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 65537\r\n"), "", 413, "65536"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: 99999999999999999999\r\n"), "", 413, "65536"),
         ("POST /api/online", format!("{bearer}{json}Content-Length: -1\r\n"), "", 400, "Content-Length"),

@@ -395,6 +395,29 @@ impl<S: Stream> Engine<S> {
         let peer = &mut self.peers[index as usize];
         let unparsed = self.receive.unparsed();
         let partial = peer.partial.as_mut().expect("who waits for a body has a note of it");
+        if let Some(chunks) = &mut partial.chunks {
+            let decoded = chunks.decode(unparsed, partial.body_len as usize, &mut partial.bytes);
+            if let Ok((used, false)) = decoded {
+                self.receive.advance(used);
+                return Step::Quiet;
+            }
+            let partial = peer.partial.take().expect("as before");
+            peer.phase = Phase::Answering;
+            self.budget.spend(steps::MESSAGE);
+            let note = partial.note;
+            match decoded {
+                Ok((used, _)) => {
+                    handle(id, peer.tag, Event::Body { note, bytes: &partial.bytes });
+                    self.receive.advance(used);
+                }
+                Err(error) => {
+                    // What follows is no request either.
+                    self.receive.discard();
+                    handle(id, peer.tag, Event::BadBody { note, error });
+                }
+            }
+            return Step::Told;
+        }
         let used = unparsed.len().min(partial.body_len as usize - partial.bytes.len());
         // The body of one read is lent where it lies; only a body in pieces is put together.
         let in_pieces = used < partial.body_len as usize;

@@ -132,6 +132,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::proto::chunked::{ChunkError, Chunks};
 use crate::proto::close::NO_CLOSE;
 use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::extension::MAX_WINDOW_BITS;
@@ -274,6 +275,14 @@ pub enum Event<'a> {
         note: u32,
         /// The body.
         bytes: &'a [u8],
+    },
+    /// The body in chunks that the owner asked for cannot be taken. The owner must answer before the next event,
+    /// without keeping the connection.
+    BadBody {
+        /// The owner's note about the request.
+        note: u32,
+        /// Why.
+        error: ChunkError,
     },
     /// A text message.
     Text(&'a str),
@@ -676,6 +685,17 @@ impl<S: Stream> Engine<S> {
     /// The owner must bound `len`; nothing is allocated for bytes that have not come.
     pub fn receive_body(&mut self, id: ConnId, len: u32, note: u32, interim: &[u8]) {
         debug_assert!(len > 0, "what has no body can be answered");
+        self.begin_body(id, PartialRequest { body_len: len, note, ..PartialRequest::default() }, interim);
+    }
+
+    /// The same for a body that comes [in chunks](crate::proto::chunked), and has `max` bytes at most. If it is longer,
+    /// or is none, that is reported as [`Event::BadBody`].
+    pub fn receive_chunked_body(&mut self, id: ConnId, max: u32, note: u32, interim: &[u8]) {
+        let chunks = Some(Chunks::default());
+        self.begin_body(id, PartialRequest { body_len: max, note, chunks, ..PartialRequest::default() }, interim);
+    }
+
+    fn begin_body(&mut self, id: ConnId, partial: PartialRequest, interim: &[u8]) {
         let Some(index) = self.find(id) else { return };
         let peer = &mut self.peers[index as usize];
         if peer.phase != Phase::Answering {
@@ -685,7 +705,7 @@ impl<S: Stream> Engine<S> {
             // It will never come.
             return self.end(index);
         }
-        peer.partial = Some(Box::new(PartialRequest { body_len: len, note, ..PartialRequest::default() }));
+        peer.partial = Some(Box::new(partial));
         self.note_held(index);
         if !interim.is_empty() {
             self.append_response(index, interim);

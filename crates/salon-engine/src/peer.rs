@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::proto::chunked::Chunks;
 use crate::proto::handshake::HeadScanner;
 use crate::proto::receiver::Receiver;
 use crate::time::Tick;
@@ -188,8 +189,9 @@ pub struct PartialRequest {
     pub bytes: Vec<u8>,
     /// Of a head.
     pub scanner: HeadScanner,
-    /// How long the body will be, and the owner's note.
+    /// How long the body will be, or may be if it comes in chunks; and the owner's note.
     pub body_len: u32,
+    pub chunks: Option<Chunks>,
     pub note: u32,
 }
 

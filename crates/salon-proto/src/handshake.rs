@@ -243,6 +243,21 @@ impl<'a> Request<'a> {
         Ok(value.parse().unwrap_or(u64::MAX))
     }
 
+    /// Whether the body comes in chunks (RFC 9112 section 7.1), for [`Chunks`](crate::chunked::Chunks) to read.
+    ///
+    /// # Errors
+    /// Another transfer coding than `chunked` alone, or one in HTTP/1.0: where such a body ends, nobody can be sure.
+    pub fn is_chunked(&self) -> Result<bool, RequestError> {
+        let mut codings = self.headers("transfer-encoding");
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(false),
+            (Some(coding), None) if self.minor_version > 0 && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+                Ok(true)
+            }
+            _ => Err(RequestError::BadBody),
+        }
+    }
+
     /// Whether the client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1).
     pub fn expects_continue(&self) -> bool {
         self.minor_version > 0 && self.has_token("expect", "100-continue")

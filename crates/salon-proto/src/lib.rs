@@ -141,6 +141,7 @@ pub mod agreed;
 #[cfg(all(feature = "std", feature = "handshake"))]
 pub mod blocking;
 #[cfg(feature = "handshake")]
+pub mod chunked;
 pub mod client_handshake;
 pub mod close;
 pub mod connection;

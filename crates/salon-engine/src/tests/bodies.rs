@@ -31,6 +31,44 @@ fn bodies_whole_in_pieces_and_pipelined() {
     }
 }
 
+fn chunked(path: &str, body: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}").into_bytes()
+}
+
+/// The same in chunks; and behind a body that cannot be taken nothing is a request.
+#[test]
+fn bodies_in_chunks() {
+    let get = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    let long = format!("2710\r\n{}\r\n0\r\n\r\n", "x".repeat(10_000));
+    let good = [
+        &chunked("/a", "2\r\non\r\n1;e\r\ne\r\n0\r\nt: 1\r\n\r\n")[..],
+        &chunked("/a", &long),
+        get,
+        &chunked("/c", "0\r\n\r\n"),
+    ]
+    .concat();
+    for (bad, told) in [("2\r\nabX", "bad 400"), ("2711\r\n", "bad 413"), ("0\r\nt\r\n\r\n", "bad 400")] {
+        let said = [&good[..], &chunked("/d", bad), get].concat();
+        for read_size in [1, 2, 100, 4096, usize::MAX] {
+            for receive_buffer in [1, 200, 64 << 10] {
+                let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
+                let (id, script) = house.connect();
+                script.wire().read_size = read_size;
+                script.say(&said);
+                while !script.wire().to_read.is_empty() {
+                    house.hear(id);
+                }
+                let heard: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+                let body = format!("body {}", "x".repeat(10_000));
+                let first = ["wants /a", "body one", "wants /a", &body, "request /b", "wants /c", "body "];
+                assert_eq!(heard[..7], first, "{read_size} {receive_buffer}");
+                assert_eq!(heard[7..], ["wants /d", told], "{bad:?} {read_size} {receive_buffer}");
+                assert!(script.wire().shut_down, "nothing follows the last answer");
+            }
+        }
+    }
+}
+
 /// An answer may take its time: what is behind its request waits for it, whether it came with the request or later, and
 /// however much it is.
 #[test]
