@@ -205,12 +205,9 @@ impl Redis {
         command
     }
 
-    /// The epoch of a conversation and the number up to which it was told, if there is a place for it.
+    /// The epoch of a conversation and the number up to which it was told, if that is known.
     fn known(&self, key: &str) -> (String, Option<u64>) {
-        match self.places.find(key).map(|at| self.places.get(at)) {
-            Some(place) => (place.kept.head().epoch.to_string(), Some(place.heard)),
-            None => (String::new(), None),
-        }
+        self.places.known(key).map_or((String::new(), None), |(epoch, head)| (epoch.to_string(), Some(head)))
     }
 
     /// The first number that is not here.
@@ -559,6 +556,10 @@ impl Redis {
         let command = self.pull(key, Pull { from, begins: false, user: "", about: None });
         let value = self.call(&command)?;
         let Ok(pulled) = self.take_answer(key, value) else {
+            // A room that was here lives no more: without its place nobody looks for that again.
+            if key.starts_with("r:") && self.places.find(key).is_some() {
+                self.said.push(&News::Renewed);
+            }
             self.places.remove(key);
             return Ok(false);
         };

@@ -112,11 +112,12 @@ impl Redis {
             }
             place.kept.restart(epoch, seq - 1);
             (place.before, place.heard, place.began, place.covers) = (Some(life), seq - 1, seq, seq == 1);
+            place.told = 0;
         }
         if seq <= place.heard {
             if let Some(ticket) = ticket {
                 self.said.push(&News::Repeated { ticket, seq, ts: read.entry(seq).ts });
-            } else if is_direct && seq < place.began {
+            } else if is_direct && seq < place.began && seq > place.told {
                 // It was on its way when this node first spoke in the conversation, which people hear unasked.
                 self.said.push(&News::Published { conversation, epoch, entry: read.entry(seq), ticket: None });
             }

@@ -21,6 +21,8 @@ pub(super) struct Place {
     pub heard: u64,
     /// Numbers before this one were told before this place was, or are still to be told.
     pub began: u64,
+    /// Of these, up to this one they were told: there was a place before.
+    pub told: u64,
     /// The life before this one, of which a word may still come.
     pub before: Option<Epoch>,
     /// It was of use since the hand came by.
@@ -35,6 +37,9 @@ pub(super) struct Place {
 pub(super) struct Places {
     all: Slab<Box<Place>>,
     index: HashMap<Box<str>, usize>,
+    /// Pairs that had a place: their life, and the last number of it that was told. A word of it may still come, and
+    /// whoever hears what two people say does not count. Nothing that has a place is in it.
+    gone: HashMap<Box<str>, (Epoch, u64)>,
     bytes: usize,
     hand: usize,
 }
@@ -73,26 +78,45 @@ impl Places {
         place
     }
 
-    /// A place for a conversation of which nothing behind that number was told.
+    /// The life of a conversation and the last number that was told of it, if that is known.
+    pub fn known(&self, key: &str) -> Option<(Epoch, u64)> {
+        match self.find(key).map(|at| self.get(at)) {
+            Some(place) => Some((place.kept.head().epoch, place.heard)),
+            None => self.gone.get(key).copied(),
+        }
+    }
+
+    /// A place for a conversation of which nothing behind that number was told, or behind what was told when it had a
+    /// place before.
     pub fn insert(&mut self, key: &str, epoch: Epoch, heard: u64) -> usize {
         while self.all.len() >= MAX_PLACES {
             let (at, mut key) = (self.turn(|place| !place.covers), String::new());
             write_key(self.all[at].kept.conversation(), &mut key);
             self.remove(&key);
         }
-        let direct = key.starts_with("d:");
+        let (before, told) = match self.gone.remove(key) {
+            Some((life, told)) if life == epoch => (None, told),
+            gone => (gone.map(|(life, _)| life), 0),
+        };
+        let (direct, heard) = (key.starts_with("d:"), heard.max(told));
         let kept = Kept::behind_number(key.get(2..).unwrap_or_default().into(), direct, epoch, heard);
         // Nothing is all there is.
         let covers = heard == 0;
-        let place = Place { kept, covers, heard, began: heard + 1, before: None, used: true, noted: 0 };
+        let place = Place { kept, covers, heard, began: heard + 1, told, before, used: true, noted: 0 };
         let at = self.all.insert(Box::new(place));
         self.index.insert(key.into(), at);
         at
     }
 
     pub fn remove(&mut self, key: &str) {
-        if let Some(at) = self.index.remove(key) {
-            self.bytes -= self.all.remove(at).noted;
+        let Some(at) = self.index.remove(key) else { return };
+        let place = self.all.remove(at);
+        self.bytes -= place.noted;
+        if key.starts_with("d:") {
+            if self.gone.len() >= MAX_GONE {
+                self.gone.clear();
+            }
+            self.gone.insert(key.into(), (place.kept.head().epoch, place.heard));
         }
     }
 
@@ -167,12 +191,13 @@ impl Places {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.bytes + self.all.len() * PLACE_BYTES
+        self.bytes + self.all.len() * PLACE_BYTES + self.gone.len() * GONE_BYTES
     }
 
     pub fn shrink(&mut self) {
         slack::shrink(&mut self.all);
         slack::shrink(&mut self.index);
+        slack::shrink(&mut self.gone);
     }
 }
 
@@ -182,5 +207,9 @@ const MAX_PLACES: usize = 1 << 17;
 /// Bytes of entries that are kept in the process, of all conversations together.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The memory of a place without its entries, about.
+/// Pairs that had a place of which something may still come; of more, none is remembered.
+const MAX_GONE: usize = 4096;
+
+/// The memory of a place without its entries, and of what is remembered of one, about.
 const PLACE_BYTES: usize = 400;
+const GONE_BYTES: usize = 100;

@@ -135,6 +135,7 @@ macro_rules! rows {
 
 rows! {
     a_change_that_is_lost_is_read_from_the_board
+    a_direct_message_is_told_once
     a_hole_is_filled_from_the_log
     a_hole_that_cannot_be_filled_is_named
     a_lease_that_has_ended_takes_the_board_with_it
@@ -143,6 +144,7 @@ rows! {
     a_node_hears_the_rooms_that_it_follows
     a_page_comes_behind_what_it_counts
     a_room_ends_when_no_node_uses_it
+    a_room_that_an_edit_does_not_find_has_begun_anew
     a_room_that_nobody_follows_is_empty_in_time
     a_store_that_knows_less_begins_another_epoch
     an_answer_has_what_was_missed_before_it
@@ -410,6 +412,21 @@ fn a_store_that_knows_less_begins_another_epoch(redis: &dyn Place) {
     assert_eq!(hear(&mut other), ["Renewed"]);
     let fourth = epoch_of(&mut other, ROOM);
     assert!(![first.0, second.0, third.0].contains(&fourth.0) && fourth.1 == 0);
+}
+
+/// Redis has lost a room, and the first question that finds this is what an edit is judged by: those inside hear of it.
+fn a_room_that_an_edit_does_not_find_has_begun_anew(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    one.ask(append(ROOM, "ann", "x", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 x!"]);
+    assert_eq!(hear_of(&mut other, 1), ["1 x"]);
+    let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
+    one.call(redis::cmd("DEL").arg(&[key("m"), key("l")])).unwrap();
+    let body = NewBody::Edit { of: 1, content: "y", within: None };
+    let entry = NewEntry { sender: "ann", body, at: moment() };
+    let edit = Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(2) };
+    other.ask(edit).unwrap();
+    assert_eq!(hear(&mut other), ["Renewed", "Refused"]);
 }
 
 /// A room ends when no node that lives uses it; a node that has died keeps none alive.
@@ -770,6 +787,48 @@ fn a_node_hears_the_direct_messages_of_its_people(redis: &dyn Place) {
     assert_eq!(hear(&mut one), ["1 psst!"]);
     assert_eq!(hear_of(&mut other, 2), ["1 psst", "Told"]);
     assert_eq!(hear_of(&mut third, 1), ["Told"]);
+}
+
+/// What two people say is told once: also if it is found by a look before its word comes, and nothing is known here of
+/// what they have said by then, because Redis has lost it, or because others needed the place.
+fn a_direct_message_is_told_once(redis: &dyn Place) {
+    let talk = Conversation::Direct("ann", "bob");
+    for (lost, asked) in [(true, false), (true, true), (false, false), (false, true)] {
+        let (mut one, mut other) = nodes(redis, |options| options);
+        post(&mut other, None, "bob", Some("1"));
+        assert_eq!(hear(&mut other), [""; 0]);
+        assert_eq!(boards(&mut one, 1), ["/bob 1"]);
+        one.ask(append(talk, "ann", "a", 1)).unwrap();
+        assert_eq!(hear(&mut one), ["1 a!"]);
+        assert_eq!(hear_of(&mut other, 1), ["1 a"]);
+        one.ask(append(talk, "ann", "b", 2)).unwrap();
+        assert_eq!(hear(&mut one), ["2 b!"]);
+        has_come(&other, b"\nb");
+        other.look_for_missed();
+        let key = |kind| format!("{}:{kind}:d:ann\0bob", one.options.prefix);
+        if lost {
+            let nothing = format!("{}:nothing", one.options.prefix);
+            one.call(redis::cmd("DEL").arg(&[key("m"), key("l"), nothing])).unwrap();
+            other.look_for_missed();
+        } else {
+            other.places.remove("d:ann\0bob");
+        }
+        if asked {
+            // What is asked is carried out before what has come is heard.
+            let query = Query::Resume { since: None, newest: 9999, bounds: ALL };
+            let (conversation, now) = (talk, moment());
+            let read = Request::Read { conversation, query, reader: None, now, about: None, ticket: Ticket(9) };
+            other.ask(read).unwrap();
+        }
+        let heard = hear(&mut other);
+        let told: Vec<&String> = heard.iter().filter(|it| !it.starts_with("page")).collect();
+        assert_eq!(told, ["2 b"], "{lost} {asked}: {heard:?}");
+        // And what they say next.
+        one.ask(append(talk, "ann", "c", 3)).unwrap();
+        assert!(hear(&mut one).last().is_some_and(|it| it.ends_with(" c!")));
+        let heard = hear_of(&mut other, 1);
+        assert!(heard.len() == 1 && heard[0].ends_with(" c"), "{lost} {asked}: {heard:?}");
+    }
 }
 
 /// A room that no node follows is empty when its last entry is too old, and every node hears of it.
