@@ -344,13 +344,20 @@ impl Redis {
         ) else {
             return false;
         };
-        let missed = list(parts.next().unwrap_or(Value::Nil));
+        let missed = list(parts.next().unwrap_or(Value::Nil)).into_iter().filter_map(|record| match record {
+            Value::BulkString(record) => Some(record),
+            _ => None,
+        });
+        let missed: Vec<Vec<u8>> = missed.collect();
         let (_, other) = (parts.next(), parts.next());
         self.told_of_card(key, other);
-        for (at, record) in (from..).zip(missed) {
-            if let Value::BulkString(record) = record {
-                self.hear_entry(key, epoch, at, &record, None);
+        if !hearing::leans_on_others(&missed) {
+            for (at, record) in (from..).zip(&missed) {
+                self.hear_entry(key, epoch, at, record, None);
             }
+        } else if self.places.find(key).is_none() {
+            // Texts are elsewhere in the log: what comes behind them here shows a hole, which is filled from there.
+            self.places.insert(key, epoch, from - 1);
         }
         let (_, record) = Record::write(entry);
         self.hear_entry(key, epoch, seq, record.as_bytes(), Some(ticket));
@@ -432,26 +439,36 @@ impl Redis {
         })
     }
 
-    /// Takes what was pulled from that number on, and pulls the rest of what there was when that was answered. The
-    /// place, and the mark; `None`: Redis is away.
+    /// Takes what was pulled from that number on, and pulls the rest. The place, and the mark; `None`: Redis is away.
     pub(super) fn take_all(&mut self, key: &str, pulled: Pulled, from: u64) -> Option<(usize, u64)> {
-        let (mark, n) = (pulled.mark, pulled.n);
+        self.take_to(key, pulled, from, u64::MAX)
+    }
+
+    /// The same; of what is behind the last that was told, only what goes up to a number is told.
+    pub(super) fn take_to(&mut self, key: &str, pulled: Pulled, from: u64, to: u64) -> Option<(usize, u64)> {
+        let mark = pulled.mark;
         let covers = |store: &Self| store.places.find(key).is_some_and(|at| store.places.get(at).covers);
         // What was here when it was asked has been given up since.
         let mut pulled = if from > 1 && !covers(self) { self.pull_from(key, 1)? } else { pulled };
-        loop {
+        for _ in 0..PIECES_AT_MOST {
             let left = pulled.left;
-            let at = self.take(key, pulled, n);
-            let seq = self.places.get(at).kept.seq();
-            if left == 0 || seq >= n {
+            let at = self.take(key, pulled, to);
+            if left == 0 {
+                self.tell(key, at, to);
                 return Some((at, mark));
             }
-            pulled = self.pull_from(key, seq + 1)?;
-            // It has been changed by somebody else in a way that nobody does.
-            if pulled.found.is_empty() {
-                return None;
+            let seq = self.places.get(at).kept.seq();
+            // Nothing comes of it if it has been changed by somebody else in a way that nobody does.
+            let next = self.pull_from(key, seq + 1).filter(|next| !next.found.is_empty() || next.left == 0);
+            match next {
+                Some(next) => pulled = next,
+                None => {
+                    self.places.uncover(at);
+                    return None;
+                }
             }
         }
+        None
     }
 
     /// Pulls what is missing here of a conversation that lives.
@@ -837,6 +854,9 @@ pub(super) fn list(value: Value) -> Vec<Value> {
 
 /// Numbers in a script are exact up to this.
 const MOST: u64 = 1 << 53;
+
+/// Pieces in which a conversation is pulled, of 256 entries or 512 KiB each: many more than one has.
+const PIECES_AT_MOST: usize = 1 << 16;
 
 /// Conversations that are pulled in one go.
 const PULLED_AT_ONCE: usize = 64;

@@ -3,6 +3,21 @@
 use super::carrying::{Pulled, list};
 use super::places::{Place, conversation_of};
 use super::*;
+use crate::backend::{Body, Entry};
+
+/// Whether any of these records has its text in another one.
+pub(super) fn leans_on_others(records: &[Vec<u8>]) -> bool {
+    records.iter().any(|record| Record::read(record).is_some_and(|record| record.leans_on_others()))
+}
+
+/// The entry as a whole room hears it: what was reacted comes by entries behind it, and who reacted is told each reader
+/// in another way.
+fn for_all(mut entry: Entry<'_>) -> Entry<'_> {
+    if let Body::Message(message) = &mut entry.body {
+        message.reactions.clear();
+    }
+    entry
+}
 
 impl Redis {
     /// A message of the channel: a letter, the node that says it, and what it is about, a line each.
@@ -132,13 +147,13 @@ impl Redis {
         }
         let limit = self.options.messages;
         let place = self.places.get_mut(at);
-        if place.covers {
-            place.kept.take(&read, limit);
-        } else {
+        if !place.covers {
             place.kept.restart(epoch, seq);
+        } else if seq > place.kept.seq() {
+            place.kept.take(&read, limit);
         }
         place.heard = seq;
-        let entry = place.kept.last().unwrap_or_else(|| read.entry(seq));
+        let entry = place.kept.at(seq).map_or_else(|| read.entry(seq), for_all);
         self.said.push(&News::Published { conversation, epoch, entry, ticket });
         self.places.note(at);
     }
@@ -148,17 +163,21 @@ impl Redis {
         while self.places.find(key) == Some(at) && self.places.get(at).heard < to {
             let Place { heard, kept, covers, .. } = self.places.get(at);
             let (heard, life, covers) = (*heard, kept.head().epoch, *covers);
-            let Some(pulled) = self.pull_from(key, heard + 1) else { return };
+            let from = if covers { kept.seq() + 1 } else { heard + 1 };
+            let Some(pulled) = self.pull_from(key, from) else { return };
             if pulled.epoch != life {
                 return self.begin_life(at, pulled.epoch, pulled.n);
             }
-            let moved = |record: &Vec<u8>| Record::read(record).is_some_and(|record| record.leans_on_others());
             if covers {
-                self.take(key, pulled, to);
-            } else if pulled.found.iter().any(moved) {
+                if self.take_to(key, pulled, from, to).is_none() {
+                    return;
+                }
+            } else if leans_on_others(&pulled.found) {
                 // Their texts are elsewhere in the log.
                 let Some(pulled) = self.pull_from(key, 1) else { return };
-                self.take_all(key, pulled, 1);
+                if self.take_to(key, pulled, 1, to).is_none() {
+                    return;
+                }
             } else {
                 let Pulled { epoch, first, found, .. } = pulled;
                 if first > heard + 1 {
@@ -195,9 +214,9 @@ impl Redis {
         self.said.push(&News::Renewed);
     }
 
-    /// Takes what was pulled of a conversation: what is behind the last that was told is told, up to a number.
+    /// Takes what was pulled of a conversation, of which something up to a number is to be told.
     pub(super) fn take(&mut self, key: &str, pulled: Pulled, to: u64) -> usize {
-        let Pulled { epoch, n, mut first, mut found, left, .. } = pulled;
+        let Pulled { epoch, n, first, mut found, left, .. } = pulled;
         let at = self.places.find(key).unwrap_or_else(|| self.places.insert(key, epoch, n));
         let limit = self.options.messages;
         let place = self.places.get_mut(at);
@@ -209,7 +228,6 @@ impl Redis {
             // Another question that went out with this one has brought some of it.
             let known = usize::try_from(place.kept.seq() + 1 - first).unwrap_or(usize::MAX).min(found.len());
             found.drain(..known);
-            first = place.kept.seq() + 1;
         } else if first != place.kept.seq() + 1 {
             // The beginning of what was not here; or what is between was not kept long enough.
             place.kept.restart(epoch, first - 1);
@@ -219,23 +237,30 @@ impl Redis {
                 self.miss(key, epoch, heard + 1, last);
             }
         }
-        let found: Vec<Record<'_>> = found.iter().map_while(|record| Record::read(record)).collect();
         let place = self.places.get_mut(at);
-        for (_, record) in (first..=to).zip(&found) {
-            place.kept.take(record, limit);
+        for record in found.iter().map_while(|record| Record::read(record)) {
+            place.kept.take(&record, limit);
         }
-        // As all of it stands: no text is told that was edited away since.
-        for (seq, record) in (first..=to).zip(&found).filter(|(seq, _)| *seq > place.heard) {
-            let entry = place.kept.at(seq).unwrap_or_else(|| record.entry(seq));
-            let conversation = place.kept.conversation();
-            self.said.push(&News::Published { conversation, epoch, entry, ticket: None });
-        }
-        place.heard = place.heard.max(place.kept.seq());
-        if left == 0 || place.kept.seq() >= to {
-            (place.covers, place.heard) = (true, place.heard.max(place.kept.seq()));
-        }
+        place.covers = left == 0;
         self.places.note(at);
         at
+    }
+
+    /// Tells what is here of a conversation behind the last that was told, up to a number: as all of it stands, so that
+    /// no text is told that was edited away since.
+    pub(super) fn tell(&mut self, key: &str, at: usize, to: u64) {
+        let place = self.places.get(at);
+        let (heard, epoch, last) = (place.heard, place.kept.head().epoch, place.kept.seq().min(to));
+        let oldest = place.kept.head().oldest();
+        if heard + 1 < oldest && heard < last {
+            self.miss(key, epoch, heard + 1, last.min(oldest - 1));
+        }
+        let place = self.places.get_mut(at);
+        let conversation = place.kept.conversation();
+        for entry in (heard + 1..=last).filter_map(|seq| place.kept.at(seq)).map(for_all) {
+            self.said.push(&News::Published { conversation, epoch, entry, ticket: None });
+        }
+        place.heard = heard.max(last);
     }
 
     /// Asks about all conversations whether they go on behind what was heard of them.
@@ -243,8 +268,7 @@ impl Redis {
         if self.link.is_none() {
             return;
         }
-        let known: Vec<(String, Epoch, u64)> =
-            self.places.heads().map(|(key, epoch, seq)| (key.to_owned(), epoch, seq)).collect();
+        let known: Vec<(String, Epoch, u64)> = self.places.heads().collect();
         let mut renewed = false;
         for known in known.chunks(LOOKED_AT_ONCE) {
             let new = self.draw();

@@ -11,7 +11,8 @@ use crate::slack;
 
 /// A conversation.
 ///
-/// Invariant: `kept` goes on behind `heard`, but while it is read anew.
+/// Invariant: where it covers all, `kept` goes up to `heard`, or further: an entry that was edited has its text in the
+/// edit, so that of what was missed all is taken before any of it is told.
 #[derive(Debug)]
 pub(super) struct Place {
     pub kept: Kept,
@@ -172,11 +173,12 @@ impl Places {
         self.all.iter().next().map_or(0, |(at, _)| at)
     }
 
-    /// Names, epochs and heads of all.
-    pub fn heads(&self) -> impl Iterator<Item = (&str, Epoch, u64)> {
-        self.index.iter().map(|(key, &at)| {
-            let place = &self.all[at];
-            (&**key, place.kept.head().epoch, place.heard)
+    /// Names, epochs and heads of all, in an order that is the same for the same nodes.
+    pub fn heads(&self) -> impl Iterator<Item = (String, Epoch, u64)> {
+        self.all.iter().map(|(_, place)| {
+            let mut key = String::new();
+            write_key(place.kept.conversation(), &mut key);
+            (key, place.kept.head().epoch, place.heard)
         })
     }
 

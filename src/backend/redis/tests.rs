@@ -147,10 +147,12 @@ rows! {
     a_room_that_an_edit_does_not_find_has_begun_anew
     a_room_that_nobody_follows_is_empty_in_time
     a_store_that_knows_less_begins_another_epoch
+    a_text_that_was_edited_away_is_told_as_it_stands
     an_answer_has_what_was_missed_before_it
     an_own_word_of_a_life_that_is_over_is_not_told
     bans_and_topics_are_looked_for_behind_a_cut
     others_hear_of_what_is_no_entry
+    reactions_come_by_their_own_entries
     retries_among_others_begin_no_life
     two_pages_in_one_go_are_the_same
     what_is_given_up_here_is_read_again
@@ -312,6 +314,56 @@ fn a_hole_is_filled_from_the_log(redis: &dyn Place) {
     });
     other.hear(&last.expect("the last one comes"));
     assert_eq!(hear(&mut other), ["1 x", "2 x", "3 x", "4 x"]);
+}
+
+/// What was missed and edited meanwhile has its text in the edit, however far behind what is told that is.
+fn a_text_that_was_edited_away_is_told_as_it_stands(redis: &dyn Place) {
+    for (covers, asks) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut one, mut other) = nodes(redis, |options| options);
+        one.ask(append(ROOM, "ann", "x", 1)).unwrap();
+        assert_eq!(hear(&mut one), ["1 x!"]);
+        assert_eq!(hear_of(&mut other, 1), ["1 x"]);
+        if !covers {
+            other.places.give_up(usize::MAX);
+        }
+        one.ask(append(ROOM, "ann", "a", 2)).unwrap();
+        one.ask(append(ROOM, "ann", "b", 3)).unwrap();
+        let body = NewBody::Edit { of: 2, content: "z", within: None };
+        let entry = NewEntry { sender: "ann", body, at: moment() };
+        one.ask(Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(4) }).unwrap();
+        assert_eq!(hear(&mut one), ["2 a!", "3 b!", "4 -!"]);
+        has_come(&other, b"\n4\n");
+        let words: Vec<_> = std::iter::from_fn(|| other.outside.next()).collect();
+        if asks {
+            // Its answer brings what was missed.
+            other.ask(append(ROOM, "bob", "y", 5)).unwrap();
+            assert_eq!(hear(&mut other), ["2 z", "3 b", "4 -", "5 y!"], "{covers}");
+        } else {
+            // A word shows a hole before it, and the edit is behind it.
+            let third = words.iter().find(|word| has(word, b"\n3\n")).expect("it has come");
+            other.hear(third);
+            assert_eq!(hear(&mut other), ["2 z", "3 b"], "{covers}");
+            other.look_for_missed();
+            assert_eq!(hear(&mut other), ["4 -"], "{covers}");
+        }
+        assert_eq!(page(&mut other, ROOM).last(), page(&mut one, ROOM).last());
+    }
+}
+
+/// A message that is told late has no reactions in it: whether a reader is among those who have reacted it cannot say to
+/// all at once.
+fn reactions_come_by_their_own_entries(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    let body = NewBody::Reaction { of: 1, emoji: ":x:", on: true };
+    let entry = NewEntry { sender: "bob", body, at: moment() };
+    one.ask(Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(2) }).unwrap();
+    assert_eq!(hear(&mut one), ["1 a!", "2 -!"]);
+    has_come(&other, b"\n2\n");
+    while other.outside.next().is_some() {}
+    other.look_for_missed();
+    let told: Vec<String> = std::iter::from_fn(|| other.poll().map(|news| format!("{news:?}"))).collect();
+    assert!(told.len() == 2 && told[0].contains("reactions: []") && told[1].contains(":x:"), "{told:?}");
 }
 
 /// Waits until a message with this part lies with the store, unheard.
