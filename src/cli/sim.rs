@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
-use crate::sim::plan::{Fault, Wish};
+use crate::sim::plan::{Fault, Nodes, Wish};
 use crate::sim::{self, Outcome};
 
 /// Options of `sim`.
@@ -32,9 +32,10 @@ pub struct SimArgs {
     /// At most so many clients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub clients: Option<u64>,
-    /// How many nodes: one, as long as the simulation has no Redis
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    pub nodes: u64,
+    /// So many nodes on one Redis, 1 to 5, or `any` for as many as the seed draws; else one server with its own store.
+    /// For who builds Salon with `--features sim-nodes`
+    #[arg(long, value_name = "K", value_parser = parse_nodes)]
+    pub nodes: Option<Nodes>,
     /// Tell all that happens
     #[arg(long, conflicts_with = "json")]
     pub tell: bool,
@@ -52,15 +53,17 @@ pub struct Faults(Vec<Fault>);
 /// # Errors
 /// One sentence: what is asked for cannot be had.
 pub fn run(args: &SimArgs) -> Result<bool, String> {
-    if args.nodes != 1 {
-        return Err(format!(
-            "--nodes {}: expected 1, because the simulation has no Redis yet, which several would need",
-            args.nodes
-        ));
+    if args.nodes.is_some() && !sim::HAS_NODES {
+        return Err(
+            "--nodes: expected a Salon that was built with `--features sim-nodes`, found one without, which has no \
+                    Redis to simulate"
+                .into(),
+        );
     }
     let wish = Wish {
         clients: args.clients.map(|clients| clients as usize),
         faults: args.faults.as_ref().map(|Faults(faults)| faults.clone()),
+        nodes: args.nodes,
         ..Wish::default()
     };
     let began = Instant::now();
@@ -119,7 +122,10 @@ pub fn run(args: &SimArgs) -> Result<bool, String> {
 fn explain(failed: &Outcome) {
     let wish = sim::shrink(failed);
     let shown = sim::run(failed.seed, &wish, LINES);
-    let shown = if shown.violation.is_some() { shown } else { sim::run(failed.seed, &Wish::default(), LINES) };
+    let shown = match shown.violation {
+        Some(_) => shown,
+        None => sim::run(failed.seed, &Wish::of_nodes(&failed.plan), LINES),
+    };
     let Some(violation) = &shown.violation else { return };
     let mut text = String::new();
     for line in &shown.lines {
@@ -134,6 +140,9 @@ fn explain(failed: &Outcome) {
         shown.plan.words(),
     ));
     text.push_str(&format!("  again: salon sim --seed {}", failed.seed));
+    if failed.plan.nodes > 0 {
+        text.push_str(&format!(" --nodes {}", failed.plan.nodes));
+    }
     if let (Some(clients), Some(faults)) = (wish.clients, &wish.faults) {
         let words: Vec<&str> = faults.iter().map(|fault| fault.word()).collect();
         let words = if words.is_empty() { "none".to_owned() } else { words.join(",") };
@@ -220,12 +229,20 @@ fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     range.filter(|range| !range.is_empty()).ok_or(format!("expected two numbers as in 0..999, found {text}"))
 }
 
+fn parse_nodes(text: &str) -> Result<Nodes, String> {
+    match (text, text.parse()) {
+        ("any", _) => Ok(Nodes::Any),
+        (_, Ok(nodes @ 1..=5)) => Ok(Nodes::These(nodes)),
+        _ => Err(format!("expected a number from 1 to 5 or any, found {text}")),
+    }
+}
+
 fn parse_faults(text: &str) -> Result<Faults, String> {
     if text == "none" {
         return Ok(Faults(Vec::new()));
     }
     let fault = |word: &str| {
-        let known = || Fault::ALL.map(|(_, word)| word).join(", ");
+        let known = || Fault::all().map(|(_, word)| word).collect::<Vec<_>>().join(", ");
         Fault::of_word(word).ok_or_else(|| format!("expected kinds of faults ({}) or none, found {word}", known()))
     };
     text.split(',').map(fault).collect::<Result<_, _>>().map(Faults)

@@ -166,6 +166,14 @@ struct Arrival<S: System> {
     watched: bool,
 }
 
+/// What is waited for between two turns.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    /// For how long at most; `None`: until there is something to report.
+    pub timeout: Option<Duration>,
+    began: Duration,
+}
+
 /// A stop that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Stop {
@@ -259,9 +267,28 @@ impl<S: System> Reactor<S> {
     /// # Errors
     /// Those of [`Self::run`].
     pub fn go_round(&mut self, service: &mut impl Service<S>) -> Result<bool, Error> {
+        let wait = self.begin_wait(service);
+        let waited = self.system.wait(wait.timeout);
+        self.end_wait(service, wait, waited)
+    }
+
+    /// Ends a turn: what is to be waited for before the next one. Who turns several loops waits for all of them at
+    /// once.
+    pub fn begin_wait(&mut self, service: &mut impl Service<S>) -> Wait {
         service.end_turn();
-        let (timeout, began) = (self.timeout(service), self.system.elapsed());
-        let waited = self.system.wait(timeout);
+        Wait { timeout: self.timeout(service), began: self.system.elapsed() }
+    }
+
+    /// Takes a turn behind a wait; returns whether there is another one.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub fn end_wait(
+        &mut self,
+        service: &mut impl Service<S>,
+        Wait { timeout, began }: Wait,
+        waited: io::Result<()>,
+    ) -> Result<bool, Error> {
         // Also of a wait that was interrupted, as SIGCONT does.
         if stood_still(timeout, self.system.elapsed().saturating_sub(began)) {
             self.engine.has_stood_still();

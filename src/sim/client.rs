@@ -138,6 +138,8 @@ pub struct Room {
     replay: kept::Replay,
     /// Up to where a gap has named what the client does not hear of another life of the room.
     named: Option<u64>,
+    /// The same of a life that is about to begin, while it is inside.
+    ahead: Option<(String, u64)>,
     /// The replay leads to there, and `online_users` ends it.
     replay_to: Option<u64>,
     asked: Option<String>,

@@ -337,7 +337,7 @@ impl Backend for Disk {
         let fails = ticketed && net.strikes(Fault::Fail);
         platter.waiting.push_back(Waiting { place: platter.asked.len(), due, fails });
         platter.asked.push(request);
-        net.at(due, Event::Store);
+        net.at(due, Event::Store(0));
         // What waits is synced now and then.
         if net.chance.one_in(50) {
             platter.synced = platter.done.len();

@@ -16,14 +16,15 @@ use super::world::World;
 #[derive(Debug)]
 pub struct Machine {
     world: Rc<RefCell<World>>,
+    host: usize,
     started: Time,
 }
 
 impl Machine {
-    /// A machine on which a server begins now.
-    pub fn new(world: Rc<RefCell<World>>) -> Self {
+    /// A host on which a server begins now.
+    pub fn new(world: Rc<RefCell<World>>, host: usize) -> Self {
         let started = world.borrow().net.now;
-        Self { world, started }
+        Self { world, host, started }
     }
 }
 
@@ -43,7 +44,7 @@ impl System for Machine {
     }
 
     fn report(&mut self, note: impl FnMut(Ready)) {
-        self.world.borrow_mut().net.report(READY_AT_ONCE, note);
+        self.world.borrow_mut().net.report(self.host, READY_AT_ONCE, note);
     }
 
     fn elapsed(&self) -> Duration {
@@ -59,7 +60,7 @@ impl System for Machine {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {
-        let (link, address) = self.world.borrow_mut().net.accept(listener)?;
+        let (link, address) = self.world.borrow_mut().net.accept(self.host, listener)?;
         Ok((Raw::Tcp(Stream { world: self.world.clone(), link }), Some(address)))
     }
 

@@ -16,6 +16,8 @@ mod inflate;
 mod judge;
 mod machine;
 mod network;
+#[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+mod nodes;
 mod operator;
 mod plain;
 pub mod plan;
@@ -48,6 +50,9 @@ use plan::{Fault, Lasts, NEAR, Plan, Wish};
 use trace::{Trace, Violation};
 use world::{Actor, Stage, World};
 
+/// Whether several nodes on one Redis can be simulated: that takes a Redis, which comes with the feature `sim-nodes`.
+pub const HAS_NODES: bool = cfg!(any(all(test, feature = "redis"), feature = "sim-nodes"));
+
 /// What became of a seed.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -74,11 +79,16 @@ pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
     let plan = Plan::draw(seed, wish);
     let world = Rc::new(RefCell::new(people(&plan, lines)));
     let platter = Rc::new(RefCell::new(Platter::default()));
-    while live(&world, &platter, &plan) {}
+    if plan.nodes == 0 {
+        while live(&world, &platter, &plan) {}
+    } else {
+        #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+        nodes::run(&world, &plan);
+    }
     let world = &*world.borrow();
     Outcome {
         seed,
-        steps: world.net.trace.steps() + world.net.turns,
+        steps: world.net.trace.steps() + world.net.hosts.iter().map(|host| host.turns).sum::<u64>(),
         virtual_seconds: world.net.now as f64 / 1e6,
         trace: world.net.trace.hash(),
         violation: world.net.trace.violation().cloned(),
@@ -90,11 +100,12 @@ pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
 
 /// Makes a failing case smaller: fewer kinds of faults, fewer clients. Returns what is left to wish for.
 pub fn shrink(failed: &Outcome) -> Wish {
-    let mut wish = Wish { clients: Some(failed.plan.clients), faults: Some(failed.plan.faults()), ..Wish::default() };
+    let mut wish =
+        Wish { clients: Some(failed.plan.clients), faults: Some(failed.plan.faults()), ..Wish::of_nodes(&failed.plan) };
     let invariant = failed.violation.as_ref().map(|violation| violation.invariant);
     let fails = |wish: &Wish| run(failed.seed, wish, 0).violation.map(|violation| violation.invariant) == invariant;
     if !fails(&wish) {
-        return Wish::default();
+        return Wish::of_nodes(&failed.plan);
     }
     for fault in failed.plan.faults() {
         let mut fewer = wish.clone();
@@ -156,7 +167,7 @@ fn people(plan: &Plan, lines: usize) -> World {
 /// One life of the server; returns whether there is another one.
 fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan) -> bool {
     world.borrow_mut().come_up();
-    let life = world.borrow().net.life;
+    let life = world.borrow().net.hosts[0].life;
     if life > 0 && !look_at_disk(world, platter) {
         return false;
     }
@@ -170,11 +181,11 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
     let random = Random::from(plan.seed ^ (u64::from(life) << 40));
     let keyed = random.keyed();
     let mut service = ChatService::new(settings, store, starter, random);
-    let system = Machine::new(world.clone());
+    let system = Machine::new(world.clone(), 0);
     let mut reactor = Reactor::new(system, listeners, engine, bounds, Certificates::default(), &keyed);
     let ended = loop {
         match reactor.go_round(&mut service) {
-            Ok(true) => look_inside(&reactor, &service, world, plan),
+            Ok(true) => look_inside(&reactor, &service, world, 0),
             Ok(false) => break Ended::InOrder,
             Err(Error::Loop(_)) => break Ended::Killed,
             Err(error) => break Ended::Broken(error.to_string()),
@@ -184,8 +195,8 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
     if over && !world.borrow().net.trace.has_failed() {
         look_at_what_is_left(&reactor, &service, world);
     }
-    let power = world.borrow().crash == Some(true);
-    world.borrow_mut().net.go_down(power);
+    let power = world.borrow().net.hosts[0].crash == Some(true);
+    world.borrow_mut().net.go_down(0, power);
     drop((reactor, service));
     let world = &mut *world.borrow_mut();
     if let Ended::Broken(error) = ended {
@@ -195,7 +206,7 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
         return false;
     }
     platter.borrow_mut().crash(world, plan.lasts, power);
-    world.net.life += 1;
+    world.net.hosts[0].life += 1;
     world.judge.lost |= plan.lasts == Lasts::Memory || plan.lasts == Lasts::Process && power;
     let wait = world.net.chance.skewed(SECOND / 10, 20 * SECOND);
     world.pass(wait);
@@ -245,18 +256,18 @@ fn look_at_disk(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>) -> b
 }
 
 /// After each turn: bounds, and mistakes that were contained.
-fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>, plan: &Plan) {
+fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>, host: usize) {
     let engine = reactor.engine();
-    let world = &mut *world.borrow_mut();
-    let now = world.net.now;
+    let net = &mut world.borrow_mut().net;
+    let now = net.now;
     // It stays full, or not, until the next turn, which may be long after.
-    let full = reactor.is_full();
-    if std::mem::replace(&mut world.net.full, full) || full {
-        world.net.full_at = now;
+    let (full, it) = (reactor.is_full(), &mut net.hosts[host]);
+    if std::mem::replace(&mut it.full, full) || full {
+        it.full_at = now;
     }
-    world.net.note_taken_in(engine.counters().messages_in);
-    world.net.note_owed(|index| engine.is_owed_much(index));
-    let trace = &mut world.net.trace;
+    net.note_taken_in(host, engine.counters().messages_in);
+    net.note_owed(host, |index| engine.is_owed_much(index));
+    let Network { trace, plan, hosts, .. } = net;
     let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
     if panics > 0 {
         trace.fail(6, now, || "a panic was contained".into());
@@ -266,7 +277,7 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     if engine.len() > most {
         trace.fail(7, now, || format!("{} connections, of which {most} may be", engine.len()));
     }
-    if world.net.turns.is_multiple_of(32) {
+    if hosts[host].turns.is_multiple_of(32) {
         let most = plan.settings.engine.outbox_bytes;
         if let Some(blocked) = engine.blocked().find(|blocked| !blocked.ends && blocked.bytes > most) {
             trace.fail(7, now, || format!("{} bytes wait for a peer, of which {most} may", blocked.bytes));

@@ -38,14 +38,37 @@ pub enum Event {
     Read(usize),
     /// An actor has something to do.
     Act(usize),
-    /// The store has something to say.
-    Store,
+    /// The store of a host has something to say.
+    Store(usize),
+    /// Something beside the loop of a node is to be done.
+    #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+    Errand(usize, Errand),
     /// A fault of the machine or of its operator.
     Strike(Fault),
     /// The same, as soon as the server has asked somebody whether they are there, or has begun to part with somebody.
     Lurk(Fault),
     /// It is looked whether all is well.
     Look,
+}
+
+/// What is done beside the loop of a node, by its other threads or by whoever starts it.
+#[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// A node is started.
+    Start,
+    /// Its store does what it was asked.
+    Work,
+    /// What others have said comes to it.
+    Words,
+    /// It is time for the one that began then to say that it lives.
+    Beat(Time),
+    /// The one that began then looks whether it hears, and whether its Redis answers.
+    Mend(Time),
+    /// Something breaks between it and its Redis, or at that.
+    Woe(Fault),
+    /// That is over.
+    Over(Fault),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -99,6 +122,8 @@ enum Side {
 pub struct Link {
     /// The actor whose it is.
     pub owner: usize,
+    /// Where it leads.
+    pub host: usize,
     listener: usize,
     /// Where it comes from.
     pub address: IpAddr,
@@ -173,10 +198,23 @@ pub struct Network {
     pub faulty: bool,
     due: BinaryHeap<Due>,
     order: u64,
+    /// The machines that servers run on: one, or one for each node.
+    pub hosts: Vec<Host>,
     /// All links that ever were.
     pub links: Vec<Link>,
     /// Those that are not gone on either side.
     pub live: Vec<usize>,
+    /// Faults that wait for the server to be amid something.
+    pub lurking: Vec<Fault>,
+    /// The operator is in a hurry until then.
+    pub hurry_until: Time,
+    /// What happened.
+    pub trace: Trace,
+}
+
+/// A machine that a server runs on, and what has come to it.
+#[derive(Debug, Default)]
+pub struct Host {
     backlogs: [VecDeque<usize>; LISTENERS],
     knocked: [bool; LISTENERS],
     edges: VecDeque<usize>,
@@ -188,18 +226,20 @@ pub struct Network {
     pub stop: bool,
     /// Whether there is a server: a machine without power answers nothing, one without a server refuses.
     pub up: bool,
-    /// Whether the machine has power.
-    pub powered: bool,
+    /// Whether the machine has no power.
+    pub dark: bool,
+    /// The process has been killed; with power: the whole machine.
+    pub crash: Option<bool>,
     /// Which life of the server it is.
     pub life: u32,
     /// The machine stands still until then: nothing comes to it.
     pub asleep_until: Time,
+    /// The process stands still until then.
+    pub frozen_until: Time,
+    /// When the server could run last, after it could not.
+    pub thawed: Time,
     /// When the server has noticed last that it had stood still.
     pub woken_at: Time,
-    /// Faults that wait for the server to be amid something.
-    pub lurking: Vec<Fault>,
-    /// The operator is in a hurry until then.
-    pub hurry_until: Time,
     /// There are no descriptors until then.
     no_descriptors_until: Time,
     /// The server has no room for a connection, and when it had none last.
@@ -211,8 +251,13 @@ pub struct Network {
     pub moved: u64,
     /// Messages that the server had taken in at the end of its last turn.
     taken_in: u64,
-    /// What happened.
-    pub trace: Trace,
+}
+
+impl Host {
+    /// Whether there is something to report.
+    pub fn is_ready(&self) -> bool {
+        !self.edges.is_empty() || self.woken || self.reload || self.stop || self.knocked.iter().any(|&knocked| knocked)
+    }
 }
 
 /// How many listeners there are: the public one, the operator's, and the proxy's.
@@ -228,6 +273,7 @@ pub const PROXY: usize = 2;
 impl Network {
     /// A world in which nothing has happened.
     pub fn new(plan: Plan, trace: Trace) -> Self {
+        let hosts = (0..plan.nodes.max(1)).map(|_| Host::default()).collect();
         Self {
             now: 0,
             wall: 1_763_776_800_000,
@@ -236,27 +282,11 @@ impl Network {
             faulty: true,
             due: BinaryHeap::new(),
             order: 0,
+            hosts,
             links: Vec::new(),
             live: Vec::new(),
-            backlogs: Default::default(),
-            knocked: [false; LISTENERS],
-            edges: VecDeque::new(),
-            woken: false,
-            reload: false,
-            stop: false,
-            up: false,
-            powered: true,
-            life: 0,
-            asleep_until: 0,
-            woken_at: 0,
             lurking: Vec::new(),
             hurry_until: 0,
-            no_descriptors_until: 0,
-            full: false,
-            full_at: 0,
-            turns: 0,
-            moved: 0,
-            taken_in: 0,
             trace,
         }
     }
@@ -266,10 +296,10 @@ impl Network {
     pub fn standing(seed: u64) -> (Self, usize) {
         let wish = super::plan::Wish { faults: Some(Vec::new()), ..super::plan::Wish::default() };
         let mut net = Self::new(Plan::draw(seed, &wish), Trace::new(0));
-        net.come_up();
+        net.come_up(0);
         let link = net.connect(0, PUBLIC, super::plan::NEAR);
         net.knock(link);
-        net.accept(PUBLIC).expect("it has knocked");
+        net.accept(0, PUBLIC).expect("it has knocked");
         (net, link)
     }
 
@@ -308,12 +338,17 @@ impl Network {
 
     // What happens to links ------------------------------------------------------------------------------------------
 
-    /// A client asks for a connection; returns the link, which stands when `Answered` says so.
+    /// A client asks for a connection, to any host; returns the link, which stands when `Answered` says so.
     pub fn connect(&mut self, owner: usize, listener: usize, address: IpAddr) -> usize {
+        let host = match self.hosts.len() as u64 {
+            1 => 0,
+            hosts => self.chance.below(hosts) as usize,
+        };
         let latency = self.plan.latency / 2 + self.chance.below(self.plan.latency + 1);
         let link = self.links.len();
         self.links.push(Link {
             owner,
+            host,
             listener,
             address,
             latency,
@@ -351,16 +386,16 @@ impl Network {
 
     /// A connection is asked for at the machine.
     pub fn knock(&mut self, link: usize) {
-        if !self.powered || self.links[link].client == Side::Gone {
+        let Link { host, listener, latency, .. } = self.links[link];
+        if self.hosts[host].dark || self.links[link].client == Side::Gone {
             return self.forget_if_gone(link);
         }
-        let (listener, latency) = (self.links[link].listener, self.links[link].latency);
-        if self.up {
+        if self.hosts[host].up {
             self.links[link].knocked_at = self.now;
             // It begins here, also if the power has failed and come back since it was sent.
             (self.links[link].server, self.links[link].vanished) = (Side::Open, false);
-            self.backlogs[listener].push_back(link);
-            self.knocked[listener] = true;
+            self.hosts[host].backlogs[listener].push_back(link);
+            self.hosts[host].knocked[listener] = true;
         } else {
             self.links[link].refused = true;
         }
@@ -435,7 +470,8 @@ impl Network {
         let (at, spoken) = self.links[link].written;
         let within = self.plan.settings.engine.pong_within.as_micros() as Time;
         // A server that has stood still asks once more.
-        let heard = if at >= self.woken_at { spoken.max(self.woken_at) } else { spoken };
+        let woken_at = self.hosts[self.links[link].host].woken_at;
+        let heard = if at >= woken_at { spoken.max(woken_at) } else { spoken };
         Some(at - heard).filter(|silent| silent + SECOND / 10 < within)
     }
 
@@ -471,7 +507,8 @@ impl Network {
 
     /// Something has come to the server.
     pub fn arrive_up(&mut self, link: usize) {
-        let (now, turn) = (self.now, self.turns);
+        let host = self.links[link].host;
+        let (now, turn) = (self.now, self.hosts[host].turns);
         let it = &mut self.links[link];
         let (mut answer, mut news) = (false, false);
         while it.up.flying.front().is_some_and(|(at, _)| *at <= now) {
@@ -501,7 +538,7 @@ impl Network {
         if news {
             self.edge(link);
         }
-        if answer && self.powered {
+        if answer && !self.hosts[host].dark {
             self.push(link, false, Piece::Reset);
         }
     }
@@ -553,13 +590,13 @@ impl Network {
         let it = &mut self.links[link];
         if it.watched.is_some() && !it.queued {
             it.queued = true;
-            self.edges.push_back(link);
+            self.hosts[it.host].edges.push_back(link);
         }
     }
 
     fn forget_if_gone(&mut self, link: usize) {
         let it = &self.links[link];
-        let never = !it.accepted && (!self.up || it.refused);
+        let never = !it.accepted && (!self.hosts[it.host].up || it.refused);
         if it.client == Side::Gone && (it.server == Side::Gone || never) {
             self.live.retain(|&other| other != link);
         }
@@ -567,29 +604,25 @@ impl Network {
 
     // The server's side ----------------------------------------------------------------------------------------------
 
-    /// Whether there is something to report.
-    pub fn is_ready(&self) -> bool {
-        !self.edges.is_empty() || self.woken || self.reload || self.stop || self.knocked.iter().any(|&knocked| knocked)
-    }
-
-    /// Reports it.
-    pub fn report(&mut self, most: usize, mut note: impl FnMut(Ready)) {
-        if std::mem::take(&mut self.woken) {
+    /// Reports what has come to a host.
+    pub fn report(&mut self, host: usize, most: usize, mut note: impl FnMut(Ready)) {
+        let host = &mut self.hosts[host];
+        if std::mem::take(&mut host.woken) {
             note(Ready::Woken);
         }
-        if std::mem::take(&mut self.reload) {
+        if std::mem::take(&mut host.reload) {
             note(Ready::Reload);
         }
-        if std::mem::take(&mut self.stop) {
+        if std::mem::take(&mut host.stop) {
             note(Ready::Stop);
         }
-        for (listener, knocked) in self.knocked.iter_mut().enumerate() {
+        for (listener, knocked) in host.knocked.iter_mut().enumerate() {
             if std::mem::take(knocked) {
                 note(Ready::Listener(listener));
             }
         }
         for _ in 0..most {
-            let Some(link) = self.edges.pop_front() else { return };
+            let Some(link) = host.edges.pop_front() else { return };
             let it = &mut self.links[link];
             it.queued = false;
             let ended = it.up.ended || it.broken;
@@ -603,30 +636,34 @@ impl Network {
         }
     }
 
-    /// The next connection of a listener.
-    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, IpAddr)> {
+    /// The next connection of a listener of a host.
+    pub fn accept(&mut self, host: usize, listener: usize) -> io::Result<(usize, IpAddr)> {
         if self.strikes(Fault::Accept) {
-            self.no_descriptors_until = self.now + self.chance.skewed(1_000, 5 * SECOND);
+            self.hosts[host].no_descriptors_until = self.now + self.chance.skewed(1_000, 5 * SECOND);
         }
-        if self.no_descriptors_until > self.now {
+        let host = &mut self.hosts[host];
+        if host.no_descriptors_until > self.now {
             return Err(io::Error::other("too many open files"));
         }
-        let Some(link) = self.backlogs[listener].pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
-        self.moved += 1;
+        let Some(link) = host.backlogs[listener].pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        host.moved += 1;
         let it = &mut self.links[link];
-        (it.accepted, it.accepted_at, it.life) = (true, self.now, self.life);
+        (it.accepted, it.accepted_at, it.life) = (true, self.now, host.life);
         (it.unread_since, it.last_up) = (None, self.now);
         Ok((link, self.links[link].address))
     }
 
-    /// Notes of each link whether its peer is owed so much that it is not read. What it has said since, and its end,
-    /// count from when that is over: the server waits for its store.
-    pub fn note_owed(&mut self, is_owed_much: impl Fn(u32) -> bool) {
+    /// Notes of each link of a host whether its peer is owed so much that it is not read. What it has said since, and
+    /// its end, count from when that is over: the server waits for its store.
+    pub fn note_owed(&mut self, host: usize, is_owed_much: impl Fn(u32) -> bool) {
         for &link in &self.live {
             let it = &mut self.links[link];
+            if it.host != host {
+                continue;
+            }
             let owed_much = matches!(it.watched, Some(Watched::Peer(index)) if is_owed_much(index));
             if owed_much || it.owed_much {
-                it.unread_since = it.unread_since.map(|_| self.turns);
+                it.unread_since = it.unread_since.map(|_| self.hosts[host].turns);
                 it.ended = it.ended.map(|_| self.now);
                 it.last_up = self.now;
             }
@@ -640,7 +677,7 @@ impl Network {
         it.watched = Some(of);
         it.writable = true;
         it.readable = !it.up.here.is_empty() || it.up.ended || it.broken;
-        it.unread_since = it.readable.then_some(self.turns);
+        it.unread_since = it.readable.then_some(self.hosts[it.host].turns);
         self.edge(link);
     }
 
@@ -668,7 +705,8 @@ impl Network {
         if len == 0 {
             return if it.up.ended { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
-        let waited = it.unread_since.map_or(0, |since| self.turns - since);
+        let host = &mut self.hosts[it.host];
+        let waited = it.unread_since.map_or(0, |since| host.turns - since);
         if waited > MOST_TURNS && !it.starved && it.owner < self.plan.clients {
             let owner = it.owner;
             self.trace.fail(14, self.now, || format!("client {owner} is read {waited} turns after it has spoken"));
@@ -676,8 +714,8 @@ impl Network {
         for (place, byte) in into.iter_mut().zip(it.up.here.drain(..len)) {
             *place = byte;
         }
-        it.unread_since = (!it.up.here.is_empty()).then_some(self.turns);
-        self.moved += 1;
+        it.unread_since = (!it.up.here.is_empty()).then_some(host.turns);
+        host.moved += 1;
         Ok(len)
     }
 
@@ -705,7 +743,7 @@ impl Network {
         for slice in slices {
             bytes.extend_from_slice(&slice[..slice.len().min(len - bytes.len())]);
         }
-        self.moved += 1;
+        self.hosts[it.host].moved += 1;
         self.trace.note(!(link as u64), &bytes);
         if matches!(bytes.first(), Some(&(PING | CLOSE)))
             && let Some(fault) = self.lurking.pop()
@@ -726,7 +764,7 @@ impl Network {
         }
         if it.server == Side::Open {
             it.server = Side::Ended;
-            self.moved += 1;
+            self.hosts[it.host].moved += 1;
             self.push(link, false, Piece::End);
         }
         Ok(())
@@ -746,23 +784,25 @@ impl Network {
         };
         it.up.here = VecDeque::new();
         if let Some(piece) = piece
-            && self.powered
+            && !self.hosts[self.links[link].host].dark
         {
             self.push(link, false, piece);
         }
         self.forget_if_gone(link);
     }
 
-    /// The server has taken in so many messages: a turn that takes in what was read before is not idle.
-    pub fn note_taken_in(&mut self, messages: u64) {
-        self.moved += u64::from(std::mem::replace(&mut self.taken_in, messages) != messages);
+    /// A server has taken in so many messages: a turn that takes in what was read before is not idle.
+    pub fn note_taken_in(&mut self, host: usize, messages: u64) {
+        let host = &mut self.hosts[host];
+        host.moved += u64::from(std::mem::replace(&mut host.taken_in, messages) != messages);
     }
 
-    /// For how long a connection has waited that the server could have accepted.
-    pub fn waits_to_be_accepted(&self) -> Time {
-        let since = |link: &usize| self.links[*link].knocked_at.max(self.no_descriptors_until).max(self.full_at);
-        let first = self.backlogs.iter().filter_map(|backlog| backlog.front()).map(since).min();
-        first.filter(|_| !self.full).map_or(0, |since| self.now.saturating_sub(since))
+    /// For how long a connection has waited that the server of a host could have accepted.
+    pub fn waits_to_be_accepted(&self, host: usize) -> Time {
+        let host = &self.hosts[host];
+        let since = |link: &usize| self.links[*link].knocked_at.max(host.no_descriptors_until).max(host.full_at);
+        let first = host.backlogs.iter().filter_map(|backlog| backlog.front()).map(since).min();
+        first.filter(|_| !host.full).map_or(0, |since| self.now.saturating_sub(since))
     }
 
     /// Whether the server still holds a connection of one of the first so many actors, which is done with it.
@@ -783,17 +823,20 @@ impl Network {
         self.links[link].accepted && self.links[link].server != Side::Gone
     }
 
-    /// There is no server from now on; without power nobody is told.
-    pub fn go_down(&mut self, with_power: bool) {
-        self.up = false;
-        self.powered = !with_power;
-        (self.woken, self.reload, self.stop) = (false, false, false);
-        self.edges.clear();
-        self.knocked = [false; LISTENERS];
-        for backlog in &mut self.backlogs {
+    /// There is no server on a host from now on; without power nobody is told.
+    pub fn go_down(&mut self, host: usize, with_power: bool) {
+        let it = &mut self.hosts[host];
+        (it.up, it.dark) = (false, with_power);
+        (it.woken, it.reload, it.stop) = (false, false, false);
+        it.edges.clear();
+        it.knocked = [false; LISTENERS];
+        for backlog in &mut it.backlogs {
             backlog.clear();
         }
         for link in self.live.clone() {
+            if self.links[link].host != host {
+                continue;
+            }
             if with_power {
                 // A client that sends something hears nothing, and one that waits goes on waiting.
                 let it = &mut self.links[link];
@@ -807,11 +850,16 @@ impl Network {
         }
     }
 
-    /// There is a server again.
-    pub fn come_up(&mut self) {
-        (self.up, self.powered) = (true, true);
+    /// There is a server on a host again: another process, on a machine that runs.
+    pub fn come_up(&mut self, host: usize) {
+        let it = &mut self.hosts[host];
+        (it.up, it.dark, it.crash) = (true, false, None);
+        (it.frozen_until, it.asleep_until, it.thawed) = (0, 0, self.now);
         for &link in &self.live {
             let it = &mut self.links[link];
+            if it.host != host {
+                continue;
+            }
             // It knows nothing of its connections, and says so to whoever sends something.
             it.vanished &= it.client == Side::Gone;
         }

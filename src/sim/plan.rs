@@ -58,6 +58,20 @@ pub enum Fault {
     Flood,
     /// Memory is short of what is wanted.
     Memory,
+    /// Redis answers a node late, or its words come late.
+    RedisLate,
+    /// Redis is away: it refuses connections, or stands still.
+    RedisAway,
+    /// Redis is started again, with all, with less or with nothing; or it loses all, or its scripts, while it runs.
+    RedisLost,
+    /// Redis has no more memory.
+    RedisFull,
+    /// The channel of a node is cut.
+    Cut,
+    /// It looks alive, and brings nothing.
+    Deaf,
+    /// A node cannot reach Redis.
+    CutOff,
 }
 
 impl Fault {
@@ -84,14 +98,30 @@ impl Fault {
         (Self::Memory, "memory"),
     ];
 
+    /// Those that nodes have beside these.
+    pub const OF_NODES: [(Self, &'static str); 7] = [
+        (Self::RedisLate, "redis-late"),
+        (Self::RedisAway, "redis-away"),
+        (Self::RedisLost, "redis-lost"),
+        (Self::RedisFull, "redis-full"),
+        (Self::Cut, "cut"),
+        (Self::Deaf, "deaf"),
+        (Self::CutOff, "cut-off"),
+    ];
+
     /// Its word.
     pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(fault, _)| *fault == self).expect("all are listed").1
+        Self::all().find(|(fault, _)| *fault == self).expect("all are listed").1
     }
 
     /// The fault of a word.
     pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| *known == word).map(|(fault, _)| *fault)
+        Self::all().find(|(_, known)| *known == word).map(|(fault, _)| fault)
+    }
+
+    /// All of both kinds.
+    pub fn all() -> impl Iterator<Item = (Self, &'static str)> {
+        Self::ALL.into_iter().chain(Self::OF_NODES)
     }
 }
 
@@ -117,6 +147,15 @@ impl Lasts {
     }
 }
 
+/// How many nodes there are on one Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// So many.
+    These(usize),
+    /// As many as the seed draws.
+    Any,
+}
+
 /// What is asked for beside the seed.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -126,8 +165,17 @@ pub struct Wish {
     pub faults: Option<Vec<Fault>>,
     /// Faults for at most so many seconds.
     pub seconds: Option<u64>,
+    /// Nodes on one Redis.
+    pub nodes: Option<Nodes>,
     /// What happens is drawn from these bytes, two for each number, and only then from the seed.
     pub tape: Vec<u8>,
+}
+
+impl Wish {
+    /// As many nodes as a plan has.
+    pub fn of_nodes(plan: &Plan) -> Self {
+        Self { nodes: (plan.nodes > 0).then_some(Nodes::These(plan.nodes)), ..Self::default() }
+    }
 }
 
 /// What is drawn.
@@ -137,6 +185,8 @@ pub struct Plan {
     pub seed: u64,
     /// The faults, each with how often: once in so many occasions, or how many there are.
     faults: Vec<(Fault, u64)>,
+    /// Nodes on one Redis; 0: one server, with a store of its own.
+    pub nodes: usize,
     /// Clients that keep to the protocol.
     pub clients: usize,
     /// Names that these have: fewer than there are clients, so that users have devices.
@@ -243,8 +293,25 @@ impl Plan {
         }
         let clients = (2 + c.skewed(0, 28)) as usize;
         let rooms = (1 + c.skewed(0, 8)) as usize;
-        let lasts = *c.pick(&[Lasts::Memory, Lasts::Process, Lasts::Power]);
-        let ways = Ways::draw(seed, &faults);
+        let mut lasts = *c.pick(&[Lasts::Memory, Lasts::Process, Lasts::Power]);
+        let mut ways = Ways::draw(seed, &faults);
+        let nodes = wish.nodes.filter(|_| super::HAS_NODES).map_or(0, |nodes| {
+            // From numbers of its own: whatever else a seed draws it draws for one server too.
+            let c = &mut Chance::new(seed ^ 0x00de_5c0d_e500_11aa);
+            let drawn = c.within(1, MOST_NODES) as usize;
+            for (fault, _) in Fault::OF_NODES {
+                let (chosen, rate) = (c.one_in(often), c.skewed(1, 100));
+                if chosen && wish.faults.as_ref().is_none_or(|wanted| wanted.contains(&fault)) {
+                    faults.push((fault, rate));
+                }
+            }
+            // The plain dialect does not say in which life of a room it is; and tokens are for one server.
+            (lasts, ways.plain, ways.tokens) = (Lasts::Process, 0, 0);
+            match nodes {
+                Nodes::These(nodes) => nodes,
+                Nodes::Any => drawn,
+            }
+        });
         let mut settings = settings(c, clients + ways.plain, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
         if ways.deflate > 0 {
             settings.engine.deflate = Some(engine::DeflateSettings { threshold: 100, level: 1 });
@@ -260,6 +327,7 @@ impl Plan {
         Self {
             seed,
             faults,
+            nodes,
             clients: wish.clients.map_or(clients, |most| most.min(clients)),
             people,
             rooms,
@@ -334,8 +402,9 @@ impl Plan {
         let faults: Vec<&str> = self.faults.iter().map(|(fault, _)| fault.word()).collect();
         let faults = if faults.is_empty() { "no faults".into() } else { faults.join(", ") };
         let short = self.settings.bounds.memory.map_or_else(String::new, |bytes| format!(" ({} KB)", bytes / 1000));
+        let nodes = if self.nodes > 0 { format!("{} nodes, ", self.nodes) } else { String::new() };
         format!(
-            "{} clients of {} users, {} rooms, durability {}, {} s: {faults}{short}{}",
+            "{nodes}{} clients of {} users, {} rooms, durability {}, {} s: {faults}{short}{}",
             self.clients,
             self.people,
             self.rooms,
@@ -345,6 +414,9 @@ impl Plan {
         )
     }
 }
+
+/// Nodes that a seed draws at most.
+const MOST_NODES: u64 = 5;
 
 /// For how many seconds a token holds at most, at least, when all is to be well.
 const UNHURRIED: u64 = 60;

@@ -1,6 +1,8 @@
 use super::chance::Chance;
 use super::*;
 
+#[cfg(feature = "redis")]
+mod nodes;
 #[cfg(feature = "sqlite")]
 mod same_store;
 mod turns;

@@ -8,7 +8,7 @@ use crate::shown::Shown;
 use super::client::Client;
 use super::hostile::Hostile;
 use super::judge::Judge;
-use super::network::{Event, Network, SECOND, Time};
+use super::network::{Event, Host, Network, SECOND, Time};
 use super::operator::Operator;
 use super::plain::Plain;
 use super::plan::Fault;
@@ -52,16 +52,13 @@ pub struct World {
     pub actors: Vec<Actor>,
     /// What is going on.
     pub stage: Stage,
-    /// The process has been killed; with power: the whole machine.
-    pub crash: Option<bool>,
-    frozen_until: Time,
-    /// When the server could run last, after it could not.
-    pub thawed: Time,
-    /// Idle turns in this second.
-    idle: u64,
-    idle_second: Time,
-    moved: u64,
-    found_nothing: bool,
+    /// What is known of the loop of each host.
+    pub(super) loops: Vec<Loop>,
+    /// The node whose turn it was last.
+    #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+    pub(super) last: usize,
+    /// When anything was wrong last between nodes and their Redis.
+    pub(super) troubled: Time,
     /// When the server held a connection last whose client was gone.
     haunted: Time,
     /// The connections over which everybody was asked who is here.
@@ -70,21 +67,35 @@ pub struct World {
     asked_at: Time,
 }
 
+/// The loop of a server, as the world sees it.
+#[derive(Debug, Default)]
+pub(super) struct Loop {
+    /// It waits, until then at the latest.
+    #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+    pub until: Option<Time>,
+    /// Its last turn is over then.
+    #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+    pub busy_until: Time,
+    /// Idle turns in this second.
+    idle: u64,
+    idle_second: Time,
+    moved: u64,
+    pub found_nothing: bool,
+}
+
 impl World {
     /// A world with these people.
     pub fn new(net: Network, actors: Vec<Actor>) -> Self {
+        let loops = net.hosts.iter().map(|_| Loop::default()).collect();
         Self {
             net,
             judge: Judge::default(),
             actors,
             stage: Stage::Faulty,
-            crash: None,
-            frozen_until: 0,
-            thawed: 0,
-            idle: 0,
-            idle_second: 0,
-            moved: 0,
-            found_nothing: false,
+            loops,
+            #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+            last: 0,
+            troubled: 0,
             haunted: 0,
             asked_over: Vec::new(),
             asked_at: 0,
@@ -96,7 +107,7 @@ impl World {
     /// # Errors
     /// The server is no more.
     pub fn wait(&mut self, timeout: Option<Time>) -> io::Result<()> {
-        self.note_turn();
+        self.note_turn(0);
         // A turn takes time.
         self.net.now += self.net.chance.skewed(2, self.net.plan.turn);
         let until = timeout.map_or(Time::MAX, |timeout| self.net.now.saturating_add(timeout));
@@ -104,22 +115,23 @@ impl World {
             self.happen(event);
         }
         loop {
-            if self.crash.is_some() || self.stage == Stage::Over || self.net.trace.has_failed() {
+            let host = &mut self.net.hosts[0];
+            if host.crash.is_some() || self.stage == Stage::Over || self.net.trace.has_failed() {
                 return Err(io::Error::other("the server is no more"));
             }
-            let frozen = self.frozen_until > self.net.now;
-            if !frozen && self.frozen_until > until.saturating_add(NOTICED) {
-                self.net.woken_at = self.net.now;
+            let frozen = host.frozen_until > self.net.now;
+            if !frozen && host.frozen_until > until.saturating_add(NOTICED) {
+                host.woken_at = self.net.now;
             }
-            if !frozen && self.net.is_ready() {
+            if !frozen && host.is_ready() {
                 return Ok(());
             }
-            let limit = until.max(self.frozen_until);
+            let limit = until.max(host.frozen_until);
             match self.net.next(limit) {
                 Some(event) => self.happen(event),
                 None => {
                     self.net.now = self.net.now.max(limit);
-                    self.found_nothing = true;
+                    self.loops[0].found_nothing = true;
                     return Ok(());
                 }
             }
@@ -136,28 +148,31 @@ impl World {
     }
 
     /// A turn has ended.
-    fn note_turn(&mut self) {
-        self.net.turns += 1;
-        let idle = self.found_nothing && self.net.moved == self.moved;
-        (self.found_nothing, self.moved) = (false, self.net.moved);
+    pub(super) fn note_turn(&mut self, host: usize) {
+        let (it, machine) = (&mut self.loops[host], &mut self.net.hosts[host]);
+        machine.turns += 1;
+        let idle = it.found_nothing && machine.moved == it.moved;
+        (it.found_nothing, it.moved) = (false, machine.moved);
         let second = self.net.now / SECOND;
-        if second != self.idle_second {
-            (self.idle, self.idle_second) = (0, second);
+        if second != it.idle_second {
+            (it.idle, it.idle_second) = (0, second);
         }
-        self.idle += u64::from(idle);
-        if self.idle > MOST_IDLE {
+        it.idle += u64::from(idle);
+        if it.idle > MOST_IDLE {
             self.net
                 .trace
                 .fail(10, self.net.now, || format!("{MOST_IDLE} turns of a second in which nothing was done"));
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(super) fn happen(&mut self, event: Event) {
         let Self { net, judge, actors, .. } = self;
         match event {
             // A machine that stands still hears what is sent again when it runs.
-            Event::Knock(_) | Event::Arrive { up: true, .. } if net.asleep_until > net.now => {
-                let again = net.asleep_until + net.chance.skewed(1_000, SECOND);
+            Event::Knock(link) | Event::Arrive { link, up: true }
+                if net.hosts[net.links[link].host].asleep_until > net.now =>
+            {
+                let again = net.hosts[net.links[link].host].asleep_until + net.chance.skewed(1_000, SECOND);
                 net.at(again, event);
             }
             Event::Knock(link) => net.knock(link),
@@ -184,7 +199,10 @@ impl World {
                 Actor::Plain(plain) => plain.act(net),
                 Actor::Operator(operator) => operator.act(net, judge),
             },
-            Event::Store => net.woken = true,
+            Event::Store(host) => net.hosts[host].woken = true,
+            // There is one host, whose store has no threads.
+            #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
+            Event::Errand(..) => {}
             Event::Strike(fault) => self.strike(fault),
             Event::Lurk(fault) => net.lurking.push(fault),
             Event::Look => {
@@ -196,24 +214,29 @@ impl World {
 
     fn strike(&mut self, fault: Fault) {
         let net = &mut self.net;
-        if !net.faulty || !net.up {
+        let host = match net.hosts.len() as u64 {
+            1 => 0,
+            hosts => net.chance.below(hosts) as usize,
+        };
+        if !net.faulty || !net.hosts[host].up {
             return;
         }
-        net.trace.tell(net.now, || format!("fault: {}", fault.word()));
+        net.trace.tell(net.now, || format!("fault: {} at {host}", fault.word()));
+        let it = &mut net.hosts[host];
         match fault {
-            Fault::Crash => self.crash = Some(false),
-            Fault::Power => self.crash = Some(true),
+            Fault::Crash => it.crash = Some(false),
+            Fault::Power => it.crash = Some(true),
             Fault::Freeze => {
                 let (from, to) = *net.chance.pick(&[
                     (SECOND / 2, 3 * SECOND),
                     (3 * SECOND, 16 * SECOND),
                     (16 * SECOND, 90 * SECOND),
                 ]);
-                self.frozen_until = net.now + net.chance.within(from, to);
-                self.thawed = self.frozen_until;
+                it.frozen_until = net.now + net.chance.within(from, to);
+                it.thawed = it.frozen_until;
                 // The process alone, or the machine.
                 if net.chance.one_in(2) {
-                    net.asleep_until = self.frozen_until;
+                    it.asleep_until = it.frozen_until;
                 }
             }
             Fault::Wall => {
@@ -221,14 +244,14 @@ impl World {
                 net.wall += if net.chance.one_in(2) { jump } else { -jump };
             }
             Fault::Drain => {
-                net.stop = true;
+                it.stop = true;
                 // Some operators send people away while it stops.
                 if net.chance.one_in(2) {
                     net.hurry_until = net.now + 5 * SECOND;
                     net.after(1_000, Event::Act(self.actors.len() - 1));
                 }
             }
-            Fault::Reload => net.reload = true,
+            Fault::Reload => it.reload = true,
             _ => {}
         }
     }
@@ -236,18 +259,21 @@ impl World {
     /// The process stands still for a while.
     #[cfg(test)]
     pub fn freeze(&mut self, wait: Time) {
-        self.frozen_until = self.net.now + wait;
-        self.thawed = self.frozen_until;
+        let host = &mut self.net.hosts[0];
+        host.frozen_until = self.net.now + wait;
+        host.thawed = host.frozen_until;
     }
 
     /// The server is here again.
     pub fn come_up(&mut self) {
-        self.net.come_up();
-        self.judge.life = self.net.life;
-        self.crash = None;
-        // It is another process, on a machine that runs.
-        (self.frozen_until, self.net.asleep_until) = (0, 0);
-        self.thawed = self.net.now;
+        self.net.come_up(0);
+        self.judge.life = self.net.hosts[0].life;
+    }
+
+    /// Since when all servers can run, and nothing is wrong any more.
+    fn calm_since(&self) -> Time {
+        let thawed = self.net.hosts.iter().map(|host| host.thawed).max();
+        self.net.plan.faulty.max(self.troubled).max(thawed.unwrap_or(0))
     }
 
     /// Once a second.
@@ -281,7 +307,7 @@ impl World {
                     // A client that is gone without a word is here until that is noticed, and for a grace.
                     // So is a call of the operator that was on its way when the faults ended.
                     // And so are requests that a process had not heard before it stood still.
-                    None if !banned && now > self.haunted.max(self.net.plan.faulty).max(self.thawed) + HAUNTED_FOR => {
+                    None if !banned && now > self.haunted.max(self.calm_since()) + HAUNTED_FOR => {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
@@ -395,6 +421,9 @@ impl World {
 
     /// Somebody who was told of others in a room than are there.
     fn mistaken(&self) -> Option<String> {
+        if self.net.plan.nodes > 0 {
+            return None;
+        }
         let told = self.actors.iter().flat_map(|actor| match actor {
             Actor::Client(client) => client.crowds().map(|(room, crowd)| (client.id, room, crowd)).collect(),
             Actor::Plain(plain) if plain.is_inside() => vec![(plain.id, plain.room.as_str(), plain.crowd())],
@@ -457,18 +486,25 @@ impl World {
 
     /// A connection from which nothing comes ends.
     fn look_at_deadlines(&mut self) {
+        for host in 0..self.net.hosts.len() {
+            self.look_at_deadlines_of(host);
+        }
+    }
+
+    fn look_at_deadlines_of(&mut self, host: usize) {
         let net = &mut self.net;
-        if !net.up || self.frozen_until >= net.now {
+        let Host { up, frozen_until, thawed, .. } = net.hosts[host];
+        if !up || frozen_until >= net.now {
             return;
         }
-        let waits = net.waits_to_be_accepted().min(net.now - self.thawed.min(net.now));
+        let waits = net.waits_to_be_accepted(host).min(net.now - thawed.min(net.now));
         if waits > SLACK {
             let waits = waits as f64 / 1e6;
             net.trace.fail(11, net.now, || format!("a connection waits for {waits:.1} s, and is not accepted"));
         }
         let unserved = self.actors.iter().find_map(|actor| match actor {
-            Actor::Client(client) => {
-                let over = client.overstays(net, self.thawed).filter(|over| *over > OVERSTAYS);
+            Actor::Client(client) if client.link().is_none_or(|link| net.links[link].host == host) => {
+                let over = client.overstays(net, thawed).filter(|over| *over > OVERSTAYS);
                 over.map(|over| (client.id, over))
             }
             _ => None,
@@ -483,12 +519,12 @@ impl World {
         let others = micros(engine.idle_within.max(engine.head_within)) + close + SLACK;
         let late = net.live.iter().find_map(|&link| {
             let it = &net.links[link];
-            if it.owed_much {
+            if it.owed_much || it.host != host {
                 return None;
             }
             // One that takes less than comes is not asked, and its pace is judged instead.
             let asked = if it.upgraded { it.starved_until } else { 0 };
-            let silent = net.now - it.last_up.max(self.thawed).max(asked);
+            let silent = net.now - it.last_up.max(thawed).max(asked);
             // One that takes nothing cannot be asked, and has a deadline of its own.
             let most = match (it.upgraded, net.takes_all(link)) {
                 (true, true) => upgraded,
@@ -496,7 +532,7 @@ impl World {
                 (false, _) => others,
             };
             // One that has ended its side, or has broken the connection, is let go soon.
-            let ended = it.ended.map_or(0, |at| net.now - at.max(self.thawed).max(it.accepted_at));
+            let ended = it.ended.map_or(0, |at| net.now - at.max(thawed).max(it.accepted_at));
             let most_ended = if net.takes_all(link) { close + SLACK } else { others };
             let found = match (ended > most_ended, silent > most) {
                 (true, _) => Some((it.owner, "has ended its side", ended)),
@@ -520,7 +556,7 @@ fn micros(duration: std::time::Duration) -> Time {
 const MOST_IDLE: u64 = 400;
 
 /// A wait that takes so much longer than it was to take shows the server that it has stood still.
-const NOTICED: Time = SECOND + SECOND / 10;
+pub(super) const NOTICED: Time = SECOND + SECOND / 10;
 
 /// For how long somebody is shown at most whose connection has ended.
 const HAUNTED_FOR: Time = 15 * SECOND;

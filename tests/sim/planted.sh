@@ -3,7 +3,8 @@
 #
 #   bash tests/sim/planted.sh [BUG...]       all of them, or these; prints the rows of the table in docs/simulation.md
 #
-# A BUG is how the name of its file begins (07, or 07-grace), or a file with a patch. The seconds are those of the
+# A BUG is how the name of its file begins (07, or 07-grace), or a file with a patch. One in the store on Redis is looked
+# for with nodes (`--nodes any`). The seconds are those of the
 # processor, so that a busy machine shows the same; the build is not in them. Exit status 1 if one is not found.
 #
 # SECONDS_EACH (600): how long a bug may hide. TARGET: the folder to build in; one that is warm saves minutes.
@@ -21,7 +22,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 target=${TARGET:-$copy/target}
 git ls-files -z | grep -zv '^docs/screenshots' | xargs -0 cp --parents -t "$copy" 2>/dev/null
-build=(cargo build --quiet --locked --no-default-features --features server --bin salon --target-dir "$target")
+build=(cargo build --quiet --locked --no-default-features --bin salon --target-dir "$target" --features)
 TIMEFORMAT='%U %S'
 missed=0
 # what the row says of the patch at hand
@@ -38,12 +39,14 @@ for patch in "${patches[@]}"; do
         continue
     fi
     patch -s -F0 -d "$copy" -p1 <"$patch"
+    features=server nodes=()
+    grep -q '^--- a/src/backend/redis/' "$patch" && features=sim-nodes nodes=(--nodes any)
     # shellcheck disable=SC2086 # they are several words
-    if (cd "$copy" && CARGO_PROFILE_DEV_OPT_LEVEL=2 "${build[@]}" ${BUILD_OPTIONS:-}) 2>"$copy/log"; then
+    if (cd "$copy" && CARGO_PROFILE_DEV_OPT_LEVEL=2 "${build[@]}" "$features" ${BUILD_OPTIONS:-}) 2>"$copy/log"; then
         {
             # shellcheck disable=SC2016 # the words are those of the inner shell
             time bash -c 'ulimit -t "$1"; shift; exec "$@"' - "${SECONDS_EACH:-600}" "$target/debug/salon" sim \
-                --seeds 0..1000000 --first --json --log off >"$copy/rows" 2>/dev/null
+                --seeds 0..1000000 --first --json --log off "${nodes[@]}" >"$copy/rows" 2>/dev/null
         } 2>"$copy/spent"
         seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$copy/spent")
         failed=$(grep -m1 '"ok":false' "$copy/rows")

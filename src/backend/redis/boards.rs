@@ -6,7 +6,7 @@
 //! word that is lost is lost for one beat at most. A node whose lease has ended meanwhile, because it was frozen or cut
 //! off, writes its board anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::carrying::{list, number, text};
 use super::*;
@@ -22,7 +22,7 @@ pub(super) struct Boards {
     changes: Vec<(Box<str>, Option<Box<str>>)>,
     /// Redis may not have all of it.
     stale: bool,
-    others: HashMap<u64, Board>,
+    others: BTreeMap<u64, Board>,
     /// On those of others.
     lines: usize,
     /// Beats since this node was connected.
@@ -138,7 +138,7 @@ impl Redis {
         let told = list(self.call(beat.arg(LEASE_MS))?);
         let mut told = told.iter();
         self.boards.stale |= told.next().and_then(number) != Some(self.boards.version);
-        let mut alive = HashMap::new();
+        let mut alive = BTreeMap::new();
         while let (Some(node), Some(version)) = (told.next(), told.next()) {
             if let (Some(Epoch(node)), Some(version)) = (text(node).and_then(Epoch::parse), number(version)) {
                 alive.insert(node, version);

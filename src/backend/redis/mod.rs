@@ -38,7 +38,7 @@
 mod boards;
 mod carrying;
 mod hearing;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim-nodes"))]
 pub(crate) mod imitation;
 mod link;
 mod listener;
@@ -47,7 +47,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -106,7 +106,7 @@ pub struct Redis {
     /// Rooms that were unfollowed of late, of which a word may still be on its way.
     unfollowed: HashSet<Box<str>>,
     /// Bans as the chat knows them, by user: until when, and the note, as Redis has them.
-    bans: HashMap<Box<str>, Box<str>>,
+    bans: BTreeMap<Box<str>, Box<str>>,
     /// Others may have banned or unbanned somebody of which this node has not heard.
     bans_are_stale: bool,
     asked: Requests,
@@ -163,7 +163,7 @@ impl Redis {
             places: Places::default(),
             boards: Boards::default(),
             unfollowed: HashSet::new(),
-            bans: HashMap::new(),
+            bans: BTreeMap::new(),
             bans_are_stale: false,
             asked: Requests::default(),
             said: Reports::default(),

