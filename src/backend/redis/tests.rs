@@ -328,7 +328,7 @@ fn a_text_that_was_edited_away_is_told_as_it_stands(redis: &dyn Place) {
         }
         one.ask(append(ROOM, "ann", "a", 2)).unwrap();
         one.ask(append(ROOM, "ann", "b", 3)).unwrap();
-        let body = NewBody::Edit { of: 2, content: "z", within: None };
+        let body = NewBody::Edit { of: 2, content: "z", within: None, calls_room: false };
         let entry = NewEntry { sender: "ann", body, at: moment() };
         one.ask(Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(4) }).unwrap();
         assert_eq!(hear(&mut one), ["2 a!", "3 b!", "4 -!"]);
@@ -474,7 +474,7 @@ fn a_room_that_an_edit_does_not_find_has_begun_anew(redis: &dyn Place) {
     assert_eq!(hear_of(&mut other, 1), ["1 x"]);
     let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
     one.call(redis::cmd("DEL").arg(&[key("m"), key("l")])).unwrap();
-    let body = NewBody::Edit { of: 1, content: "y", within: None };
+    let body = NewBody::Edit { of: 1, content: "y", within: None, calls_room: false };
     let entry = NewEntry { sender: "ann", body, at: moment() };
     let edit = Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(2) };
     other.ask(edit).unwrap();

@@ -196,7 +196,8 @@ impl Client {
     pub(super) fn may_end_without_a_word(&self, net: &Network) -> bool {
         let Some(link) = self.link.filter(|link| !net.is_let_go(*link)) else { return true };
         let it = &net.links[link];
-        let down = !net.up || it.life != net.life;
+        let host = &net.hosts[it.host];
+        let down = !host.up || it.life != host.life;
         // A head that comes in pieces may be late; a Close waits behind what is not taken, and while a server stops no
         // longer than that takes.
         net.plan.nodes > 0 || down || !it.upgraded || it.choked || is_short(&net.plan) || net.plan.has(Fault::Drain)

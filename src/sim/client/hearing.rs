@@ -66,7 +66,7 @@ impl Client {
                 self.entry(judge, kind, message)?;
             }
             "direct" | "edited" | "deleted" | "reaction" => self.hear_direct(net, judge, kind, message)?,
-            "gap" => self.gap(message)?,
+            "gap" => self.gap(net, message)?,
             "online_users" => {
                 self.online_users(net, judge, message)?;
                 of_one_server(net, self.crowd_is_listed(net, message))?;
@@ -240,7 +240,7 @@ impl Client {
         Ok(())
     }
 
-    fn gap(&mut self, message: &Value) -> Result<(), (u8, String)> {
+    fn gap(&mut self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
         let (name, from, to) = (field(message, "room_id")?, number(message, "from")?, number(message, "to")?);
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
             return Err((9, format!("a gap of {name}, which it is not in")));
