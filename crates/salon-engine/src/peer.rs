@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_idle_peer_is_small() {
-        assert!(size_of::<Peer<[u32; 6]>>() <= 160, "{}", size_of::<Peer<[u32; 6]>>());
+        assert!(size_of::<Peer<[u32; 6]>>() <= 168, "{}", size_of::<Peer<[u32; 6]>>());
     }
 
     #[test]
