@@ -55,7 +55,7 @@ pub(crate) struct ChatService {
     /// When it was started, in milliseconds since the Unix epoch, as it was told first: clocks drift apart.
     started: OnceCell<u64>,
     /// Callers who have asked for the settings to be read again.
-    reloads: Vec<(ConnId, Asked, Arc<str>, Option<Box<Heard>>)>,
+    reloads: Vec<Reloads>,
     /// What came of it, to be told to them: a status and a text.
     reloaded: Option<(u16, Vec<u8>)>,
     top: Top,
@@ -66,6 +66,15 @@ pub(crate) struct ChatService {
     alive_at: Option<Tick>,
     /// No client is late before then.
     patient_until: Option<Tick>,
+}
+
+/// Somebody who has asked for the settings to be read again: who it is, and what is told of the call when it is
+/// answered.
+struct Reloads {
+    to: ConnId,
+    asked: Asked,
+    operator: Arc<str>,
+    heard: Option<Box<Heard>>,
 }
 
 /// A call, as an operator has made it.
@@ -286,7 +295,7 @@ impl ChatService {
                 turn.answer(id, asked.said, asked.word(response, turn.now), None, line);
             }
             Answer::Reload(operator) => {
-                self.reloads.push((id, asked, operator, heard));
+                self.reloads.push(Reloads { to: id, asked, operator, heard });
             }
             Answer::Receive(head, operator) => {
                 let note = self.calls.note(head.named, &operator, asked.keep);
@@ -391,7 +400,7 @@ impl<S: System> Service<S> for ChatService {
 
     fn deliver(&mut self, turn: &mut Turn<'_, S>) {
         if let Some((status, text)) = self.reloaded.take() {
-            for (id, asked, operator, heard) in std::mem::take(&mut self.reloads) {
+            for Reloads { to: id, asked, operator, heard } in std::mem::take(&mut self.reloads) {
                 let step = Step::reload(&operator);
                 step.tell(status);
                 self.keep(&step, status, turn.now);

@@ -238,7 +238,7 @@ mod tests {
         row(&extension(most + 1), &Err(ChunkError::TooLarge));
         let trailers = |len: usize| {
             let lines: String = (0..len / 2).map(|_| "a:b\r\n").collect();
-            format!("0\r\n{lines}{}\r\n", if len % 2 == 0 { "" } else { "a:\r\n" }).into_bytes()
+            format!("0\r\n{lines}{}\r\n", if len.is_multiple_of(2) { "" } else { "a:\r\n" }).into_bytes()
         };
         row(&trailers(most), &Ok(Some((0, ""))));
         row(&trailers(most + 1), &Err(ChunkError::TooLarge));
