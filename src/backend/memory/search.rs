@@ -12,7 +12,7 @@
 use std::collections::BinaryHeap;
 
 use super::Memory;
-use crate::backend::words::{self, Wanted};
+use crate::backend::words::Wanted;
 use crate::backend::{Conversation, Epoch, Hit, Names, News, Scope, Ticket};
 use crate::time::Tick;
 
@@ -94,8 +94,9 @@ impl Memory {
                 ts < sought.before && sought.sender.as_deref().is_none_or(|sought| sought == sender)
             };
             if let Some((ts, sender, content)) = kept.said(spot.seq).filter(|&(ts, sender, _)| is_sought(ts, sender)) {
-                looked_at += words::cost(content);
-                if sought.wanted.is_in(content) {
+                let (is_there, cost) = sought.wanted.look(content);
+                looked_at += cost;
+                if is_there {
                     items.push(Hit { conversation: kept.conversation(), seq: spot.seq, ts, sender, content });
                 }
             }
@@ -131,8 +132,8 @@ impl Memory {
     }
 }
 
-/// Bytes of messages that are looked at for one question, as their words [cost](words::cost), and what crosses that:
-/// some milliseconds.
+/// Bytes of messages that are looked at for one question, as it [costs](Wanted::look) to read their words, and what
+/// crosses that: some milliseconds.
 const MAX_SEARCHED_BYTES: usize = 1 << 20;
 
 /// What it costs to look at a message, whatever its text, in bytes of ASCII.

@@ -198,6 +198,7 @@ impl Sqlite {
             lines => lines?,
         };
         let tables = self.tables()?;
+        let (mut to, mut cost) = (to, 0);
         for line in lines {
             let of = match places.get(&line.conversation) {
                 Some(of) => of,
@@ -205,8 +206,14 @@ impl Sqlite {
             };
             let Some((name, other)) = of else { continue };
             let place = place_of(line.id);
-            for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms(&line.content)) {
+            let (terms, read) = terms(&line.content);
+            for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms) {
                 gathered.add(word, place);
+            }
+            cost += read;
+            if cost >= MAX_GATHERED_COST {
+                to = line.id;
+                break;
             }
         }
         gathered.to = to;
@@ -242,11 +249,11 @@ impl Sqlite {
         new: Option<&str>,
     ) -> Result<()> {
         let Some(key) = found.id.filter(|_| !self.leaves_index) else { return Ok(()) };
-        let mut gone = terms(&found.content);
+        let (mut gone, _) = terms(&found.content);
         let is_gathered = |gathered: &Gathered| gathered.has(key);
         let is_in = key <= self.indexed || self.gathered.as_ref().is_some_and(is_gathered);
         // One that is not in the index comes in with its new text. It may be in some lists all the same.
-        let mut come = new.filter(|_| is_in).map(terms).unwrap_or_default();
+        let mut come = new.filter(|_| is_in).map(terms).unwrap_or_default().0;
         match new {
             Some(_) => {
                 let stay: Vec<String> = gone.intersection(&come).cloned().collect();
@@ -358,16 +365,17 @@ pub fn mark_of_sender(user: &str) -> String {
 pub const MARK_OF_LONG: &str = "\u{e003}";
 
 /// By what a text is found: its different words, or the mark of one that has too many.
-fn terms(text: &str) -> BTreeSet<String> {
+/// And what it has cost to read it, as [`words`] counts.
+fn terms(text: &str) -> (BTreeSet<String>, usize) {
     let mut terms = BTreeSet::new();
-    words(text, |word| {
+    let cost = words(text, |word| {
         if terms.len() <= MAX_WORDS && !terms.contains(word) {
             terms.insert(word.to_owned());
         }
     });
     match terms.len() > MAX_WORDS {
-        true => BTreeSet::from([MARK_OF_LONG.to_owned()]),
-        false => terms,
+        true => (BTreeSet::from([MARK_OF_LONG.to_owned()]), cost),
+        false => (terms, cost),
     }
 }
 
@@ -394,6 +402,9 @@ const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };
 /// Entries that are gathered, and lists that are written, in one piece: some milliseconds.
 const GATHERED_TOGETHER: i64 = if cfg!(test) { 4 } else { 256 };
 const WRITTEN_TOGETHER: usize = if cfg!(test) { 3 } else { 1024 };
+
+/// What it may cost to read the texts of such a piece, beside the text that crosses this, as [`words`] counts.
+const MAX_GATHERED_COST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
 /// Bytes of what is gathered, beside the piece that crosses this, and what a list takes beside its word and its places.
 const MAX_GATHERED_BYTES: usize = 4 << 20;

@@ -12,7 +12,7 @@ use super::schema::{self, PART_LEN, part_of};
 use super::tables::{Tables, number, signed};
 use super::trouble::Result;
 use super::{Conversation, Epoch, Hit, News, Scope, Search, Sqlite, Ticket, Why, names};
-use crate::backend::words::{Wanted, cost};
+use crate::backend::words::Wanted;
 
 /// A message that may be one.
 struct Line {
@@ -305,8 +305,9 @@ impl Tables {
             None => row.get_ref(6)?.as_str()?,
             Some(edited) => edited,
         };
-        page.read += cost(content);
-        if !sought.wanted.is_in(content) {
+        let (is_there, cost) = sought.wanted.look(content);
+        page.read += cost;
+        if !is_there {
             return Ok(None);
         }
         let sql = "SELECT name, other FROM conversation WHERE id = ?1 AND first <= ?2";
@@ -348,7 +349,7 @@ const LINE: &str = "SELECT entry.id, conversation, seq, ts, sender, kind, conten
 const MAX_LOOKS: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
 
-/// What it may cost to read the texts of those, beside one that crosses this, as [`cost`] counts.
+/// What it may cost to read the texts of those, beside one that crosses this, as [`Wanted::look`] counts.
 const MAX_READ: usize = 8 << 20;
 
 /// Lists of the index that are asked for one page, and their bytes, beside those of the part that crosses this.

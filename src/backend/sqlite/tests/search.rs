@@ -149,7 +149,7 @@ fn what_is_found_is_what_is_there() {
                     (Scope::All { rooms, .. }, Conversation::Room(room)) => rooms.iter().any(|name| name == room),
                 };
                 let by = sender.is_none_or(|sender| sender == from);
-                here && by && before.is_none_or(|before| *ts < before) && wanted.is_in(content)
+                here && by && before.is_none_or(|before| *ts < before) && wanted.look(content).0
             };
             let expected =
                 all.iter().filter(is).map(|(_, _, (place, seq), _, _, content)| (place.clone(), *seq, content.clone()));
