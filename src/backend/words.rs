@@ -166,15 +166,17 @@ fn scan_plain(text: &str, each: impl FnMut(&str, bool)) -> usize {
 
 /// Whether no two characters of a text become one, or change places, in its one form.
 fn is_plain(text: &str) -> bool {
-    // The class of the mark before, by which marks are ordered: Thai and Lao have some.
+    // The class of the mark before, by which marks are ordered: Thai and Lao have some, and Greek one, with which
+    // letters may end.
     let mut before = 0;
     text.chars().all(|c| {
-        let class = match c {
-            '\u{e00}'..='\u{eff}' => canonical_combining_class(c),
-            _ => 0,
+        let (class, last) = match c {
+            IOTA_BELOW | '\u{e00}'..='\u{eff}' => (canonical_combining_class(c), canonical_combining_class(c)),
+            '\u{37a}' | '\u{1f80}'..='\u{1fff}' => (0, canonical_combining_class(IOTA_BELOW)),
+            _ => (0, 0),
         };
         let ordered = before == 0 || (class == 0 && !is_left_out(c)) || before <= class;
-        before = class;
+        before = last;
         ordered
             && match c {
                 // Latin, Greek, Cyrillic, Hebrew, Arabic, Syriac; Thai and Lao; signs.
@@ -295,6 +297,19 @@ fn fold(c: char) -> impl Iterator<Item = char> {
     let (one, other) = match c {
         'ß' => ('s', Some('s')),
         'ς' => ('σ', None),
+        // Its capital is an I that has its dot without one.
+        'ı' => ('i', None),
+        // A Greek letter of its own where it is written in capitals.
+        IOTA_BELOW => ('ι', None),
+        // Other shapes of Cyrillic letters, with capitals in common.
+        '\u{1c80}' => ('в', None),
+        '\u{1c81}' => ('д', None),
+        '\u{1c82}' => ('о', None),
+        '\u{1c83}' => ('с', None),
+        '\u{1c84}' | '\u{1c85}' => ('т', None),
+        '\u{1c86}' => ('ъ', None),
+        '\u{1c87}' => ('ѣ', None),
+        '\u{1c88}' => ('ꙋ', None),
         c => (c, None),
     };
     [Some(one), other].into_iter().flatten()
@@ -303,7 +318,7 @@ fn fold(c: char) -> impl Iterator<Item = char> {
 /// Whether the same word is written with and without it: accents, vowel points, and what is not seen at all.
 fn is_left_out(c: char) -> bool {
     match c {
-        '\u{300}'..='\u{36f}' => true,
+        '\u{300}'..='\u{36f}' => c != IOTA_BELOW,
         // Cyrillic, Hebrew, Arabic, Syriac.
         '\u{370}'..='\u{74a}' => c == '\u{640}' || c == '\u{61c}' || is_combining_mark(c),
         '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}' => true,
@@ -336,6 +351,9 @@ fn is_quotation_mark(c: char) -> bool {
 /// programs do.
 pub const MAX_WORD_BYTES: usize = 64;
 
+/// The iota subscript of Greek.
+const IOTA_BELOW: char = '\u{345}';
+
 /// Letters and marks, apart, that one character may stand for. Those of more are some signs of one phrase (`ﷺ`) or of
 /// one unit (`㌕`).
 pub const MAX_LETTERS: usize = 4;
@@ -367,6 +385,8 @@ mod tests {
             ("Ünïcödé naïve Ångström", "unicode naive angstrom"),
             ("Straße STRASSE ẞ", "strasse strasse ss"),
             ("ΟΔΟΣ οδός", "οδοσ οδοσ"),
+            ("ᾳβγ ᾼΒΓ ΑΙΒΓ τῷ", "αιβγ αιβγ αιβγ τωι"),
+            ("ısı ISI", "isi isi"),
             ("Ёлка ЙОД", "елка иод"),
             ("İstanbul ISPARTA", "istanbul isparta"),
             ("ﬁne ＡＢＣ１２ ² Ⅳ", "fine abc12 2 iv"),
@@ -408,6 +428,16 @@ mod tests {
             assert!(letters <= MAX_LETTERS * text.len(), "{of:?}: {letters}");
             assert!((text.len()..=48 * text.len()).contains(&cost), "{of:?}: {cost}");
             assert_eq!(Wanted::parse("y").look(&text), (false, cost), "{of:?}");
+        }
+    }
+
+    /// Each character by itself, in both cases.
+    #[test]
+    fn a_letter_is_the_same_in_both_cases() {
+        for c in ('\0'..=char::MAX).filter(|c| c.is_alphanumeric()) {
+            let own = list(&c.to_string());
+            let (upper, lower) = (c.to_uppercase().to_string(), c.to_lowercase().to_string());
+            assert_eq!((list(&upper), list(&lower)), (own.clone(), own), "{c:?}: {upper:?} {lower:?}");
         }
     }
 
@@ -519,6 +549,7 @@ mod tests {
             "[ -~]{0,100}",
             "\\PC{0,20}",
             "[a-zA-Zß-ÿĀ-ſа-яА-ЯЁёΑ-ωάςא-ת\u{300}-\u{308}\u{640}-\u{660}\u{ad} .,]{0,20}",
+            "[α-ωᾀ-ῼ\u{301}\u{345}\u{323}\u{37a}ก\u{e38}\u{e48} ]{0,12}",
             "[ก-๙ກ-ໝ\u{e33}-\u{e3a}\u{e47}-\u{e4e}\u{300}\u{323}\u{200c} a]{0,20}",
             "[\u{3000}-\u{30ff}\u{3099}一-龥가-힣\u{1100}-\u{11ff}！-ﾟ\u{f900}-\u{fa20} x]{0,12}",
             "[\u{1e00}-\u{2bff}\u{2e00}-\u{3040}\u{1f000}-\u{1faff}a-z\u{fe00}-\u{fe0f}]{0,20}",
