@@ -49,7 +49,8 @@ fn trace(word: &str) -> usize {
 
 impl Wanted {
     /// Reads what somebody looks for. Between quotation marks of any kind all words are one phrase; elsewhere each run
-    /// of letters and digits is one. Words behind the first [`MAX_WANTED`] are not looked for.
+    /// of letters and digits is one. Words behind the first [`MAX_WANTED`] are not looked for: whoever hands such a
+    /// text on [counts](Self::count) them before, and refuses it.
     pub fn parse(text: &str) -> Self {
         let mut wanted = Self::default();
         for (place, part) in text.split(is_quotation_mark).enumerate() {
@@ -75,6 +76,15 @@ impl Wanted {
             }
         }
         wanted
+    }
+
+    /// The words of what somebody looks for, also of more than fit.
+    pub fn count(text: &str) -> usize {
+        let mut words = 0;
+        for part in text.split(is_quotation_mark) {
+            scan(part, |_, _| words += 1);
+        }
+        words
     }
 
     /// Whether there is no word in it: then it is found nowhere.
@@ -484,6 +494,8 @@ mod tests {
         for (words, expected) in [(MAX_WANTED - 1, 63), (MAX_WANTED, 64), (MAX_WANTED + 1, 64), (5000, 64)] {
             let wanted = Wanted::parse(&text(words));
             assert_eq!(wanted.phrases().len(), expected);
+            assert_eq!(Wanted::count(&text(words)), words);
+            assert_eq!(Wanted::count(&"京".repeat(words)), words);
             assert!(wanted.look(&text(words)).0);
             assert!(!wanted.look(&text(expected - 1)).0);
             assert_eq!(Wanted::parse(&format!("\"{}", text(words))).phrases().len(), 1);

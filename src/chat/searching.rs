@@ -12,6 +12,7 @@ use super::wire::answer;
 use super::wire::entries::Place as Shown;
 use super::wire::request::{Place, Sought};
 use super::wire::{Code, Refusal};
+use crate::backend::words::{MAX_WANTED, Wanted};
 use crate::backend::{Conversation, Hit, Names, Request, Scope, Search, other_of};
 
 impl Hall {
@@ -20,6 +21,16 @@ impl Hall {
         if text.len() > MAX_TEXT_BYTES {
             let message = format!("`text`: expected at most {MAX_TEXT_BYTES} bytes, found {}", text.len());
             return Err(Refusal::new(Code::TooLarge, message));
+        }
+        if text.is_empty() {
+            let message = format!("`text`: expected 1 to {MAX_TEXT_BYTES} bytes, found 0");
+            return Err(Refusal::new(Code::BadRequest, message));
+        }
+        // Not fewer than are asked for: what is found has all of them.
+        let words = Wanted::count(text);
+        if words > MAX_WANTED {
+            let message = format!("`text`: expected at most {MAX_WANTED} words, found {words}");
+            return Err(Refusal::new(Code::BadRequest, message));
         }
         let Some(user) = self.user_of(ask.conn) else { return Ok(()) };
         let user = self.roster.user(user);

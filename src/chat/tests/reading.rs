@@ -276,7 +276,7 @@ fn what_a_session_finds() {
         ("bob", r#","text":"\"one two\"""#, &["ann 1"]),
         ("bob", r#","text":"one","before":1000001"#, &["den 1"]),
         ("bob", r#","text":"one","before":1000000"#, &[]),
-        ("bob", r#","text":"","room_id":"den""#, &[]),
+        ("bob", r#","text":"?","room_id":"den""#, &[]),
         ("bob", r#","text":"nothing""#, &[]),
     ] {
         assert_eq!(places(&mut stage, device, more), expected, "{device} {more}");
@@ -308,11 +308,17 @@ fn what_a_session_finds() {
         (r#","text":["one"]"#.into(), "bad_request"),
         (r#","text":"one","sender":"b\u0007b""#.into(), "bad_request"),
         (String::new(), "bad_request"),
+        (r#","text":"""#.into(), "bad_request"),
         (format!(r#","text":"{}""#, "x".repeat(513)), "too_large"),
+        (format!(r#","text":"{}""#, "x ".repeat(65)), "bad_request"),
+        (format!(r#","text":"\"{}\"""#, "x ".repeat(65)), "bad_request"),
+        (format!(r#","text":"{}""#, "京".repeat(65)), "bad_request"),
     ] {
         stage.refused("ann", &format!(r#"{{"type":"search"{text}}}"#), code);
     }
-    assert_eq!(places(&mut stage, "ann", &format!(r#","text":"{}""#, "x".repeat(512))), [""; 0]);
+    for text in ["x".repeat(512), "x ".repeat(64), "京".repeat(64), "?!".repeat(99)] {
+        assert_eq!(places(&mut stage, "ann", &format!(r#","text":"{text}""#)), [""; 0]);
+    }
 }
 
 /// A guest who has gone is forgotten, and what was said is not: it can be read, found, edited and deleted.
