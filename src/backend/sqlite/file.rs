@@ -372,13 +372,8 @@ pub fn copy_to(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> R
         return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
     }
     let new = beside(path, "-new");
-    private().create_new(true).open(&new).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => format!(
-            "{}: expected a path where nothing is, found what another backup has begun; remove it if that one has ended",
-            new.display()
-        ),
-        _ => cannot(error),
-    })?;
+    // Locked as long as it is being made.
+    let _file = begin_copy(&new, cannot)?;
     let made = make(&new).and_then(|()| {
         File::open(&new).and_then(|file| file.sync_all()).map_err(cannot)?;
         // Unlike a rename it takes the place of no file.
@@ -391,6 +386,44 @@ pub fn copy_to(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> R
     made?;
     std::path::absolute(path).and_then(|path| path.parent().map_or(Ok(()), sync_folder)).map_err(cannot)?;
     Ok(fs::metadata(path).map_or(0, |found| found.len()))
+}
+
+/// Makes an empty file that nobody else makes a copy in, in the place of one that a process has begun and not ended.
+fn begin_copy(new: &Path, cannot: impl Fn(std::io::Error) -> String) -> Result<File, String> {
+    let begun = || {
+        format!(
+            "{}: expected a path where nothing is, found what another backup has begun, or another file; remove it if \
+             nobody writes to it",
+            new.display()
+        )
+    };
+    let left = match File::open(new) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        opened => Some(opened.map_err(|_| begun())?),
+    };
+    // Where locks tell nothing, nobody knows whether somebody writes to it.
+    if let Some(left) = left.filter(|left| cfg!(target_os = "linux") && !is_elsewhere(left) && is_copy(left)) {
+        if !is_locked_by_us(&left) || !is_at(&left, new) {
+            return Err(begun());
+        }
+        remove(&beside(new, "-journal")).and_then(|()| remove(new)).map_err(&cannot)?;
+    }
+    let file = private().create_new(true).read(true).open(new).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => begun(),
+        _ => cannot(error),
+    })?;
+    // Somebody who came between the two takes it for one that is left, and has it.
+    match is_locked_by_us(&file) && is_at(&file, new) {
+        true => Ok(file),
+        false => Err(begun()),
+    }
+}
+
+/// Whether a file is what a copy that has not ended looks like: its first page comes last.
+fn is_copy(file: &File) -> bool {
+    let mut head = [0; 16];
+    let read = file.metadata().is_ok_and(|found| found.is_file()).then(|| file.read_at(&mut head, 0));
+    matches!(read, Some(Ok(_))) && (head == [0; 16] || head == *b"SQLite format 3\0")
 }
 
 /// Has the names in a folder be on the disk. One that may not be read was there before.

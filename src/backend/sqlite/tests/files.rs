@@ -76,6 +76,39 @@ fn what_was_not_finished_goes() {
     left.iter().for_each(|path| assert!(!path.exists(), "{path:?}"));
 }
 
+/// What a backup that was killed has left is replaced by the next one, unless somebody writes to it, or it is something
+/// else.
+#[test]
+fn what_is_left_of_a_backup_is_replaced() {
+    let folder = Folder::new();
+    let options = folder.options();
+    drop(folder.open(options.clone()));
+    let to = folder.0.join("copy.db");
+    let [new, journal] = ["copy.db-new", "copy.db-new-journal"].map(|name| folder.0.join(name));
+    for (left, is_replaced) in
+        [("", true), ("SQLite format 3\0...", true), (&"\0".repeat(4096), true), ("a letter", false)]
+    {
+        fs::write(&new, left).unwrap();
+        fs::write(&journal, "").unwrap();
+        // Another backup is at it.
+        let other = fs::File::open(&new).unwrap();
+        rustix::fs::flock(&other, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        let refused = || {
+            let sentence = backup(&options.path, &to, &mut |_, _| ()).unwrap_err();
+            assert!(sentence.contains("copy.db-new: expected a path where nothing is"), "{sentence}");
+            assert_eq!((fs::read_to_string(&new).unwrap().as_str(), to.exists()), (left, false));
+        };
+        refused();
+        drop(other);
+        match is_replaced {
+            true => drop(backup(&options.path, &to, &mut |_, _| ()).unwrap()),
+            false => refused(),
+        }
+        assert_eq!([&new, &journal, &to].map(|path| path.exists()), [!is_replaced, !is_replaced, is_replaced]);
+        let _ = fs::remove_file(&to);
+    }
+}
+
 /// A copy that is written into the file that it was made of has its inode: it is known by what has been in that since,
 /// however the last use of it has ended. Where nobody has used it since, it is the file.
 #[test]
