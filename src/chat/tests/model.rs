@@ -1058,7 +1058,7 @@ fn late_kind(kind: &str) -> bool {
     matches!(kind, "broadcast" | "edited" | "deleted" | "reaction" | "ack")
 }
 
-/// Who has left the topic is not told that somebody types no more: it hears the message, which says so.
+/// A client that has left the topic is not told that somebody types no more: it hears the message, which says so.
 #[test]
 fn who_catches_up_hears_what_was_typed_and_no_end_of_typing() {
     let mut world = World::new(3, 1);
