@@ -27,8 +27,8 @@ const ROOM: TopicId = TopicId::new(0).expect("a small number");
 
 /// A room of members who sent that request.
 fn room_of(members: usize, handshake: &'static [u8]) -> (Engine<Null>, Vec<ConnId>) {
-    let deflate = Some(DeflateSettings::default());
-    let settings = Settings { sends_per_flush: usize::MAX, deflate, ..Settings::default() };
+    let mut settings = Settings::default();
+    (settings.sends_per_flush, settings.deflate) = (usize::MAX, Some(DeflateSettings::default()));
     let mut engine = Engine::new(settings, Tick(0));
     let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake }, 0)).collect();
     ids.iter().for_each(|id| engine.readable(id.index, false));

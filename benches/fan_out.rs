@@ -26,7 +26,8 @@ const ROOM: TopicId = TopicId::new(0).expect("a small number");
 const PAYLOAD: [u8; 128] = [b'x'; 128];
 
 fn room_of(members: usize) -> Engine<Null> {
-    let settings = Settings { sends_per_flush: usize::MAX, ..Settings::default() };
+    let mut settings = Settings::default();
+    settings.sends_per_flush = usize::MAX;
     let mut engine = Engine::new(settings, Tick(0));
     let ids: Vec<ConnId> = (0..members).map(|_| engine.insert(Null { handshake: HANDSHAKE }, 0)).collect();
     ids.iter().for_each(|id| engine.readable(id.index, false));

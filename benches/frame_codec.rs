@@ -178,7 +178,7 @@ fn decode(c: &mut Criterion) {
 
             let mut buffer = vec![0; frame.len()];
             group.bench_function(BenchmarkId::new("salon", size), |b| {
-                let mut connection = Receiver::server(Limits { message_bytes: LIMIT as u32, fragments: 1 });
+                let mut connection = Receiver::server(Limits::new().message_bytes(LIMIT as u32).fragments(1));
                 let mut reply = Vec::new();
                 b.iter(|| {
                     // Every contestant copies the frame in, in reads of the same length; after a full one

@@ -136,7 +136,7 @@ const PARTIAL: isize = 512;
 
 #[test]
 fn claims_are_not_allocated() {
-    let unlimited = Limits { message_bytes: u32::MAX, fragments: u32::MAX };
+    let unlimited = Limits::new().message_bytes(u32::MAX).fragments(u32::MAX);
     for (limits, bytes, answered) in [
         (unlimited, &b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0x"[..], false),
         (unlimited, b"\x81\xff\x00\x00\x00\x00\x7f\xff\xff\xff\0\0\0\0x", false),
@@ -159,7 +159,7 @@ fn claims_are_not_allocated() {
 
 #[test]
 fn what_is_held_of_a_message_is_at_most_twice_what_came() {
-    let limits = Limits { message_bytes: 1 << 20, fragments: u32::MAX };
+    let limits = Limits::new().message_bytes(1 << 20).fragments(u32::MAX);
     let payload = vec![b'x'; 100_000];
     let fragments: Vec<u8> = [frame(0x01, b"x"), frame(0x00, b"x").repeat(99_999)].concat();
     for (name, bytes, came) in [
@@ -555,7 +555,7 @@ fn the_inflater_and_the_compressors() {
 /// What is inflated grows by doubling, and never beyond the limit.
 #[test]
 fn an_inflated_message_is_held_within_the_limit() {
-    let limits = Limits { message_bytes: 200_000, fragments: 1 };
+    let limits = Limits::new().message_bytes(200_000).fragments(1);
     let agreed = PermessageDeflate::negotiate([&b"permessage-deflate"[..]], ClientContext::Reset).unwrap().unwrap();
     let mut inflater = Inflater::new();
     for first in [0xc1, 0xc2] {

@@ -12,7 +12,7 @@ use salon::proto::frame::{FrameHeader, FrameRules};
 use salon::proto::receiver::{Receiver, Role};
 use salon::proto::Limits;
 
-const LIMITS: Limits = Limits { message_bytes: 1000, fragments: 8 };
+const LIMITS: Limits = Limits::new().message_bytes(1000).fragments(8);
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const CLIENT: Role = Role::Client { closing_key: CLOSING_KEY };
 
@@ -66,14 +66,7 @@ fn check_answer(role: Role, outcome: &Outcome) {
         return;
     }
     assert!(matches!(*heard, [Told::Close(_)]), "{heard:?}");
-    let rules = FrameRules {
-        masked: mask.is_some(),
-        rsv1: false,
-        fragmented: false,
-        fragments_left: 0,
-        payload_left: 0,
-        limits: LIMITS,
-    };
+    let rules = FrameRules::new(mask.is_some(), LIMITS.message_bytes(0));
     let (header, len) = FrameHeader::decode(&outcome.reply, &rules).unwrap().expect("it is whole");
     assert_eq!((header.mask, len + header.payload_len as usize), (mask, outcome.reply.len()));
 }

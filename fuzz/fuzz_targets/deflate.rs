@@ -12,7 +12,7 @@ use salon::proto::deflate::{Deflater, Inflater};
 use salon::proto::receiver::Receiver;
 use salon::proto::{ClientContext, Limits, ProtocolError, PermessageDeflate};
 
-const LIMITS: Limits = Limits { message_bytes: 40_000, fragments: 8 };
+const LIMITS: Limits = Limits::new().message_bytes(40_000).fragments(8);
 const OFFERS: [&str; 3] = [
     "permessage-deflate",
     "permessage-deflate; client_no_context_takeover",

@@ -374,16 +374,14 @@ struct House {
 
 impl House {
     fn new(choices: u8) -> Self {
-        let settings = Settings {
-            limits: LIMITS,
-            receive_buffer: [7, 64, 4096, 4096][usize::from(choices & 3)],
-            sends_per_flush: if choices & 4 == 0 { 512 } else { 1 },
-            outbox_bytes: if choices & 8 == 0 { 1 << 20 } else { 300 },
-            behind_bytes: if choices & 128 == 0 { 64 << 10 } else { 100 },
-            flush_delay: if choices & 32 == 0 { Duration::ZERO } else { FLUSH_DELAY },
-            flush_delay_members: 2,
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.limits = LIMITS;
+        settings.receive_buffer = [7, 64, 4096, 4096][usize::from(choices & 3)];
+        settings.sends_per_flush = if choices & 4 == 0 { 512 } else { 1 };
+        settings.outbox_bytes = if choices & 8 == 0 { 1 << 20 } else { 300 };
+        settings.behind_bytes = if choices & 128 == 0 { 64 << 10 } else { 100 };
+        settings.flush_delay = if choices & 32 == 0 { Duration::ZERO } else { FLUSH_DELAY };
+        settings.flush_delay_members = 2;
         let now = Tick(0);
         let (echo, plain) = (choices & 16 != 0, choices & 64 != 0);
         Self { engine: Engine::new(settings, now), now, peers: Vec::new(), echo, plain, said: 0, numbers: [0; TOPICS] }
@@ -922,18 +920,11 @@ const FLUSH_DELAY: Duration = Duration::from_millis(20);
 const TOPICS: usize = 3;
 /// The most that one peer says, in bytes.
 const MAX_SAID: usize = 40_000;
-const LIMITS: Limits = Limits { message_bytes: 150, fragments: 4 };
+const LIMITS: Limits = Limits::new().message_bytes(150).fragments(4);
 const OUR_CODE: CloseCode = CloseCode::new(4999).expect("one of the application's");
 const UPGRADED: &[u8] = b"<upgraded>";
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// A client accepts whole frames of us, unmasked.
-const FROM_SERVER: FrameRules = FrameRules {
-    masked: false,
-    rsv1: false,
-    fragmented: false,
-    fragments_left: 0,
-    payload_left: u64::MAX,
-    limits: LIMITS,
-};
+const FROM_SERVER: FrameRules = FrameRules::new(false, Limits::new().message_bytes(u32::MAX));

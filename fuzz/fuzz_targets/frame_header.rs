@@ -7,14 +7,10 @@ use salon::proto::frame::{FrameRules, Limits, MAX_HEADER_LEN};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&choices, bytes)) = input.split_first() else { return };
-    let rules = FrameRules {
-        masked: choices & 1 != 0,
-        rsv1: choices & 2 != 0,
-        fragmented: choices & 4 != 0,
-        fragments_left: u32::from(choices & 8 != 0),
-        payload_left: if choices & 16 != 0 { 1000 } else { u64::MAX },
-        limits: Limits::default(),
-    };
+    let mut rules = FrameRules::new(choices & 1 != 0, Limits::default());
+    (rules.rsv1, rules.fragmented) = (choices & 2 != 0, choices & 4 != 0);
+    rules.fragments_left = u32::from(choices & 8 != 0);
+    rules.payload_left = if choices & 16 != 0 { 1000 } else { u64::MAX };
     let whole = FrameHeader::decode(bytes, &rules);
     let mut grown = Ok(None);
     for len in 0..=bytes.len().min(MAX_HEADER_LEN) {

@@ -402,7 +402,7 @@ impl Random {
 }
 
 /// The limits of a server's messages, which are wide: the bench measures a server and needs no guard against it.
-const LIMITS: Limits = Limits { message_bytes: 32 << 20, fragments: 1 << 16 };
+const LIMITS: Limits = Limits::new().message_bytes(32 << 20).fragments(1 << 16);
 
 /// Bytes of a server's text that are shown.
 const MAX_SHOWN: usize = 300;

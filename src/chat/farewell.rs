@@ -73,7 +73,7 @@ const BY_OPERATOR: &str = "removed by the operator";
 
 macro_rules! close_codes {
     ($($(#[$doc:meta])* $name:ident $code:literal,)*) => {
-        $($(#[$doc])* const $name: CloseCode = CloseCode::new($code).expect("one of the application's");)*
+        $($(#[$doc])* pub const $name: CloseCode = CloseCode::new($code).expect("one of the application's");)*
 
         /// The close codes that are the chat's own.
         pub const CLOSE_CODES: &[CloseCode] = &[$($name),*];
@@ -93,6 +93,8 @@ close_codes! {
     RATE_ABUSE 4101,
     /// The client is to reconnect at once, perhaps to another process.
     RECONNECT 4200,
+    /// It has answered no ping: it is to reconnect at once. The engine says this for the chat.
+    NO_PONG 4201,
 }
 
 /// When to come back, for clients that are refused.

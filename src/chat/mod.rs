@@ -85,7 +85,7 @@ pub use auth::{Grant, TokenError, Verifier};
 pub use counts::Counts;
 pub use delivery::{Deliveries, Delivery, TurnedAway};
 pub use door::Door;
-pub use farewell::CLOSE_CODES;
+pub use farewell::{CLOSE_CODES, NO_PONG};
 pub use held::Held;
 pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;

@@ -10,7 +10,7 @@ use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::chat;
-use crate::engine::{self, DeflateSettings};
+use crate::engine::DeflateSettings;
 use crate::proto::Limits;
 use crate::server::listener::Address;
 use crate::server::operators::Operators;
@@ -179,22 +179,20 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         token_grace: args.auth_grace,
         ..chat::Settings::default()
     };
-    let engine = engine::Settings {
-        limits: Limits { message_bytes: fine.message_bytes as u32, ..Limits::default() },
-        ping_after: Some(fine.ping_after),
-        deflate: args.deflate.then(DeflateSettings::default),
-        outbox_bytes: fine.outbox_bytes,
-        behind_bytes: slice_of(fine.outbox_bytes),
-        blocked_within: fine.blocked_within,
-        head_within: fine.head_within,
-        idle_within: fine.idle_within,
-        close_within: fine.close_within,
-        message_within: fine.message_within,
-        pong_within: fine.pong_within,
-        flush_delay: fine.flush_delay,
-        flush_delay_members: fine.flush_delay_sessions,
-        ..engine::Settings::default()
-    };
+    let mut engine = server::settings::usual_engine();
+    engine.limits = Limits::new().message_bytes(fine.message_bytes as u32);
+    engine.ping_after = Some(fine.ping_after);
+    engine.deflate = args.deflate.then(DeflateSettings::default);
+    engine.outbox_bytes = fine.outbox_bytes;
+    engine.behind_bytes = slice_of(fine.outbox_bytes);
+    engine.blocked_within = fine.blocked_within;
+    engine.head_within = fine.head_within;
+    engine.idle_within = fine.idle_within;
+    engine.close_within = fine.close_within;
+    engine.message_within = fine.message_within;
+    engine.pong_within = fine.pong_within;
+    engine.flush_delay = fine.flush_delay;
+    engine.flush_delay_members = fine.flush_delay_sessions;
     let bounds = Bounds {
         max_connections: descriptors::fit(args.max_connections)?,
         addresses: Some(admission::Limits {
@@ -355,7 +353,7 @@ mod tests {
         let settings = of(&args, &Places::default()).unwrap();
         assert_eq!(format!("{:?}", history(&args)), format!("{:?}", memory::Limits::default()));
         assert_eq!(format!("{:?}", settings.chat), format!("{:?}", chat::Settings::default()));
-        assert_eq!(format!("{:?}", settings.engine), format!("{:?}", engine::Settings::default()));
+        assert_eq!(format!("{:?}", settings.engine), format!("{:?}", server::settings::usual_engine()));
         let told = chat::Connections::default();
         assert_eq!(settings.engine.limits.message_bytes as usize, told.message_bytes);
         assert_eq!(settings.engine.ping_after, Some(told.ping_after));

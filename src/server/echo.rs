@@ -132,17 +132,16 @@ pub fn run(listen: SocketAddr, max_connections: usize) -> Result<(), Error> {
 /// Room for the suites: 16 MiB messages in 65,536 fragments and the empty frame that Autobahn ends them with, and as
 /// much waiting to be read.
 fn settings() -> engine::Settings {
-    engine::Settings {
-        limits: Limits { message_bytes: 16 << 20, fragments: 65_537 },
-        receive_buffer: 256 << 10,
-        outbox_bytes: 64 << 20,
-        message_within: Duration::from_secs(300),
-        blocked_within: Duration::from_secs(60),
-        ping_after: None,
-        // Compresses every message that becomes smaller, so that the suites test much of it.
-        deflate: Some(DeflateSettings { threshold: 0, ..DeflateSettings::default() }),
-        ..engine::Settings::default()
-    }
+    let mut settings = engine::Settings::default();
+    settings.limits = Limits::new().message_bytes(16 << 20).fragments(65_537);
+    settings.receive_buffer = 256 << 10;
+    settings.outbox_bytes = 64 << 20;
+    settings.message_within = Duration::from_secs(300);
+    settings.blocked_within = Duration::from_secs(60);
+    settings.ping_after = None;
+    // Compresses every message that becomes smaller, so that the suites test much of it.
+    settings.deflate.insert(DeflateSettings::default()).threshold = 0;
+    settings
 }
 
 /// The capacity of the reply buffer that is kept between messages, in bytes.

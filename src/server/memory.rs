@@ -195,6 +195,12 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    fn waiting(mib: usize) -> engine::memory::Held {
+        let mut held = engine::memory::Held::default();
+        held.outboxes = mib * MIB;
+        held
+    }
+
     /// Each row: MiB of outboxes, MiB of history; the state, and what is to be freed, in MiB.
     #[test]
     fn states_and_relief() {
@@ -222,7 +228,7 @@ mod tests {
             (90, 30, Over, 5, 25),
             (10, 25, Calm, 0, 0),
         ] {
-            let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
+            let engine = waiting(outboxes);
             let chat = chat::Held { history: history * MIB, ..Default::default() };
             let relief = budget.note(Held { engine, chat, ..Held::default() });
             let expected = Relief { history: from_history * MIB, connections: from_connections * MIB };
@@ -235,7 +241,7 @@ mod tests {
         }
         // New things may take the rest below the mark, and nothing as long as new clients are refused.
         for (outboxes, left) in [(10, 80), (89, 1), (91, 0), (86, 0), (80, 10)] {
-            let engine = engine::memory::Held { outboxes: outboxes * MIB, ..Default::default() };
+            let engine = waiting(outboxes);
             budget.note(Held { engine, ..Held::default() });
             let mib = budget.left_for_new().map(|bytes| bytes / MIB);
             assert_eq!(mib, Some(left), "{outboxes} MiB");

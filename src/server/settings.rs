@@ -13,6 +13,13 @@ use super::pages::Pages;
 use super::reactor::Bounds;
 use super::tls::{Certificates, Identities};
 
+/// The engine's usual settings under the chat, whose close codes it says and counts.
+pub fn usual_engine() -> engine::Settings {
+    let mut settings = engine::Settings::default();
+    (settings.no_pong_code, settings.counted_codes) = (chat::NO_PONG, chat::CLOSE_CODES);
+    settings
+}
+
 /// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {

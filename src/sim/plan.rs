@@ -13,7 +13,7 @@ use crate::server::forwarded::Proxies;
 use crate::server::operators::Operators;
 use crate::server::pages::Pages;
 use crate::server::reactor::Bounds;
-use crate::server::settings::{ProxyProtocol, Settings};
+use crate::server::settings::{ProxyProtocol, Settings, usual_engine};
 
 use super::chance::Chance;
 
@@ -314,7 +314,8 @@ impl Plan {
         });
         let mut settings = settings(c, clients + ways.plain, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
         if ways.deflate > 0 {
-            settings.engine.deflate = Some(engine::DeflateSettings { threshold: 100, level: 1 });
+            let deflate = settings.engine.deflate.insert(engine::DeflateSettings::default());
+            (deflate.threshold, deflate.level) = (100, 1);
             // Compressing takes some itself.
             settings.bounds.memory = settings.bounds.memory.map(|bytes| bytes + 1_000_000);
         }
@@ -428,19 +429,16 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
     let millis = |c: &mut Chance, from, to| Duration::from_millis(c.within(from, to));
     let message_bytes = *c.pick(&[4_096, 16_384, 65_536]);
     let outbox_bytes = c.skewed(16 << 10, 1 << 20) as usize;
-    let usual = engine::Settings::default();
-    let engine = engine::Settings {
-        limits: proto::Limits { message_bytes, ..usual.limits },
-        receive_buffer: *c.pick(&[512, 4_096, 65_536]),
-        outbox_bytes,
-        behind_bytes: (outbox_bytes / 4).min(64 << 10),
-        ping_after: Some(millis(c, 5_000, 25_000)),
-        pong_within: millis(c, 5_000, 10_000),
-        sends_per_flush: *c.pick(&[1, 3, 16, 128]),
-        flush_delay: *c.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_millis(20)]),
-        flush_delay_members: *c.pick(&[2, 5, 1000]),
-        ..usual
-    };
+    let mut engine = usual_engine();
+    engine.limits = proto::Limits::new().message_bytes(message_bytes);
+    engine.receive_buffer = *c.pick(&[512, 4_096, 65_536]);
+    engine.outbox_bytes = outbox_bytes;
+    engine.behind_bytes = (outbox_bytes / 4).min(64 << 10);
+    engine.ping_after = Some(millis(c, 5_000, 25_000));
+    engine.pong_within = millis(c, 5_000, 10_000);
+    engine.sends_per_flush = *c.pick(&[1, 3, 16, 128]);
+    engine.flush_delay = *c.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_millis(20)]);
+    engine.flush_delay_members = *c.pick(&[2, 5, 1000]);
     let usual = chat::Settings::default();
     let chat = chat::Settings {
         content_bytes: message_bytes as usize / 4,

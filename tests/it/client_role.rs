@@ -14,7 +14,7 @@ use tungstenite::http::HeaderValue;
 
 const ENOUGH: CloseCode = CloseCode::new(4000).expect("one of the application's");
 
-const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
+const LIMITS: Limits = Limits::new().message_bytes(300).fragments(3);
 const CLOSING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The events of a client for the pieces, and the bytes it owes.

@@ -10,7 +10,7 @@ use salon::proto::deflate::{Deflater, Inflater, encode_deflated_frame};
 use salon::proto::receiver::Receiver;
 use salon::proto::{ClientContext, CloseCode, Event, Kind, Limits, PermessageDeflate, ProtocolError};
 
-const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
+const LIMITS: Limits = Limits::new().message_bytes(70_000).fragments(5);
 
 /// The client keeps its context, as `salon echo` lets it.
 static KEPT: LazyLock<PermessageDeflate> = LazyLock::new(|| agreed_to("permessage-deflate"));
@@ -425,7 +425,7 @@ fn memory_between_messages() {
 /// More than the inflater holds at once, with references over the places where it makes room.
 #[test]
 fn messages_that_fill_the_inflater() {
-    let limits = Limits { message_bytes: 400_000, fragments: 1 };
+    let limits = Limits::new().message_bytes(400_000).fragments(1);
     let noise = noise(30_000);
     // What is held at once is 98,304 bytes, and of them 65,536 more in each round; a history counts among them.
     for len in [98_303, 98_304, 98_305, 163_839, 163_840, 163_841, 229_376, 300_000] {
@@ -441,7 +441,7 @@ fn messages_that_fill_the_inflater() {
     // The limit is exact behind the first round as well, also where that ended amid a character.
     let long = "x".repeat(98_303) + "€" + &"y".repeat(1000);
     for (limit, fits) in [(99_306, true), (99_305, false), (98_304, false), (98_303, false), (1000, false)] {
-        let limits = Limits { message_bytes: limit as u32, fragments: 1 };
+        let limits = Limits::new().message_bytes(limit as u32).fragments(1);
         let (mut connection, mut outcome) = (Receiver::server(limits).with_deflate(&RESET), Outcome::default());
         outcome.read(&mut connection, None, &raw(0xc1, &deflated(long.as_bytes())));
         let told = if fits { text(&long) } else { Told::Failed(ProtocolError::MessageTooBig { limit }) };

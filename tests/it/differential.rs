@@ -15,7 +15,7 @@ use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 const STREAMS: u64 = 10_000;
-const LIMITS: Limits = Limits { message_bytes: 1000, fragments: u32::MAX };
+const LIMITS: Limits = Limits::new().message_bytes(1000).fragments(u32::MAX);
 
 /// The outcome of a stream. The code is the one that the peer is sent; 1005 stands for a Close without one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,12 @@ use salon::proto::receiver::Receiver;
 use salon::proto::utf8::Utf8Tail;
 use salon::proto::{CloseCode, Limits, ProtocolError, close};
 
-const LIMITS: Limits = Limits { message_bytes: 100_000, fragments: 100 };
+const LIMITS: Limits = Limits::new().message_bytes(100_000).fragments(100);
 
 fn rules(masked: bool, fragmented: bool) -> FrameRules {
-    FrameRules { masked, rsv1: true, fragmented, fragments_left: 9, payload_left: u64::MAX, limits: LIMITS }
+    let mut rules = FrameRules::new(masked, LIMITS);
+    (rules.rsv1, rules.fragmented, rules.fragments_left, rules.payload_left) = (true, fragmented, 9, u64::MAX);
+    rules
 }
 
 fn opcode() -> impl Strategy<Value = Opcode> {

@@ -9,7 +9,7 @@ use salon::proto::frame::{Opcode, encode_frame};
 use salon::proto::receiver::Receiver;
 use salon::proto::{CloseCode, Event, Limits, ProtocolError};
 
-const LIMITS: Limits = Limits { message_bytes: 70_000, fragments: 5 };
+const LIMITS: Limits = Limits::new().message_bytes(70_000).fragments(5);
 
 /// Feeds the pieces one read at a time.
 fn run(pieces: &[&[u8]]) -> Outcome {
@@ -279,7 +279,7 @@ fn codes_are_written_as_numbers() {
 /// A claimed length is not an allocation.
 #[test]
 fn memory_follows_what_came() {
-    let mut connection = Receiver::server(Limits { message_bytes: u32::MAX, fragments: 5 });
+    let mut connection = Receiver::server(Limits::new().message_bytes(u32::MAX).fragments(5));
     let mut reply = Vec::new();
     let mut header = b"\x82\xff\x00\x00\x00\x00\xff\xff\xff\xff\0\0\0\0".to_vec();
     assert_eq!(connection.decode(&mut header, &mut reply), (14, None));

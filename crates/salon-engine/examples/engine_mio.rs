@@ -28,7 +28,8 @@ fn main() -> io::Result<()> {
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let began = Instant::now();
     let now = || Tick(began.elapsed().as_millis() as u64);
-    let settings = Settings { deflate: Some(DeflateSettings::default()), ..Settings::default() };
+    let mut settings = Settings::default();
+    settings.deflate = Some(DeflateSettings::default());
     let (mut engine, mut reply) = (Engine::new(settings, now()), Vec::new());
     loop {
         let within = match engine.has_work() {

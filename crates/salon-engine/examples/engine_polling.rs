@@ -32,8 +32,8 @@ fn main() -> io::Result<()> {
     let mut accepting = false;
     let began = Instant::now();
     let now = || Tick(began.elapsed().as_millis() as u64);
-    let deflate = Some(DeflateSettings::default());
-    let settings = Settings { poller: Poller::OneShot, deflate, ..Settings::default() };
+    let mut settings = Settings::default();
+    (settings.poller, settings.deflate) = (Poller::OneShot, Some(DeflateSettings::default()));
     let (mut engine, mut reply) = (Engine::new(settings, now()), Vec::new());
     loop {
         let within = match engine.has_work() {

@@ -8,8 +8,10 @@ use crate::id::ConnId;
 use crate::peer::{Peer, Phase};
 use crate::{Engine, Stream};
 
-/// When the poller reports a stream, see [`Settings::poller`](crate::Settings::poller).
+/// When the poller reports a stream, see [`Settings::poller`](crate::Settings::poller). There may be other kinds in a
+/// later version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Poller {
     /// At each change to readable or writable, such as mio and epoll with `EPOLLET`. Both directions are watched as
     /// long as the connection lives, and [`Engine::next_interest`] has nothing to say.

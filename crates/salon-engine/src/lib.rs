@@ -157,8 +157,28 @@ use steps::{Budget, CLOSES_PER_TURN, FRESH_STEPS, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topics};
 
-/// Bounds and deadlines, nearly all of them of each peer.
+/// Bounds and deadlines, nearly all of them of each peer. There may be more in a later version: the usual ones are
+/// taken, and changed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use salon_engine::proto::Limits;
+/// use salon_engine::{DeflateSettings, Settings};
+///
+/// let mut settings = Settings::default();
+/// settings.limits = Limits::new().message_bytes(1 << 20);
+/// settings.ping_after = Some(Duration::from_secs(60));
+/// settings.deflate = Some(DeflateSettings::default());
+/// ```
+///
+/// Written out they do not compile:
+///
+/// ```compile_fail,E0639
+/// let settings = salon_engine::Settings { ping_after: None, ..salon_engine::Settings::default() };
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// The largest message, and the most fragments of one.
     pub limits: Limits,
@@ -185,8 +205,11 @@ pub struct Settings {
     pub ping_after: Option<Duration>,
     /// After so much further silence the peer is closed.
     pub pong_within: Duration,
-    /// The code of that Close.
+    /// The code of that Close; by default 1011.
     pub no_pong_code: CloseCode,
+    /// The application's own close codes, each of which [`Closes`] counts by itself, as it does the registered ones. A
+    /// peer may send a thousand others, which it counts together.
+    pub counted_codes: &'static [CloseCode],
     /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send takes some
     /// microseconds, and all other peers wait for so many.
     pub sends_per_flush: usize,
@@ -204,11 +227,9 @@ pub struct Settings {
     pub deflate: Option<DeflateSettings>,
 }
 
-/// See [`Settings::no_pong_code`].
-const NO_PONG: CloseCode = CloseCode::new(4201).expect("one of the application's");
-
-/// What is compressed, and how well.
+/// What is compressed, and how well. There may be more of it in a later version, as of [`Settings`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DeflateSettings {
     /// Messages below this are sent as they are, in bytes: compressing a short line costs as much as sending it.
     pub threshold: usize,
@@ -236,7 +257,8 @@ impl Default for Settings {
             message_within: Duration::from_secs(60),
             ping_after: Some(Duration::from_secs(25)),
             pong_within: Duration::from_secs(10),
-            no_pong_code: NO_PONG,
+            no_pong_code: CloseCode::INTERNAL_ERROR,
+            counted_codes: &[],
             sends_per_flush: 128,
             flush_delay: Duration::ZERO,
             flush_delay_members: 1000,
@@ -391,25 +413,40 @@ pub struct Counters {
 /// How often connections were closed with which code.
 #[derive(Clone, Debug, Default)]
 pub struct Closes {
-    counts: [u64; CLOSE_CODES.len() + 1],
+    /// Of the [registered](REGISTERED) codes.
+    registered: [u64; REGISTERED.len()],
+    /// Of the application's, in the order of [`Settings::counted_codes`].
+    own: Box<[(u16, u64)]>,
+    /// Of all others.
+    others: u64,
 }
 
 impl Closes {
-    fn add(&mut self, code: u16) {
-        let place = CLOSE_CODES.iter().position(|&known| known == code).unwrap_or(CLOSE_CODES.len());
-        self.counts[place] += 1;
+    fn new(own: &[CloseCode]) -> Self {
+        Self { own: own.iter().map(|code| (code.get(), 0)).collect(), ..Self::default() }
     }
 
-    /// Codes and counts; the last, without a code, is for all others.
+    fn add(&mut self, code: u16) {
+        let registered = REGISTERED.iter().position(|&known| known == code);
+        let own = self.own.iter().position(|(known, _)| *known == code);
+        let count = match (registered, own) {
+            (Some(place), _) => &mut self.registered[place],
+            (None, Some(place)) => &mut self.own[place].1,
+            (None, None) => &mut self.others,
+        };
+        *count += 1;
+    }
+
+    /// Codes and counts: the registered codes, the [application's](Settings::counted_codes), and, without a code, all
+    /// others.
     pub fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> + '_ {
-        let codes = CLOSE_CODES.iter().copied().map(Some).chain([None]);
-        codes.zip(self.counts.iter().copied())
+        let registered = REGISTERED.iter().copied().zip(self.registered.iter().copied());
+        registered.chain(self.own.iter().copied()).map(|(code, count)| (Some(code), count)).chain([(None, self.others)])
     }
 }
 
-/// The codes that have a counter of their own. A peer may send a thousand others.
-const CLOSE_CODES: [u16; 19] =
-    [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4001, 4003, 4010, 4100, 4101, 4200, 4201];
+/// The codes of RFC 6455 section 7.4.1 and of IANA that may end a connection.
+const REGISTERED: [u16; 13] = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 1014];
 
 /// All connections of one loop.
 ///
@@ -493,6 +530,7 @@ impl<S: Stream> Engine<S> {
     /// An engine without connections, at `now`.
     pub fn new(settings: Settings, now: Tick) -> Self {
         Self {
+            counters: Counters { closes: Closes::new(settings.counted_codes), ..Counters::default() },
             deflater: settings.deflate.as_ref().map(|deflate| Deflater::new(deflate.level)),
             late_answer: Vec::new(),
             inflater: Inflater::new(),
@@ -538,7 +576,6 @@ impl<S: Stream> Engine<S> {
             look_next: 0,
             shrink_next: 0,
             interests: Interests::default(),
-            counters: Counters::default(),
         }
     }
 

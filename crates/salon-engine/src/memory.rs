@@ -9,8 +9,9 @@ use crate::proto::CloseCode;
 use crate::peer::{Peer, Phase};
 use crate::{Cut, Engine, LeftBehind, Stream};
 
-/// Bytes held, by what for.
+/// Bytes held, by what for. There may be more of it in a later version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Held {
     /// Slots of connections, their timers and their memberships.
     pub connections: usize,

@@ -33,7 +33,7 @@ fn run(host: &str, target: &str, mut hear: impl FnMut(&str)) -> io::Result<()> {
     let request = ClientRequest::new(host, random::nonce()).target(target).deflate(Offer::new());
     let mut socket = WebSocket::connect(TcpStream::connect(host)?, &request, random::keys())?.with(|connection| {
         // The suite's largest messages, and every one compressed that becomes smaller.
-        connection.limits(Limits { message_bytes: 16 << 20, fragments: 65_537 }).compression(6, 0)
+        connection.limits(Limits::new().message_bytes(16 << 20).fragments(65_537)).compression(6, 0)
     });
     while let Some((event, mut sender)) = socket.read()? {
         if let Event::Text(text) = event {

@@ -44,7 +44,7 @@ fn send(mut stream: TcpStream) -> io::Result<()> {
 
 /// Returns how long the message was, and the most that was held of it.
 fn receive(mut stream: TcpStream) -> io::Result<(usize, usize)> {
-    let limits = Limits { message_bytes: LEN as u32, fragments: u32::MAX };
+    let limits = Limits::new().message_bytes(LEN as u32).fragments(u32::MAX);
     let mut connection = Connection::server(&Agreed::NOTHING).limits(limits);
     let (mut input, mut out, mut received, mut held) = (Input::new(), Vec::new(), 0, 0);
     loop {

@@ -108,7 +108,7 @@ fn copy(
     mut head: impl FnMut(&[u8]) -> io::Result<Option<(usize, Next)>>,
     compressed: impl Fn() -> Option<bool>,
 ) -> io::Result<()> {
-    let limits = Limits { message_bytes: u32::MAX, fragments: u32::MAX };
+    let limits = Limits::new().message_bytes(u32::MAX).fragments(u32::MAX);
     let (mut rules, mut agreed) = (FrameRules::new(masked, limits), false);
     let (mut buffer, mut held, mut next, mut payload) = ([0; 16 << 10], Vec::new(), Next::Head, 0_u64);
     loop {

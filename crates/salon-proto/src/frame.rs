@@ -94,6 +94,7 @@ pub struct FrameHeader {
 
 /// What a receiver accepts at this point of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FrameRules {
     /// Whether frames must be masked (the sender is a client) or must not be.
     pub masked: bool,
@@ -146,8 +147,17 @@ impl FrameRules {
     }
 }
 
-/// The largest message a receiver takes.
+/// The largest message a receiver takes. There may be more limits in a later version: it is made by what it differs in
+/// from the usual ones.
+///
+/// ```
+/// use salon_proto::Limits;
+///
+/// const OURS: Limits = Limits::new().message_bytes(1 << 20);
+/// assert_eq!((OURS.message_bytes, OURS.fragments), (1 << 20, 1024));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of payload in one message, over all its fragments.
     pub message_bytes: u32,
@@ -155,10 +165,29 @@ pub struct Limits {
     pub fragments: u32,
 }
 
-impl Default for Limits {
+impl Limits {
     /// 64 KiB in 1,024 fragments.
-    fn default() -> Self {
+    pub const fn new() -> Self {
         Self { message_bytes: 64 << 10, fragments: 1024 }
+    }
+
+    /// With another number of [bytes](Limits::message_bytes).
+    #[must_use]
+    pub const fn message_bytes(self, message_bytes: u32) -> Self {
+        Self { message_bytes, ..self }
+    }
+
+    /// With another number of [frames](Limits::fragments).
+    #[must_use]
+    pub const fn fragments(self, fragments: u32) -> Self {
+        Self { fragments, ..self }
+    }
+}
+
+impl Default for Limits {
+    /// [`Limits::new`].
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -20,8 +20,17 @@ pub struct HeadScanner {
     lines: u32,
 }
 
-/// How large a head may be.
+/// How large a head may be. There may be more limits in a later version: it is made by what it differs in from the
+/// usual ones.
+///
+/// ```
+/// use salon_proto::handshake::HeadLimits;
+///
+/// const LONG_COOKIES: HeadLimits = HeadLimits::new().head(64 << 10).line(32 << 10);
+/// assert_eq!(LONG_COOKIES.headers, HeadLimits::default().headers);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeadLimits {
     /// Bytes of the whole head, its empty line among them.
     pub head: u32,
@@ -31,10 +40,35 @@ pub struct HeadLimits {
     pub headers: u32,
 }
 
-impl Default for HeadLimits {
+impl HeadLimits {
     /// [`MAX_HEAD_LEN`], [`MAX_LINE_LEN`] and [`MAX_HEADERS`].
-    fn default() -> Self {
+    pub const fn new() -> Self {
         Self { head: MAX_HEAD_LEN as u32, line: MAX_LINE_LEN as u32, headers: MAX_HEADERS as u32 }
+    }
+
+    /// With another number of [bytes](HeadLimits::head) of the whole.
+    #[must_use]
+    pub const fn head(self, head: u32) -> Self {
+        Self { head, ..self }
+    }
+
+    /// With another number of [bytes](HeadLimits::line) of a line.
+    #[must_use]
+    pub const fn line(self, line: u32) -> Self {
+        Self { line, ..self }
+    }
+
+    /// With another number of [headers](HeadLimits::headers).
+    #[must_use]
+    pub const fn headers(self, headers: u32) -> Self {
+        Self { headers, ..self }
+    }
+}
+
+impl Default for HeadLimits {
+    /// [`HeadLimits::new`].
+    fn default() -> Self {
+        Self::new()
     }
 }
 

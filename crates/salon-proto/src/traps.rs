@@ -174,6 +174,12 @@
 //! ```
 //!
 //! Closed on purpose are what the RFC closes: [`Kind`](crate::Kind), [`Message`](crate::Message),
-//! [`Part`](crate::Part), [`Ended`](crate::Ended), the opcodes and the frame header; and [`Limits`](crate::Limits),
-//! [`HeadLimits`](crate::handshake::HeadLimits) and [`FrameRules`](crate::frame::FrameRules), which are written out as
-//! literals: a further limit is a new version.
+//! [`Part`](crate::Part), [`Ended`](crate::Ended), the opcodes and the frame header.
+//!
+//! [`Limits`](crate::Limits), [`HeadLimits`](crate::handshake::HeadLimits) and
+//! [`FrameRules`](crate::frame::FrameRules) are made by functions, so that there may be more of them: written out, they
+//! do not compile.
+//!
+//! ```compile_fail,E0639
+//! let limits = salon_proto::Limits { message_bytes: 1000, fragments: 1 };
+//! ```

@@ -27,7 +27,7 @@ fn request() -> ClientRequest<'static> {
 
 /// One that takes the longest of these messages.
 fn wide(socket: blocking::WebSocket<TcpStream>) -> blocking::WebSocket<TcpStream> {
-    socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 2 }))
+    socket.with(|connection| connection.limits(Limits::new().message_bytes(100_000).fragments(2)))
 }
 
 /// A peer that sends back what comes, until the end.
@@ -141,7 +141,7 @@ fn tokio_serves() {
         });
         run(async {
             let socket = salon_proto::tokio::WebSocket::accept(asynchronous(far)).await.unwrap();
-            let socket = socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 2 }));
+            let socket = socket.with(|connection| connection.limits(Limits::new().message_bytes(100_000).fragments(2)));
             let (sink, messages) = socket.split();
             messages.forward(sink).await.unwrap();
         });
@@ -158,7 +158,7 @@ fn tokio_talks() {
         let request = request().deflate(Offer::new());
         let socket =
             salon_proto::tokio::WebSocket::connect(asynchronous(near), &request, random::keys()).await.unwrap();
-        let mut socket = socket.with(|connection| connection.limits(Limits { message_bytes: 100_000, fragments: 1 }));
+        let mut socket = socket.with(|connection| connection.limits(Limits::new().message_bytes(100_000).fragments(1)));
         for text in texts() {
             socket.send(OwnedMessage::Text(text.clone())).await.unwrap();
             assert_eq!(socket.next().await.unwrap().unwrap(), OwnedMessage::Text(text.clone()));

@@ -178,9 +178,9 @@ fn limits_of_heads_are_the_owners() {
     let cookie = "x".repeat(20_000);
     let headers = [("Cookie", &*cookie)];
     let request = request().headers(&headers);
-    let wide = HeadLimits { head: 40_000, line: 30_000, headers: 20 };
+    let wide = HeadLimits::new().head(40_000).line(30_000).headers(20);
     let answer = SWITCHED.replace("\r\n\r\n", &format!("\r\nSet-Cookie: {cookie}\r\n\r\n"));
-    for (limits, fits) in [(wide, true), (HeadLimits { headers: 3, ..wide }, false), (HeadLimits::default(), false)] {
+    for (limits, fits) in [(wide, true), (wide.headers(3), false), (HeadLimits::default(), false)] {
         let (near, far) = pair();
         let server = thread::spawn(move || blocking::WebSocket::accept_within(far, limits, |_, upgrade| Ok(upgrade)));
         let connected = blocking::WebSocket::connect(near, &request, random::keys());

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LIMITS: Limits = Limits { message_bytes: 300, fragments: 3 };
+const LIMITS: Limits = Limits::new().message_bytes(300).fragments(3);
 
 /// A message in one frame for each of these lengths.
 fn in_frames(lengths: &[usize]) -> Vec<u8> {

@@ -18,11 +18,31 @@ fn silence_is_asked_and_then_closed() {
     assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
     house.wait(Duration::from_secs(10));
     assert_eq!(house.told(), [(id, "closed".into())]);
-    assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+    assert_eq!(frames(&script.taken()), [close_of(1011, "no pong")]);
     assert_eq!(house.engine.counters().no_pong, 1);
     assert!(script.wire().shut_down);
     house.wait(Duration::from_secs(5));
     assert!(house.engine.is_empty());
+}
+
+/// The codes of an application are said and counted as its settings name them; what else peers say is counted together.
+#[test]
+fn an_application_has_codes_of_its_own() {
+    const ASLEEP: CloseCode = CloseCode::new(4999).expect("one of the application's");
+    const LOST: CloseCode = CloseCode::new(3000).expect("one of the application's");
+    let settings = Settings { no_pong_code: ASLEEP, counted_codes: &[LOST, ASLEEP], ..Settings::default() };
+    let mut house = House::new(settings);
+    let (_, silent) = house.open();
+    let talkers = [1000_u16, 3000, 3001, 3002, 1014].map(|code| (code, house.open()));
+    for (code, (id, script)) in talkers {
+        script.say(&masked(Opcode::Close, &code.to_be_bytes()));
+        house.hear(id);
+    }
+    house.wait(Duration::from_secs(25));
+    house.wait(Duration::from_secs(10));
+    assert_eq!(frames(&silent.taken()).last(), Some(&close_of(4999, "no pong")));
+    let counted: Vec<_> = house.engine.counters().closes.iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [(Some(1000), 1), (Some(1014), 1), (Some(3000), 1), (Some(4999), 1), (None, 2)]);
 }
 
 /// A peer that is asked before its silence is long ends as much earlier, unless something comes; and it is not asked
@@ -47,7 +67,7 @@ fn a_peer_that_is_asked_at_once() {
     assert_eq!(house.told(), []);
     house.wait(Duration::from_millis(1));
     assert_eq!(house.told(), [(id, "closed".into())]);
-    assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+    assert_eq!(frames(&script.taken()), [close_of(1011, "no pong")]);
     house.engine.ping(id);
     house.wait(Duration::from_secs(5));
     assert!(house.engine.is_empty());
@@ -85,7 +105,7 @@ fn a_ping_that_waits_is_answered_in_time_from_when_it_has_left() {
         } else {
             house.wait(Duration::from_millis(1));
             assert_eq!(house.told(), [(id, "closed".into())]);
-            assert_eq!(frames(&script.taken()), [close_of(4201, "no pong")]);
+            assert_eq!(frames(&script.taken()), [close_of(1011, "no pong")]);
         }
     }
 }

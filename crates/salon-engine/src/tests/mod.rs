@@ -393,14 +393,8 @@ impl Script {
 
 /// Splits the bytes that the server wrote, which must be whole frames. Compressed frames are inflated.
 fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
-    let rules = crate::proto::frame::FrameRules {
-        masked: false,
-        rsv1: true,
-        fragmented: false,
-        fragments_left: 0,
-        payload_left: u64::MAX,
-        limits: Limits::default(),
-    };
+    let mut rules = crate::proto::frame::FrameRules::new(false, Limits::default());
+    (rules.rsv1, rules.payload_left) = (true, u64::MAX);
     let mut frames = Vec::new();
     while !bytes.is_empty() {
         let (header, len) = FrameHeader::decode(bytes, &rules).expect("a good frame").expect("a whole header");

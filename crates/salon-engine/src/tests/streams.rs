@@ -103,7 +103,7 @@ fn room_that_comes_and_goes_amid_a_write_loses_nothing() {
 
 /// Buffers that are soon made.
 fn small() -> Settings {
-    let limits = Limits { message_bytes: 1000, ..Limits::default() };
+    let limits = Limits::new().message_bytes(1000);
     Settings { receive_buffer: 1000, limits, ..Settings::default() }
 }
 
