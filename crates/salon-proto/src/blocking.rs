@@ -25,7 +25,7 @@ use crate::message::{Message, Part};
 use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
 use crate::output::{KEPT, Output};
 use crate::read_on::ReadOn;
-use crate::receiver::Event;
+use crate::receiver::{Event, Piece};
 
 /// One connection over a stream of its own.
 ///
@@ -188,26 +188,66 @@ impl<S: Read + Write> WebSocket<S> {
     /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted`
     /// where it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_, S>)>> {
-        while !self.connection.has_event(&mut self.input) {
+        if !self.read_until(Connection::has_event)? {
+            return Ok(None);
+        }
+        let Self { stream, connection, input, out, .. } = self;
+        let event = connection.receive(input, out.bytes());
+        Ok(event.map(|event| (event, Sender { stream, connection, out })))
+    }
+
+    /// The same for messages that are not to be held whole: the next [piece](Connection::receive_piece) of one as soon
+    /// as it has come, or the next other event.
+    ///
+    /// ```no_run
+    /// # use std::io::{self, Write};
+    /// # use salon_proto::blocking::WebSocket;
+    /// # use salon_proto::{Limits, Piece};
+    /// # fn store(stream: std::net::TcpStream, mut file: std::fs::File) -> io::Result<()> {
+    /// let socket = WebSocket::accept(stream)?;
+    /// let mut socket = socket.with(|connection| connection.limits(Limits::new().message_bytes(1 << 30)));
+    /// while let Some((piece, _)) = socket.read_piece()? {
+    ///     if let Piece::Data { bytes, .. } = piece {
+    ///         file.write_all(bytes)?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`WebSocket::read`].
+    pub fn read_piece(&mut self) -> io::Result<Option<(Piece<'_>, Sender<'_, S>)>> {
+        if !self.read_until(Connection::has_piece)? {
+            return Ok(None);
+        }
+        let Self { stream, connection, input, out, .. } = self;
+        let piece = connection.receive_piece(input, out.bytes());
+        Ok(piece.map(|piece| (piece, Sender { stream, connection, out })))
+    }
+
+    /// Waits until there is something; false: there will be nothing.
+    fn read_until(&mut self, is_there: fn(&mut Connection, &mut Input) -> bool) -> io::Result<bool> {
+        while !is_there(&mut self.connection, &mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
             let closed = self.connection.is_closed();
             let lost = match self.flush() {
                 Ok(()) => None,
                 Err(error) if passes(&error) => return Err(error),
-                Err(_) if closed => return Ok(None),
+                Err(_) if closed => return Ok(false),
                 // What the peer sent before it went is there yet, its Close perhaps.
                 Err(error) if is_gone(&error) => Some(error),
                 Err(error) => return Err(self.end(error)),
             };
             if self.connection.ends_stream() {
-                return Ok(None);
+                return Ok(false);
             }
             if let Err(error) = self.read_on.check(&self.connection) {
                 return Err(self.end(error));
             }
             match (again(|| self.stream.read(self.input.space(READ))), lost) {
                 // Nothing follows a Close but the end.
-                (Ok(1..), None) if closed => return Ok(None),
+                (Ok(1..), None) if closed => return Ok(false),
                 (Ok(len @ 1..), _) => {
                     self.input.fill(len);
                     self.read_on.note(&self.connection, len);
@@ -215,17 +255,15 @@ impl<S: Read + Write> WebSocket<S> {
                 (Ok(0), None) => {
                     return match self.connection.end_of_stream() {
                         Ended::Abnormal if !closed => Err(io::ErrorKind::UnexpectedEof.into()),
-                        _ => Ok(None),
+                        _ => Ok(false),
                     };
                 }
-                (Err(_), None) if closed => return Ok(None),
+                (Err(_), None) if closed => return Ok(false),
                 (Err(error), None) if passes(&error) => return Err(error),
                 (Ok(0) | Err(_), Some(error)) | (Err(error), None) => return Err(self.end(error)),
             }
         }
-        let Self { stream, connection, input, out, .. } = self;
-        let event = connection.receive(input, out.bytes());
-        Ok(event.map(|event| (event, Sender { stream, connection, out })))
+        Ok(true)
     }
 
     /// Sends a message at once.

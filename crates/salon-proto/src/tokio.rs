@@ -32,7 +32,7 @@ use crate::message::{Message, OwnedMessage, Part, SendError};
 use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
 use crate::output::Output;
 use crate::read_on::ReadOn;
-use crate::receiver::Event;
+use crate::receiver::{Event, Piece};
 
 /// One connection over a stream of its own.
 ///
@@ -221,13 +221,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Those of the stream, `UnexpectedEof` where the peer ended it without a Close among them; `ConnectionAborted`
     /// where it does not answer our Close, and has sent 16 MiB and the largest message there may be behind it.
     pub async fn read(&mut self) -> io::Result<Option<(Event<'_>, Sender<'_>)>> {
-        if !poll_fn(|context| self.poll_event(context)).await? {
+        if !poll_fn(|context| self.poll_until(Connection::has_event, context)).await? {
             return Ok(None);
         }
         let Self { connection, input, out, .. } = self;
         let out = out.bytes();
         let event = connection.receive(input, out);
         Ok(event.map(|event| (event, Sender { connection, out })))
+    }
+
+    /// The same for messages that are not to be held whole: the next [piece](Connection::receive_piece) of one as soon
+    /// as it has come, or the next other event.
+    ///
+    /// # Errors
+    /// Those of [`WebSocket::read`].
+    pub async fn read_piece(&mut self) -> io::Result<Option<(Piece<'_>, Sender<'_>)>> {
+        if !poll_fn(|context| self.poll_until(Connection::has_piece, context)).await? {
+            return Ok(None);
+        }
+        let Self { connection, input, out, .. } = self;
+        let out = out.bytes();
+        let piece = connection.receive_piece(input, out);
+        Ok(piece.map(|piece| (piece, Sender { connection, out })))
     }
 
     /// Behind the end ([`WebSocket::read`] has returned `None`, or the `Stream` has): reads on and throws away what
@@ -328,9 +343,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if self.shut { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Waits until the next event is there; false: there will be none.
-    fn poll_event(&mut self, context: &Context<'_>) -> Poll<io::Result<bool>> {
-        while !self.connection.has_event(&mut self.input) {
+    /// Waits until there is something; false: there will be nothing.
+    fn poll_until(
+        &mut self,
+        is_there: fn(&mut Connection, &mut Input) -> bool,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        while !is_there(&mut self.connection, &mut self.input) {
             // Behind a Close of the peer, or a violation, its stream may end in any way: it may have been dropped.
             let closed = self.connection.is_closed();
             let wrote = match self.out.check() {
@@ -467,7 +486,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
                 let error = self.violation.take().map(|error| Err(io::Error::new(io::ErrorKind::InvalidData, error)));
                 return Poll::Ready(error);
             }
-            match ready!(self.poll_event(context)) {
+            match ready!(self.poll_until(Connection::has_event, context)) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Ready(None),
                 Err(error) => return Poll::Ready(Some(Err(error))),

@@ -10,7 +10,8 @@ use std::thread::{self, JoinHandle};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use salon_proto::blocking;
 use salon_proto::{
-    Agreed, ClientRequest, CloseCode, Connection, Control, Event, Limits, Message, Offer, OwnedMessage, Part, random,
+    Agreed, ClientRequest, CloseCode, Connection, Control, Event, Limits, Message, Offer, OwnedMessage, Part, Piece,
+    random,
 };
 use scripted::{Near, Task, settle};
 
@@ -147,6 +148,74 @@ fn tokio_serves() {
         });
         client.join().unwrap();
     }
+}
+
+/// A message that is longer than anybody wants to hold, with a ping amid it, and a Close behind it.
+fn say_in_parts(near: TcpStream) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut socket = blocking::WebSocket::over(near, Connection::client(random::keys(), &Agreed::NOTHING), &[]);
+        for part in 0..PARTS {
+            socket.sender().send_part(Part::Text(&"é".repeat(PART / 2)), part == PARTS - 1).unwrap();
+            if part == 0 {
+                socket.send(Message::Ping(Control::new(b"?").unwrap())).unwrap();
+            }
+        }
+        socket.close(Some((CloseCode::NORMAL, ""))).unwrap();
+        let mut heard = Vec::new();
+        while let Some((event, _)) = socket.read().unwrap() {
+            heard.push(format!("{event:?}"));
+        }
+        // Nothing else is passed on behind our own Close.
+        assert_eq!(heard, ["Close(Some((1000, \"\")))"]);
+    })
+}
+
+const PARTS: usize = 50;
+const PART: usize = 100_000;
+
+/// Notes a piece of what `say_in_parts` says: how long the message is so far, and what else was heard.
+fn note(piece: Piece<'_>, heard: &mut (usize, Vec<String>)) {
+    match piece {
+        Piece::Data { bytes, first, last, .. } => {
+            assert_eq!(first, heard.0 == 0);
+            heard.0 += bytes.len();
+            assert_eq!(last, heard.0 == PARTS * PART);
+        }
+        Piece::Event(event) => heard.1.push(format!("{event:?}")),
+    }
+}
+
+fn server_in_pieces() -> Connection {
+    Connection::server(&Agreed::NOTHING).limits(Limits::new().message_bytes((PARTS * PART) as u32))
+}
+
+#[test]
+fn a_long_message_comes_in_pieces() {
+    let expected = (PARTS * PART, vec!["Ping([63])".to_owned(), "Close(Some((1000, \"\")))".to_owned()]);
+    let (near, far) = pair();
+    let client = say_in_parts(near);
+    let mut socket = blocking::WebSocket::over(far, server_in_pieces(), &[]);
+    let mut heard = Default::default();
+    while let Some((piece, _)) = socket.read_piece().unwrap() {
+        note(piece, &mut heard);
+        assert!(socket.connection().held_bytes() < 1000, "a piece is not held");
+    }
+    drop(socket);
+    assert_eq!(heard, expected);
+    client.join().unwrap();
+
+    let (near, far) = pair();
+    let client = say_in_parts(near);
+    run(async {
+        let mut socket = salon_proto::tokio::WebSocket::over(asynchronous(far), server_in_pieces(), &[]);
+        let mut heard = Default::default();
+        while let Some((piece, _)) = socket.read_piece().await.unwrap() {
+            note(piece, &mut heard);
+            assert!(socket.connection().held_bytes() < 1000, "a piece is not held");
+        }
+        assert_eq!(heard, expected);
+    });
+    client.join().unwrap();
 }
 
 /// A client of tokio, once as a stream and a sink and once by events that are lent, against a blocking server.
