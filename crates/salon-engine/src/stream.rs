@@ -21,11 +21,6 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 /// | edge-triggered | both directions, always |
 /// | level-triggered, one-shot | what [`Engine::next_interest`](crate::Engine::next_interest) says |
 ///
-/// Where operations are begun and completed (io_uring, IOCP), a stream is two buffers, under
-/// [`Poller::Edge`](crate::Poller::Edge). A read that is completed fills one of them and is reported as readable; what
-/// was written to the other is begun behind the flush, the stream is full until that is completed, and then reported as
-/// writable. `tests/pollers.rs` of this crate has such a server, and one for each kind of poller.
-///
 /// ```
 /// use std::io::{self, Read, Write};
 /// use std::net::{Shutdown, TcpStream};
