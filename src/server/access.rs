@@ -2,7 +2,7 @@
 //!
 //! Every line has the same fields in the same order, in text and in JSON; those that it has no value for are left out.
 //! A refusal is counted whole, and [`LINES_A_REASON`] of each reason have a line in a second of the clock; how many
-//! more there were is told when the second is over. Whoever answers or refuses needs a [`Told`], and only this module
+//! more there were is told when the second is over. What answers or refuses needs a [`Told`], and only this module
 //! makes one: so an answer or a refusal without its line and its count cannot be written.
 //!
 //! Programs that read the log to ban addresses find the address first and the reason behind it. A client chooses no

@@ -20,7 +20,7 @@ use super::refusals::Reason;
 /// The calls of a request that are still to be made, and the answers of the others.
 #[derive(Debug)]
 pub struct Batch {
-    /// Whose calls they are.
+    /// The operator whose calls they are.
     pub operator: Arc<str>,
     left: VecDeque<Part>,
     answers: Vec<u8>,

@@ -272,8 +272,8 @@ impl<S: System> Reactor<S> {
         self.end_wait(service, wait, waited)
     }
 
-    /// Ends a turn: what is to be waited for before the next one. Who turns several loops waits for all of them at
-    /// once.
+    /// Ends a turn: what is to be waited for before the next one. A driver of several loops waits for all of
+    /// them at once.
     pub fn begin_wait(&mut self, service: &mut impl Service<S>) -> Wait {
         service.end_turn();
         Wait { timeout: self.timeout(service), began: self.system.elapsed() }

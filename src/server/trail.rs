@@ -20,7 +20,7 @@ pub struct Step {
     operator: Arc<str>,
     call: Option<Call>,
     room: Option<String>,
-    /// Whom it is about: a user by name, the user of a session, or as many of several as have room.
+    /// The users that it is about: one by name, the user of a session, or as many of several as have room.
     user: Option<String>,
     /// What else was named, in the words of the call.
     more: Vec<(&'static str, String)>,

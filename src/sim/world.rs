@@ -409,7 +409,7 @@ impl World {
         asked.into_values().next()
     }
 
-    /// Who is in a room, each as often as they are.
+    /// The users who are in a room, each as often as they are.
     fn inside(&self, room: &str) -> Vec<&str> {
         let inside = self.actors.iter().filter_map(|actor| match actor {
             Actor::Client(client) => client.epoch_of(room).map(|_| client.user.as_str()),

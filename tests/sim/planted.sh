@@ -3,9 +3,9 @@
 #
 #   bash tests/sim/planted.sh [BUG...]       all of them, or these; prints the rows of the table in docs/simulation.md
 #
-# A BUG is how the name of its file begins (07, or 07-grace), or a file with a patch. One in the store on Redis is looked
-# for with nodes (`--nodes any`). The seconds are those of the
-# processor, so that a busy machine shows the same; the build is not in them. Exit status 1 if one is not found.
+# A BUG is how the name of its file begins (07, or 07-grace), or a file with a patch. One in the store on Redis is
+# looked for with nodes (`--nodes any`). The seconds are those of the processor, so that a busy machine shows the same;
+# the build is not in them. Exit status 1 if one is not found.
 #
 # SECONDS_EACH (600): how long a bug may hide. TARGET: the folder to build in; one that is warm saves minutes.
 set -uo pipefail

@@ -350,8 +350,8 @@ fn a_text_that_was_edited_away_is_told_as_it_stands(redis: &dyn Place) {
     }
 }
 
-/// A message that is told late has no reactions in it: whether a reader is among those who have reacted it cannot say to
-/// all at once.
+/// A message that is told late has no reactions in it: whether a reader is among those who have reacted it cannot say
+/// to all at once.
 fn reactions_come_by_their_own_entries(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
     one.ask(append(ROOM, "ann", "a", 1)).unwrap();

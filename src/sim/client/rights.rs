@@ -144,8 +144,8 @@ impl Client {
         if joined && !self.was_inside(name, since) && !comes || gone {
             return Err((5, format!("{name} is listed with joined: {joined}")));
         }
-        // What the user has read of a room that the session has come into since stands in its `joined`; and a store that
-        // fails keeps nobody from seeing the rooms.
+        // What the user has read of a room that the session has come into since stands in its `joined`; and a store
+        // that fails keeps nobody from seeing the rooms.
         match listed.get("read").is_some()
             || joined && self.rooms.get(name).is_some_and(stays) && !net.plan.has(Fault::Fail)
         {
