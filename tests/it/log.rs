@@ -118,9 +118,9 @@ fn a_session_that_ends_is_a_line_at_debug() {
         "{line}"
     );
     assert!(line.contains(" dialect=json messages=1 seconds="), "{line}");
-    let octets: Vec<u64> = line.split("bytes_").skip(1).map(octets).collect();
+    let counts: Vec<u64> = line.split("bytes_").skip(1).map(bytes_of).collect();
     // A request and an answer of this client, and two frames and two more.
-    assert!(octets.len() == 2 && octets[0] > 150 && octets[1] > 300, "{line}");
+    assert!(counts.len() == 2 && counts[0] > 150 && counts[1] > 300, "{line}");
     assert!(next("] session ").contains(" user=bob dialect=plain "));
 
     // What was not served, what could not be read, and what was one too much have the status that was sent.
@@ -159,8 +159,8 @@ fn a_session_that_ends_is_a_line_at_debug() {
     assert!(rest.iter().all(|line| line.contains("stop")), "{rest:?}");
 }
 
-/// The octets that `in=...` or `out=...` of a line says.
-fn octets(field: &str) -> u64 {
+/// The bytes that `in=...` or `out=...` of a line says.
+fn bytes_of(field: &str) -> u64 {
     let digits = field.split('=').nth(1).unwrap();
     digits[..digits.find(' ').unwrap_or(digits.len())].parse().unwrap()
 }
