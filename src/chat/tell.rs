@@ -160,7 +160,7 @@ impl Hall {
     }
 
     /// The plain sessions of a room that is not big hear its names behind each that comes or goes. Where these are many
-    /// octets they hear them soon, but not often: somebody who comes and goes all the time would have each be sent
+    /// bytes they hear them soon, but not often: somebody who comes and goes all the time would have each be sent
     /// thousands of times what they say themselves.
     fn names_changed(&mut self, room: u32, turn: &mut Turn<'_>) {
         let (users, _) = self.who_is_in(room, turn.settings);
@@ -210,6 +210,6 @@ impl Hall {
     }
 }
 
-/// Octets of names that plain sessions hear behind everybody who comes or goes: some three times what they hear of that
+/// Bytes of names that plain sessions hear behind everybody who comes or goes: some three times what they hear of that
 /// user.
 const NAMES_AT_ONCE: usize = 1024;

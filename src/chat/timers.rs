@@ -22,7 +22,7 @@ pub(super) enum Timer {
     Typing(Box<(UserName, Target)>),
     /// A big room hears its summary.
     Crowd { room: u32 },
-    /// The plain sessions of a room hear its names, which are many octets.
+    /// The plain sessions of a room hear its names, which are many bytes.
     Names { room: u32 },
     /// Old messages and rooms are dropped.
     Sweep,

@@ -42,9 +42,9 @@ pub struct Line<'a> {
     pub messages: Option<u32>,
     /// How long a request waited for its answer, or a session lasted.
     pub time: Option<Duration>,
-    /// Octets that came: of a session all, of a request those of its body.
+    /// Bytes that came: of a session all, of a request those of its body.
     pub bytes_in: Option<u64>,
-    /// Octets that went.
+    /// Bytes that went.
     pub bytes_out: Option<u64>,
 }
 

@@ -158,7 +158,7 @@ mod tests {
         Ok(None)
     }
 
-    /// Each row is read whole, in twos and one octet at a time, which must agree.
+    /// Each row is read whole, in twos and one byte at a time, which must agree.
     #[track_caller]
     fn row(bytes: &[u8], expected: &Result<Option<(usize, &str)>, ChunkError>) {
         for size in [bytes.len(), 2, 1] {

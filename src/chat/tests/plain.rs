@@ -45,12 +45,12 @@ fn a_room_of_plain_sessions() {
     stage.heard("bob", [left("ann"), online("bob")]);
 }
 
-/// Where the names are many octets, a room hears them not with everybody who comes and goes, but soon, and last of all
+/// Where the names are many bytes, a room hears them not with everybody who comes and goes, but soon, and last of all
 /// as they are.
 #[test]
 fn a_room_of_plain_sessions_with_long_names() {
     let mut stage = Stage::new(unhurried());
-    // The last of them makes it 1,024 octets.
+    // The last of them makes it 1,024 bytes.
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|letter| letter.repeat(128));
     for (at, name) in names.iter().enumerate() {
         stage.opens_plain(name, "den", name);
