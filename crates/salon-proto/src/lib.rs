@@ -142,6 +142,7 @@ pub mod agreed;
 pub mod blocking;
 #[cfg(feature = "handshake")]
 pub mod chunked;
+#[cfg(feature = "handshake")]
 pub mod client_handshake;
 pub mod close;
 pub mod connection;
