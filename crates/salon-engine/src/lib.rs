@@ -99,11 +99,12 @@
 //!
 //! Its parts: `stream` (what a connection is), `input` (reading and decoding), `output` (queues and flush), `topic`
 //! (fan-out), `deadlines` and `timer_wheel` (what is due when), `interest` (what a poller is to watch), `steps` (how
-//! much of a turn each peer may have), [`memory`] (how much is held, and how it shrinks).
+//! much of a turn each peer may have), `settings` and `counters`, [`memory`] (how much is held, and how it shrinks).
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod counters;
 mod deadlines;
 mod id;
 mod input;
@@ -114,6 +115,7 @@ mod outbox;
 mod output;
 mod peer;
 mod receive_buffer;
+mod settings;
 // Public because the server keeps its tables by the same rule, and no part of what others are promised.
 #[doc(hidden)]
 pub mod slack;
@@ -138,16 +140,18 @@ use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::extension::MAX_WINDOW_BITS;
 use crate::proto::handshake::{Request, RequestError};
 use crate::proto::receiver::Receiver;
-use crate::proto::{Agreed, CloseCode, Limits};
+use crate::proto::{Agreed, CloseCode};
 
+pub use counters::{Closes, Counters};
 pub use deadlines::STALL;
 pub use id::{ConnId, TopicId};
 pub use interest::{Interest, Poller};
 pub use salon_proto as proto;
+pub use settings::{DeflateSettings, Settings};
 pub use stream::{Got, Stream, Wrote, receive_short, send_short};
 pub use time::Tick;
 
-use input::{DRAINED_PER_TURN, MAX_ROOM, Parting};
+use input::{DRAINED_PER_TURN, Parting};
 use interest::Interests;
 use ledger::Ledger;
 use peer::{Drain, Membership, Memberships, PartialRequest, Peer, Phase, Session};
@@ -156,130 +160,6 @@ use spares::Spares;
 use steps::{Budget, CLOSES_PER_TURN, FRESH_STEPS, SetAside};
 use timer_wheel::TimerWheel;
 use topic::{GroupId, Topics};
-
-/// Bounds and deadlines, nearly all of them of each peer. There may be more in a later version: the usual ones are
-/// taken, and changed.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use salon_engine::proto::Limits;
-/// use salon_engine::{DeflateSettings, Settings};
-///
-/// let mut settings = Settings::default();
-/// settings.limits = Limits::new().message_bytes(1 << 20);
-/// settings.ping_after = Some(Duration::from_secs(60));
-/// settings.deflate = Some(DeflateSettings::default());
-/// ```
-///
-/// Written out they do not compile:
-///
-/// ```compile_fail,E0639
-/// let settings = salon_engine::Settings { ping_after: None, ..salon_engine::Settings::default() };
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Settings {
-    /// The largest message, and the most fragments of one.
-    pub limits: Limits,
-    /// Bytes of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends
-    /// in.
-    pub receive_buffer: usize,
-    /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
-    pub outbox_bytes: usize,
-    /// Bytes that may wait for a member of a topic with [numbered](Engine::publish_numbered) publications; past them it
-    /// is sent no more of these, and leaves the topic.
-    pub behind_bytes: usize,
-    /// How long such a peer may take nothing at all; past that it is closed likewise.
-    pub blocked_within: Duration,
-    /// From the accept (or the last answer) to the end of the next request head, in all; and again from there to the
-    /// end of its body.
-    pub head_within: Duration,
-    /// From the end of an answer to the first byte of another request on the same connection.
-    pub idle_within: Duration,
-    /// From our Close to the peer's, and again from there to the end of its stream.
-    pub close_within: Duration,
-    /// From the first byte of a message to its last.
-    pub message_within: Duration,
-    /// After so much silence a ping is sent; `None`: never.
-    pub ping_after: Option<Duration>,
-    /// After so much further silence the peer is closed.
-    pub pong_within: Duration,
-    /// The code of that Close; by default 1011.
-    pub no_pong_code: CloseCode,
-    /// The application's own close codes, each of which [`Closes`] counts by itself, as it does the registered ones. A
-    /// peer may send a thousand others, which it counts together.
-    pub counted_codes: &'static [CloseCode],
-    /// The most sends to members of one topic in one flush; the rest follows in the next turns. A send takes some
-    /// microseconds, and all other peers wait for so many.
-    pub sends_per_flush: usize,
-    /// How long messages to a large topic may wait for others that leave in the same writes; zero: they leave with
-    /// their turn.
-    ///
-    /// It trades latency for sends. A member that is sent something else meanwhile gets them with that, in order.
-    pub flush_delay: Duration,
-    /// From how many members on a topic is large. Members that share compressed messages are counted apart from the
-    /// others.
-    pub flush_delay_members: usize,
-    /// When the poller reports a stream.
-    pub poller: Poller,
-    /// How messages are compressed for connections that agreed to permessage-deflate; `None`: none may.
-    pub deflate: Option<DeflateSettings>,
-}
-
-/// What is compressed, and how well. There may be more of it in a later version, as of [`Settings`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DeflateSettings {
-    /// Messages below this are sent as they are, in bytes: compressing a short line costs as much as sending it.
-    pub threshold: usize,
-    /// 1 (fast) to 9 (small).
-    pub level: u32,
-}
-
-impl Default for DeflateSettings {
-    fn default() -> Self {
-        Self { threshold: 512, level: 6 }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            receive_buffer: 64 << 10,
-            outbox_bytes: 1 << 20,
-            behind_bytes: 64 << 10,
-            blocked_within: Duration::from_secs(10),
-            head_within: Duration::from_secs(10),
-            idle_within: Duration::from_secs(75),
-            close_within: Duration::from_secs(5),
-            message_within: Duration::from_secs(60),
-            ping_after: Some(Duration::from_secs(25)),
-            pong_within: Duration::from_secs(10),
-            no_pong_code: CloseCode::INTERNAL_ERROR,
-            counted_codes: &[],
-            sends_per_flush: 128,
-            flush_delay: Duration::ZERO,
-            flush_delay_members: 1000,
-            poller: Poller::Edge,
-            deflate: None,
-        }
-    }
-}
-
-impl Settings {
-    /// Bytes of answers that a peer may be owed and be read all the same; and that may wait for it while it is owed
-    /// any.
-    fn owed_above(&self) -> usize {
-        steps::OWED_ABOVE.min(self.outbox_bytes / steps::OWED_PART)
-    }
-
-    /// Room behind a read, in bytes: for the rest of the longest message, or of the longest that is worth it.
-    fn room_behind_a_read(&self) -> usize {
-        MAX_ROOM.min(self.limits.message_bytes as usize)
-    }
-}
 
 /// What happened to a connection. There may be more kinds in a later version.
 #[derive(Debug)]
@@ -371,82 +251,6 @@ pub struct End {
     /// Bytes written to it.
     pub bytes_out: u64,
 }
-
-/// Counters since the start. They only grow.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Connections taken in.
-    pub accepted: u64,
-    /// Connections upgraded to WebSocket.
-    pub upgraded: u64,
-    /// Messages received.
-    pub messages_in: u64,
-    /// Messages sent or queued, one for each receiver.
-    pub messages_out: u64,
-    /// Messages compressed: once for all members of a topic.
-    pub compressed: u64,
-    /// Bytes read.
-    pub bytes_in: u64,
-    /// Bytes written.
-    pub bytes_out: u64,
-    /// Writes that a socket took only in part or not at all.
-    pub blocked: u64,
-    /// Members that have left a topic because they took its messages too slowly.
-    pub left_behind: u64,
-    /// Peers cut off because too much waited for them.
-    pub cut_bytes: u64,
-    /// Peers cut off because they took nothing for too long.
-    pub cut_time: u64,
-    /// Peers cut off because much was held for them when memory was short.
-    pub cut_memory: u64,
-    /// Panics that ended one connection and nothing else.
-    pub panics: u64,
-    /// Peers that did not answer a ping in time.
-    pub no_pong: u64,
-    /// Connections that brought no request in time.
-    pub no_request: u64,
-    /// Closes by code: our own codes first, then what the peer said. 1005 and 1006 as in RFC 6455 section 7.4.1.
-    pub closes: Closes,
-}
-
-/// How often connections were closed with which code.
-#[derive(Clone, Debug, Default)]
-pub struct Closes {
-    /// Of the [registered](REGISTERED) codes.
-    registered: [u64; REGISTERED.len()],
-    /// Of the application's, in the order of [`Settings::counted_codes`].
-    own: Box<[(u16, u64)]>,
-    /// Of all others.
-    others: u64,
-}
-
-impl Closes {
-    fn new(own: &[CloseCode]) -> Self {
-        Self { own: own.iter().map(|code| (code.get(), 0)).collect(), ..Self::default() }
-    }
-
-    fn add(&mut self, code: u16) {
-        let registered = REGISTERED.iter().position(|&known| known == code);
-        let own = self.own.iter().position(|(known, _)| *known == code);
-        let count = match (registered, own) {
-            (Some(place), _) => &mut self.registered[place],
-            (None, Some(place)) => &mut self.own[place].1,
-            (None, None) => &mut self.others,
-        };
-        *count += 1;
-    }
-
-    /// Codes and counts: the registered codes, the [application's](Settings::counted_codes), and, without a code, all
-    /// others.
-    pub fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> + '_ {
-        let registered = REGISTERED.iter().copied().zip(self.registered.iter().copied());
-        registered.chain(self.own.iter().copied()).map(|(code, count)| (Some(code), count)).chain([(None, self.others)])
-    }
-}
-
-/// The codes of RFC 6455 section 7.4.1 and of IANA that may end a connection.
-const REGISTERED: [u16; 13] = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 1014];
 
 /// All connections of one loop.
 ///
