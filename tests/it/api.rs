@@ -47,6 +47,18 @@ fn call(admin: SocketAddr, call: &str, body: &str) -> (u16, String) {
     (status(&answer), answer.split_once("\r\n\r\n").unwrap().1.trim_end().to_owned())
 }
 
+/// All answers to what is said in pieces of that size, on a connection that ends with the last one.
+fn say_in_pieces(admin: SocketAddr, said: &str, size: usize) -> String {
+    let mut stream = tcp(admin);
+    stream.set_nodelay(true).unwrap();
+    for piece in said.as_bytes().chunks(size) {
+        stream.write_all(piece).unwrap();
+    }
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    answers
+}
+
 /// Times, epochs and session ids are other ones each time; so are some numbers of `/health` and `/top`.
 fn without_what_changes(answer: &str) -> String {
     let mut out = String::new();
@@ -151,13 +163,7 @@ fn bodies_whole_one_byte_at_a_time_and_pipelined() {
     let ping = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
     let said = [&*first, ping, &first, &last].concat();
     for size in [1, 100, said.len()] {
-        let mut stream = tcp(admin);
-        stream.set_nodelay(true).unwrap();
-        for piece in said.as_bytes().chunks(size) {
-            stream.write_all(piece).unwrap();
-        }
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = say_in_pieces(admin, &said, size);
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 4, "{answer}");
         assert_eq!(answer.matches(r#"{"type":"broadcast""#).count(), 3, "{answer}");
         assert!(answer.find("ok\n").unwrap() < answer.rfind(r#"{"type":"broadcast""#).unwrap(), "in order: {answer}");
@@ -173,13 +179,7 @@ fn bodies_in_chunks() {
     let body = "1;a=b\r\n{\r\n1c\r\n\"room_id\":\"den\",\"content\":\"h\r\n3\r\ni\"}\r\n0\r\nX-Sum: 1\r\n\r\n";
     let said = format!("{head}\r\n{body}GET /livez HTTP/1.1\r\nHost: h\r\n\r\n{head}Connection: close\r\n\r\n{body}");
     for size in [1, 100, said.len()] {
-        let mut stream = tcp(admin);
-        stream.set_nodelay(true).unwrap();
-        for piece in said.as_bytes().chunks(size) {
-            stream.write_all(piece).unwrap();
-        }
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = say_in_pieces(admin, &said, size);
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
         assert_eq!(
             answer.matches(r#"{"type":"broadcast","room_id":"den","sender":"server","content":"hi""#).count(),

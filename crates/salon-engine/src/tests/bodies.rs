@@ -7,6 +7,18 @@ fn post(path: &str, body: &str, more: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n{more}\r\n{body}").into_bytes()
 }
 
+/// What the owner is told of a client that says this, in reads of that size, and the client's side of it.
+fn told_of(said: &[u8], read_size: usize, receive_buffer: usize) -> (Vec<String>, Script) {
+    let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
+    let (id, script) = house.connect();
+    script.wire().read_size = read_size;
+    script.say(said);
+    while !script.wire().to_read.is_empty() {
+        house.hear(id);
+    }
+    (house.told().into_iter().map(|(_, told)| told).collect(), script)
+}
+
 /// A body is reported whole, however it comes, and the bytes behind it are the next request.
 #[test]
 fn bodies_whole_in_pieces_and_pipelined() {
@@ -15,14 +27,7 @@ fn bodies_whole_in_pieces_and_pipelined() {
     let said = [&post("/a", "one", "")[..], &post("/a", &long, ""), get, &post("/c", "close", ""), get].concat();
     for read_size in [1, 2, 3, 7, 100, 4096, usize::MAX] {
         for receive_buffer in [1, 16, 200, 64 << 10] {
-            let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
-            let (id, script) = house.connect();
-            script.wire().read_size = read_size;
-            script.say(&said);
-            while !script.wire().to_read.is_empty() {
-                house.hear(id);
-            }
-            let told: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+            let (told, script) = told_of(&said, read_size, receive_buffer);
             let body = format!("body {long}");
             assert_eq!(told, ["wants /a", "body one", "wants /a", &body, "request /b", "wants /c", "body close"]);
             assert_eq!(script.taken(), format!("<one><{long}></b><close>").into_bytes());
@@ -51,14 +56,7 @@ fn bodies_in_chunks() {
         let said = [&good[..], &chunked("/d", bad), get].concat();
         for read_size in [1, 2, 100, 4096, usize::MAX] {
             for receive_buffer in [1, 200, 64 << 10] {
-                let mut house = House::new(Settings { receive_buffer, ..Settings::default() });
-                let (id, script) = house.connect();
-                script.wire().read_size = read_size;
-                script.say(&said);
-                while !script.wire().to_read.is_empty() {
-                    house.hear(id);
-                }
-                let heard: Vec<String> = house.told().into_iter().map(|(_, told)| told).collect();
+                let (heard, script) = told_of(&said, read_size, receive_buffer);
                 let body = format!("body {}", "x".repeat(10_000));
                 let first = ["wants /a", "body one", "wants /a", &body, "request /b", "wants /c", "body "];
                 assert_eq!(heard[..7], first, "{read_size} {receive_buffer}");
