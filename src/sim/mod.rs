@@ -79,7 +79,7 @@ pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
     let plan = Plan::draw(seed, wish);
     let world = Rc::new(RefCell::new(people(&plan, lines)));
     let platter = Rc::new(RefCell::new(Platter::default()));
-    if plan.nodes == 0 {
+    if plan.has_one_server() {
         while live(&world, &platter, &plan) {}
     } else {
         #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]

@@ -278,6 +278,11 @@ impl Ways {
 }
 
 impl Plan {
+    /// Whether there is one server, with a store of its own, and no nodes on Redis: of it more can be foretold.
+    pub fn has_one_server(&self) -> bool {
+        self.nodes == 0
+    }
+
     /// Draws the plan of a seed.
     pub fn draw(seed: u64, wish: &Wish) -> Self {
         let mut chance = Chance::new(seed);

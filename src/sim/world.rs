@@ -421,7 +421,7 @@ impl World {
 
     /// Somebody who was told of others in a room than are there.
     fn mistaken(&self) -> Option<String> {
-        if self.net.plan.nodes > 0 {
+        if !self.net.plan.has_one_server() {
             return None;
         }
         let told = self.actors.iter().flat_map(|actor| match actor {

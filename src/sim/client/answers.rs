@@ -19,8 +19,8 @@ const ROOMS: [&str; 3] = ["join", "room", "create_room"];
 const SAID: [&str; 6] = ["broadcast", "direct", "multicast", "edit", "delete", "react"];
 
 /// What clients that keep to the protocol may hear. They send nothing that is `bad_json`, `bad_request`, of an
-/// `unknown_type`, or `too_large`; no room here is full; a store that cannot do something is none of Salon's; and
-/// `internal` is a mistake.
+/// `unknown_type`, or `too_large`; no room here is full; one store cannot do something, that on Redis, which is
+/// looked at by itself; and `internal` is a mistake.
 const ROWS: [Row; 13] = [
     Row { code: "unauthorized", retry: false, answers: &["auth"] },
     Row { code: "token_expired", retry: false, answers: &[] },
@@ -80,8 +80,8 @@ impl Client {
     pub(super) fn may_be_refused(&self, net: &Network, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
         let (code, room) = (message::field(message, "code")?, message["room_id"].as_str());
         let wrong = |why: String| Err((5, format!("the error {code} {why}")));
-        // A store on Redis does not search, and may be away, or lose what it kept.
-        if code == "unsupported" && net.plan.nodes > 0 {
+        // A store on Redis does not search.
+        if code == "unsupported" && !net.plan.has_one_server() {
             return Ok(());
         }
         let Some(row) = ROWS.iter().find(|row| row.code == code) else {
@@ -111,7 +111,8 @@ impl Client {
             return wrong(format!("answers {kind}"));
         }
         let cause = match code {
-            _ if net.plan.nodes > 0 => true,
+            // One on Redis may be away, and lose what it kept: there each of these may have a cause.
+            _ if !net.plan.has_one_server() => true,
             "forbidden" => match kind.as_str() {
                 "broadcast" => room.as_deref() == Some("*") && net.plan.ways.tokens > 0,
                 "edit" | "delete" => !self.is_its_own(judge, asking.of, room.as_deref()),
@@ -165,7 +166,7 @@ impl Client {
         let it = &net.links[link];
         let was = |put: Put| judge.was_put(put, &self.user);
         let cause = match code {
-            _ if net.plan.nodes > 0 => true,
+            _ if !net.plan.has_one_server() => true,
             1000 => self.parts,
             1012 => net.plan.has(Fault::Drain),
             // Of a small output more may be due in one turn than may wait.
@@ -200,7 +201,12 @@ impl Client {
         let down = !host.up || it.life != host.life;
         // A head that comes in pieces may be late; a Close waits behind what is not taken, and while a server stops no
         // longer than that takes.
-        net.plan.nodes > 0 || down || !it.upgraded || it.choked || is_short(&net.plan) || net.plan.has(Fault::Drain)
+        !net.plan.has_one_server()
+            || down
+            || !it.upgraded
+            || it.choked
+            || is_short(&net.plan)
+            || net.plan.has(Fault::Drain)
     }
 
     /// Whether a request for a connection may be answered so.

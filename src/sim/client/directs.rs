@@ -57,12 +57,12 @@ impl Client {
 
     /// The life of the store in which what it hears was said. Nodes have one.
     fn life(&self, net: &Network) -> u32 {
-        self.link.filter(|_| net.plan.nodes == 0).map_or(0, |link| net.links[link].life)
+        self.link.filter(|_| net.plan.has_one_server()).map_or(0, |link| net.links[link].life)
     }
 
     /// What was said to its user, or by it on another device, since it is connected, and never came to it.
     pub fn missed_directs(&self, net: &Network, judge: &Judge) -> Option<String> {
-        if net.plan.nodes > 0 || self.phase != Phase::On {
+        if !net.plan.has_one_server() || self.phase != Phase::On {
             return None;
         }
         let life = self.life(net);
@@ -150,5 +150,5 @@ impl Client {
 
 /// Whether the store gives up nothing but the oldest of each conversation. One on Redis may lose all.
 fn keeps_all(net: &Network) -> bool {
-    net.plan.nodes == 0 && (net.plan.lasts != Lasts::Memory || !net.plan.has(Fault::Memory))
+    net.plan.has_one_server() && (net.plan.lasts != Lasts::Memory || !net.plan.has(Fault::Memory))
 }

@@ -35,7 +35,7 @@ impl Client {
             return Err((9, format!("{kind} of {room:?}, which its token is not for")));
         }
         self.shows_nobody_who_hides(net, kind, message)?;
-        if net.plan.nodes == 0 {
+        if net.plan.has_one_server() {
             self.may_know(net, judge, kind, message)?;
         }
         let inside = |room: Option<&str>| room.and_then(|room| self.rooms.get(room)).is_some_and(|room| room.inside);
@@ -111,7 +111,7 @@ impl Client {
         match kind {
             "history" if room.is_some() => {
                 self.page(net, judge, message)?;
-                if net.plan.nodes == 0 {
+                if net.plan.has_one_server() {
                     self.page_is_whole(net, judge, message)?;
                 }
             }
@@ -257,7 +257,7 @@ impl Client {
             return Err((2, format!("{name}: a gap from {from} to {to} after {}", room.seq)));
         }
         let why = field(message, "why")?;
-        if net.plan.nodes == 0 {
+        if net.plan.has_one_server() {
             room.lacks(why, to, room.begins)?;
         }
         if why == "epoch_changed" && room.begins {
@@ -292,7 +292,7 @@ impl Client {
                 }
             }
         }
-        if net.plan.nodes == 0 { room.has_caught_up(net, judge, name) } else { Ok(()) }
+        if net.plan.has_one_server() { room.has_caught_up(net, judge, name) } else { Ok(()) }
     }
 
     /// Up to where the session has heard a room in this life of it, if it hears the room live.
@@ -439,7 +439,7 @@ fn entry_of(kind: &str, sender: &str, message: &Value) -> Result<Entry, (u8, Str
 /// behind who goes, and that all agree in the end is looked at then.
 fn of_one_server(net: &Network, heard: Result<(), (u8, String)>) -> Result<(), (u8, String)> {
     match heard {
-        Err((17, _)) if net.plan.nodes > 0 => Ok(()),
+        Err((17, _)) if !net.plan.has_one_server() => Ok(()),
         heard => heard,
     }
 }
