@@ -95,7 +95,7 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
         }
         Act::Backup { file, place } => {
             let mut progress = Progress::new("pages left");
-            let sqlite::Done { bytes, log, .. } =
+            let sqlite::Copied { bytes, log, .. } =
                 sqlite::backup(&place.path()?, file, &mut |left, all| progress.show(left, all))?;
             progress.end();
             tell_of_log(log);
@@ -109,7 +109,7 @@ pub fn run(args: &StoreArgs) -> Result<(), String> {
         }
         Act::Compact(place) => {
             let path = place.path()?;
-            let sqlite::Done { before, bytes, log } = sqlite::compact(&path)?;
+            let sqlite::Copied { before, bytes, log } = sqlite::compact(&path)?;
             tell_of_log(log);
             say(&format!("{}: {bytes} bytes, before that {before}\n", path.display()))
         }

@@ -88,7 +88,7 @@ use reading::{Counted, Many};
 use retries::Retries;
 use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
-pub use upkeep::{Done, backup, check, compact, read_through};
+pub use upkeep::{Copied, backup, check, compact, read_through};
 
 /// What an answer has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

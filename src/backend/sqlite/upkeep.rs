@@ -12,10 +12,10 @@ use super::trouble::Trouble;
 use super::{contents, schema};
 use crate::backend::MAX_BANS;
 
-/// What became of a store that was copied or made smaller.
+/// A store that was copied, into another file or into a smaller one in its place.
 #[derive(Debug)]
 #[must_use = "what is missing is to be told"]
-pub struct Done {
+pub struct Copied {
     /// Bytes of the file before.
     pub before: u64,
     /// Bytes of the file or the copy now.
@@ -64,7 +64,7 @@ pub fn read_through(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// One sentence that says what to do; there is no copy then.
-pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Done, String> {
+pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Copied, String> {
     let (tables, log) = open(path)?;
     let bytes = file::copy_to(to, |new| {
         // As long as this is open the copy is of one state, and begins anew for nothing that is said meanwhile. The
@@ -85,14 +85,14 @@ pub fn backup(path: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Res
         copy.execute(schema::AS_A_COPY, []).map_err(cannot)?;
         log.still_holds(path)
     })?;
-    Ok(Done { before: file::bytes(path), bytes, log: log.sentence() })
+    Ok(Copied { before: file::bytes(path), bytes, log: log.sentence() })
 }
 
 /// Makes the file of a store that nobody uses as small as what is in it.
 ///
 /// # Errors
 /// One sentence that says what to do; the file is as it was then.
-pub fn compact(path: &Path) -> Result<Done, String> {
+pub fn compact(path: &Path) -> Result<Copied, String> {
     // Also that it is of this version: only a server changes that.
     drop(open_for_reading(path)?);
     let mut claim = Claim::take(path)?;
@@ -122,7 +122,7 @@ pub fn compact(path: &Path) -> Result<Done, String> {
         }
         Ok::<_, String>(())
     })?;
-    Ok(Done { before, bytes: file::bytes(path), log: log.sentence() })
+    Ok(Copied { before, bytes: file::bytes(path), log: log.sentence() })
 }
 
 /// Opens a store to read it as it is now, whoever uses it.
