@@ -149,6 +149,9 @@ pub struct Reactor<S: System> {
     relieving: bool,
     /// The process stood still, and no turn has been since.
     stood_still: bool,
+    /// When the last turn began, and the work that had been done before the wait ahead of it.
+    turn_began: Duration,
+    worked: Duration,
     patience: Patience,
 }
 
@@ -199,6 +202,7 @@ impl<S: System> Reactor<S> {
         keyed: &Keyed,
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
+        let (turn_began, worked) = (system.elapsed(), system.worked());
         let engine = Engine::new(settings, Tick(0));
         let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
         Self {
@@ -227,6 +231,8 @@ impl<S: System> Reactor<S> {
             memory: Budget::new(memory),
             relieving: false,
             stood_still: false,
+            turn_began,
+            worked,
             patience: Patience::None,
         }
     }
@@ -276,7 +282,12 @@ impl<S: System> Reactor<S> {
     /// them at once.
     pub fn begin_wait(&mut self, service: &mut impl Service<S>) -> Wait {
         service.end_turn();
-        Wait { timeout: self.timeout(service), began: self.system.elapsed() }
+        let timeout = self.timeout(service);
+        let (began, worked) = (self.system.elapsed(), self.system.worked());
+        let work = worked.saturating_sub(self.worked);
+        self.note_standstill(work, began.saturating_sub(self.turn_began));
+        self.worked = worked;
+        Wait { timeout, began }
     }
 
     /// Takes a turn behind a wait; returns whether there is another one.
@@ -290,9 +301,9 @@ impl<S: System> Reactor<S> {
         waited: io::Result<()>,
     ) -> Result<bool, Error> {
         // Also of a wait that was interrupted, as SIGCONT does.
-        if stood_still(timeout, self.system.elapsed().saturating_sub(began)) {
-            self.engine.has_stood_still();
-            self.stood_still = true;
+        self.turn_began = self.system.elapsed();
+        if let Some(timeout) = timeout {
+            self.note_standstill(timeout, self.turn_began.saturating_sub(began));
         }
         match waited {
             Ok(()) => {}
@@ -307,9 +318,18 @@ impl<S: System> Reactor<S> {
         }
     }
 
+    /// Notes a standstill if a wait or a turn `took` much longer than it had `reason` to: what was asked for, or the
+    /// work that was done. Wherever the process was stopped, it was in one of the two.
+    fn note_standstill(&mut self, reason: Duration, took: Duration) {
+        if stood_still(reason, took) {
+            self.engine.has_stood_still();
+            self.stood_still = true;
+        }
+    }
+
     /// One turn behind the wait; returns whether it was the last.
     fn turn(&mut self, service: &mut impl Service<S>) -> bool {
-        let began = self.system.elapsed();
+        let began = self.turn_began;
         let now = self.moment(began);
         let signals = self.note_events();
         self.word_late_answer(now);
@@ -769,9 +789,9 @@ impl<S: System> Reactor<S> {
 }
 
 /// Whether the process did not run for a while (SIGSTOP, a machine that slept): a wait took much longer than it was
-/// asked to. A long turn means load, and nothing else.
-fn stood_still(timeout: Option<Duration>, waited: Duration) -> bool {
-    timeout.is_some_and(|timeout| waited.saturating_sub(timeout) > STALL)
+/// asked to, or a turn much longer than its work. A turn that works for long means load, which peers can cause.
+fn stood_still(reason: Duration, took: Duration) -> bool {
+    took.saturating_sub(reason) > STALL
 }
 
 /// The requests of signals and the waker in one turn.
@@ -805,20 +825,19 @@ pub const ADMIN_RESERVE: usize = 64;
 mod tests {
     use super::*;
 
-    /// Each row: the wait that was asked for, the wait that came, in milliseconds.
+    /// Each row: the wait that was asked for or the work of a turn, and how long it took, in milliseconds.
     #[test]
     fn a_process_that_stood_still() {
-        for (asked, came, still) in [
-            (Some(0), 0, false),
-            (Some(0), 1000, false),
-            (Some(0), 1001, true),
-            (Some(25_000), 25_900, false),
-            (Some(25_000), 26_001, true),
-            (Some(25_000), 10, false),
-            (None, 3_600_000, false),
+        for (reason, took, still) in [
+            (0, 0, false),
+            (0, 1000, false),
+            (0, 1001, true),
+            (25_000, 25_900, false),
+            (25_000, 26_001, true),
+            (25_000, 10, false),
         ] {
-            let asked = asked.map(Duration::from_millis);
-            assert_eq!(stood_still(asked, Duration::from_millis(came)), still, "{asked:?} {came}");
+            let [of, and] = [reason, took].map(Duration::from_millis);
+            assert_eq!(stood_still(of, and), still, "{reason} {took}");
         }
     }
 }

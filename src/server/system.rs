@@ -31,6 +31,10 @@ pub trait System: fmt::Debug {
     /// The time since the loop was made, by a clock that only goes forward.
     fn elapsed(&self) -> Duration;
 
+    /// How long the loop has worked: the processor time of its thread. A turn that took much longer than its work was
+    /// stopped.
+    fn worked(&self) -> Duration;
+
     /// Milliseconds since the Unix epoch, by a clock that may jump.
     fn unix_ms(&self) -> u64;
 

@@ -51,6 +51,11 @@ impl System for Machine {
         Duration::from_micros(self.world.borrow().net.now - self.started)
     }
 
+    /// Work takes no time here: what passes in a turn is a standstill.
+    fn worked(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn unix_ms(&self) -> u64 {
         self.world.borrow().net.unix_ms()
     }

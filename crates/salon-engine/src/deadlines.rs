@@ -29,9 +29,9 @@ enum Due {
 }
 
 impl<S: Stream> Engine<S> {
-    /// Notes that the process did not run for a while: the loop's wait took [much](STALL) longer than it was asked to.
-    /// In the next turn, no peer is ended that may have acted meanwhile. A long turn is no reason for that, because
-    /// peers can cause it.
+    /// Notes that the process did not run for a while: the loop's wait took [much](STALL) longer than it was asked to, or
+    /// a turn much longer than its work. In the next turn, no peer is ended that may have acted meanwhile. A turn that
+    /// only has much to do is no reason for that, because peers can cause it.
     pub fn has_stood_still(&mut self) {
         self.stood_still = true;
     }
@@ -44,6 +44,7 @@ impl<S: Stream> Engine<S> {
 
     /// Begins a turn at `now`: carries out due deadlines, and takes over the peers that became ready to be read.
     pub fn begin_turn(&mut self, now: Tick) {
+        self.previous = self.now;
         self.now = self.now.max(now);
         self.cause = self.now;
         if std::mem::take(&mut self.stood_still) {
@@ -104,7 +105,7 @@ impl<S: Stream> Engine<S> {
     }
 
     /// How much longer to wait for a peer that may have acted in time already, unheard: the process was stopped, or its
-    /// bytes are about to be read in this turn.
+    /// bytes are about to be read in this turn. However late a turn comes, the first one behind a deadline reads.
     fn patience(&self, index: u32, at: Tick, due: Due) -> Option<Duration> {
         let peer = &self.peers[index as usize];
         let writable = peer.outbox.as_ref().is_some_and(|outbox| outbox.writable);
@@ -113,7 +114,7 @@ impl<S: Stream> Engine<S> {
             // It is asked once more, and has the time for that.
             Due::Pong if self.stalled == Some(self.now) => None,
             _ if self.stalled == Some(self.now) => Some(STALL),
-            _ if (peer.readable || writable) && self.now.since(at) < STALL => Some(MOMENT),
+            _ if (peer.readable || writable) && (self.now.since(at) < STALL || self.previous < at) => Some(MOMENT),
             _ => None,
         }
     }

@@ -260,6 +260,8 @@ pub struct End {
 pub struct Engine<S> {
     settings: Settings,
     now: Tick,
+    /// When the turn before this one was.
+    previous: Tick,
     peers: Slab<Peer<S>>,
     generation: u32,
     receive: ReceiveBuffer,
@@ -341,6 +343,7 @@ impl<S: Stream> Engine<S> {
             receive: ReceiveBuffer::new(settings.receive_buffer, settings.room_behind_a_read()),
             settings,
             now,
+            previous: now,
             peers: Slab::new(),
             generation: 0,
             reading: None,
