@@ -165,6 +165,8 @@ struct Unsent {
     last_sent: Time,
     not_before: Time,
     tries: u32,
+    /// How often it was sent, over any connection, and not refused: the first of these may wait still.
+    unanswered: u32,
 }
 
 /// A room that a `join` asks for.
@@ -648,6 +650,7 @@ impl Client {
             last_sent: 0,
             not_before: 0,
             tries: 0,
+            unanswered: 0,
         });
         self.pump_outbox(net);
     }
@@ -690,6 +693,7 @@ impl Client {
             entry.link = self.link;
             entry.first_sent.get_or_insert(now);
             entry.last_sent = now;
+            entry.unanswered += 1;
             let (id, content) = (entry.id.clone(), serde_json::to_string(&entry.content).expect("a text"));
             let text = match &entry.room {
                 Some(room) => format!(r#"{{"type":"broadcast","id":"{id}","room_id":"{room}","content":{content}}}"#),

@@ -41,7 +41,7 @@ pub struct Plain {
     big: usize,
     /// Names follow a coming or a going.
     names_follow: bool,
-    /// It was told that the room has no room for it.
+    /// When it came last it was told that the room has no room for it.
     turned_away: bool,
     /// It says nothing new.
     pub rests: bool,
@@ -130,7 +130,10 @@ impl Plain {
                 self.link = Some(link);
                 self.phase = Phase::Opening(now);
             }
-            Phase::Opening(since) | Phase::Entering(since) if now - since > 15 * SECOND => self.lose(net),
+            Phase::Opening(since) | Phase::Entering(since) if now - since > 15 * SECOND => {
+                self.turned_away = false;
+                self.lose(net);
+            }
             // It is asked whether it is there far sooner.
             Phase::On if now - self.heard_at > 60 * SECOND => self.lose(net),
             Phase::On => {
@@ -209,7 +212,7 @@ impl Plain {
         let (room, lost, life) = (self.room.clone(), judge.lost, judge.life);
         judge.plain.push(judge::Plain { room, lost, life, heard: Vec::new() });
         self.heard_at = net.now;
-        (self.names_follow, self.turned_away) = (false, false);
+        self.names_follow = false;
         (self.crowd, self.big) = (None, net.plan.settings.chat.big_room);
         net.send(link, &head);
     }
@@ -245,6 +248,7 @@ impl Plain {
                 if !matches!(code, 408 | 429 | 503) {
                     net.trace.fail(13, now, || format!("plain {}: its upgrade is answered {code}", self.id));
                 }
+                self.turned_away = false;
                 self.lose(net);
             }
             Heard::Ping(payload) => {
@@ -295,7 +299,7 @@ impl Plain {
                 if username != self.user {
                     return Err((9, format!("the first that it hears is of {username}, and it is {}", self.user)));
                 }
-                (self.phase, self.names_follow) = (Phase::On, true);
+                (self.phase, self.names_follow, self.turned_away) = (Phase::On, true, false);
             }
             // It has no word for which of them is refused.
             "error" => self.said.clear(),
@@ -356,6 +360,23 @@ mod tests {
     use std::io::IoSlice;
 
     use super::*;
+
+    /// In seed 2028566 the room of one had no place in `max_rooms`: it came again and again, and each time that was held
+    /// to be somebody new who is here.
+    #[test]
+    fn who_is_turned_away_each_time_is_not_awaited() {
+        let (mut net, link) = Network::standing(1);
+        let mut judge = Judge::default();
+        let mut plain = Plain::new(0, 0, 1);
+        (plain.phase, plain.link) = (Phase::Entering(0), Some(link));
+        plain.hear(&mut net, &mut judge, link, Heard::Close(1013));
+        assert_eq!(plain.unwell(&net), None);
+        (plain.phase, plain.link) = (Phase::Opening(0), Some(link));
+        plain.answered(&mut net, &mut judge, link);
+        assert_eq!(plain.unwell(&net), None);
+        plain.hear(&mut net, &mut judge, link, Heard::Response(503, Vec::new()));
+        assert!(plain.unwell(&net).is_some(), "that is no word of its room");
+    }
 
     /// The server may have parted with one that has not taken all: in seed 411761 it had.
     #[test]

@@ -375,11 +375,11 @@ impl World {
         }
     }
 
-    /// The connections of all who are to be here.
+    /// The connections of all who are to be here. Somebody who is turned away each time, and comes again, is not.
     fn connections(&self) -> Vec<Option<usize>> {
         let link = |actor: &Actor| match actor {
             Actor::Client(client) => client.link(),
-            Actor::Plain(plain) => plain.link(),
+            Actor::Plain(plain) => plain.link().filter(|_| plain.is_inside()),
             _ => None,
         };
         self.actors.iter().map(link).collect()

@@ -140,9 +140,10 @@ impl Client {
             "rate_limited" => net.plan.settings.chat.rate.is_some() || room.as_deref() == Some("*"),
             "backend_down" => net.plan.has(Fault::Fail),
             "overloaded" => {
-                // The first try may wait still: one of this connection, or of the last.
-                let first = message["id"].as_str().and_then(|id| self.outbox.iter().find(|entry| entry.id == id));
-                let tried = first.is_some_and(|it| it.tries > 0 || it.first_sent.is_some_and(|first| first < *at));
+                // The first try may wait still: one of this connection, or of another one before it, also when a try
+                // between them was refused for another reason.
+                let unsent = message["id"].as_str().and_then(|id| self.outbox.iter().find(|entry| entry.id == id));
+                let tried = unsent.is_some_and(|it| it.unanswered > 1);
                 let again = SAID.contains(&kind.as_str()) && (*sent > 1 || tried);
                 let rooms = kind == "join" && net.plan.settings.chat.max_rooms < 1_000;
                 again || rooms || is_short(&net.plan)

@@ -401,6 +401,7 @@ impl Client {
         }
         if let Some(at) = id.and_then(|id| self.outbox.iter().position(|entry| entry.id == id)) {
             let entry = &mut self.outbox[at];
+            entry.unanswered = entry.unanswered.saturating_sub(1);
             if retry && entry.tries < TRIES_MAX {
                 entry.tries += u32::from(code != "rate_limited");
                 (entry.link, entry.first_sent) = (None, None);
