@@ -189,6 +189,82 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a link into the middle of what is unread reads nothing that was not seen", async () => {
+    const page = await newPage();
+    await enter(page, "Lina", "cloister");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await speak(bob, "Speaker", { room_id: "cloister" }, lines(400));
+    await shows(page, "cloister", "dot 99+");
+    await say(page, "/search \"line 300\"");
+    await page.locator("#search-list .result").click();
+    await titled(page, "cloister");
+    await sees(page, "line 300");
+    await until("the bar says that all is new", async () => await bar(page).locator("#new-bar-text").textContent() === "400 new");
+    const left = () => page.locator("#to-latest-text").textContent();
+    equal(await left(), "400", "unread messages");
+    for (let n = 0; n < 3; n += 1) await page.locator("#log").press("PageDown");
+    await until("the view has moved", async () => !(await view(page)).first && (await texts(page)).includes("line 320"));
+    equal(await left(), "400", "unread messages, further down");
+    await bar(page).getByRole("button", { name: "Jump" }).click();
+    await until("it leads to the first", async () => { const { line, first } = await view(page); return (line === 25 && first === "line 1") || Promise.reject(new Error(`${line} ${first}`)); });
+    await until("what is in view is read", async () => Number(await left()) < 400 && Number(await left()) > 350);
+    await page.context().close();
+  });
+
+  await check("what was said while there was no connection is new, also on a page that was in view all the time", async () => {
+    const wire = await new Wire().open(server.port);
+    const page = await newPage({ origin: `http://127.0.0.1:${wire.port}`, expected: isUnreachable });
+    await enter(page, "Luca", "pantry");
+    await speak(bob, "Zoe", { user_id: "Luca" }, ["psst"]);
+    await say(page, "Off to lunch");
+    await sees(page, "Off to lunch");
+    await shows(page, "Zoe", "badge 1");
+    for (const [place, target, said] of [["pantry", { room_id: "pantry" }, "Off to lunch"], ["Zoe", { user_id: "Luca" }, "psst"]]) {
+      await go(page, place);
+      await sees(page, said);
+      wire.cut();
+      await page.locator("#banner:not([hidden])").waitFor();
+      await say(page, `Not sent before lunch, to ${place}`);
+      await speak(bob, "Zoe", target, lines(400, `for ${place},`));
+      wire.mend();
+      await page.evaluate(() => window.dispatchEvent(new Event("online")));
+      await connected(page);
+      await until("the line is before the first", async () => { const { line, first } = await view(page); return (line === 25 && first === `for ${place}, 1`) || Promise.reject(new Error(`${line} ${first}`)); });
+      await until("the bar says how many", async () => { const words = await page.locator("#new-bar:not([hidden]) #new-bar-text").allTextContents(); return /^400 new since/u.test(words.join()) || Promise.reject(new Error(`${place}: ${words.join()}`)); });
+    }
+    await page.context().close();
+    wire.close();
+  });
+
+  await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {
+    const page = await newPage();
+    let refused = 0;
+    await page.routeWebSocket(/\/ws/u, (socket) => {
+      const there = socket.connectToServer();
+      socket.onMessage((text) => {
+        const { type, id, before } = JSON.parse(text);
+        if (type !== "history" || before === undefined || refused >= 2) return there.send(text);
+        refused += 1;
+        return socket.send(JSON.stringify({ type: "error", id, code: "backend_down", message: "not now", retry: false }));
+      });
+    });
+    await enter(page, "Rea", "vault");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await speak(bob, "Speaker", { room_id: "vault" }, lines(300));
+    await shows(page, "vault", "dot 99+");
+    await go(page, "vault");
+    await until("it was refused", () => refused === 2);
+    await until("the line is before the first all the same", async () => { const { line, first } = await view(page); return (line === 25 && first === "line 1") || Promise.reject(new Error(`${line} ${first}`)); });
+    if (!(Number(await page.locator("#to-latest-text").textContent()) > 250)) throw new Error(`${await page.locator("#to-latest-text").textContent()} are unread`);
+    await page.context().close();
+  });
+
   await check("edits, deletions and reactions are not counted as messages", async () => {
     const page = await newPage();
     await enter(page, "Nora", "attic");

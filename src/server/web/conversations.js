@@ -51,6 +51,7 @@ class Conversation {
     this.newSeen = false; // the line has been in view
     this.landing = false; // the view goes to the "New" line as soon as it is there
     this.sought = false; // the messages around that line have been asked for
+    this.skipped = false; // the view was led past unread messages: nothing is read until it shows the first of them
     this.replaying = false; // the replay is on its way
     this.start = false; // nothing older is to be had
     this.gone = false; // ... because the server no longer keeps it
@@ -134,7 +135,7 @@ class Conversation {
     this.newEpoch = this.newAfter === null ? null : epoch;
     this.newCount = this.unread;
     this.landing = this.newAfter !== null;
-    this.newSeen = this.sought = false;
+    this.newSeen = this.sought = this.skipped = false;
     this.stuck = !this.landing;
     this.wished = true;
   }
@@ -149,6 +150,12 @@ class Conversation {
   get reachesNew() {
     const first = this.firstSaid;
     return this.start || this.sought || !first || first.epoch !== this.epoch || this.newEpoch !== null || first.seq <= this.newAfter + 1;
+  }
+
+  /** The first message behind the mark, if the window holds what stands before it: else it is not known. */
+  get firstUnread() {
+    const at = this.items.findIndex((item) => item.type === "said" && item.epoch === this.epoch && item.seq > this.readSeq);
+    return this.start || this.items.slice(0, Math.max(0, at)).some(({ type }) => type === "said") ? this.items[at] : undefined;
   }
 
   /** Everything is read, or everything up to an entry. */
@@ -178,7 +185,7 @@ class Conversation {
     const countFrom = (after, upTo) => ours.filter((item) => item.sender !== me && !item.deleted && item.seq > after && item.seq <= upTo).length;
     // A window that holds all of them is exact.
     if (!this.detached && !this.replaying && ours.length && (this.start || ours[0].seq <= seq + 1)) return countFrom(seq, Infinity);
-    return Math.max(0, this.fresh - countFrom(this.readSeq ?? 0, seq));
+    return Math.max(0, Math.min(this.fresh - countFrom(this.readSeq ?? 0, seq), this.lastSeq - seq));
   }
 
   /** Unread messages are counted once, in whatever way they come. */
@@ -197,7 +204,11 @@ class Conversation {
    */
   takeMark({ read, unread, seq }) {
     this.told = read;
-    if (this.held || (this.readSeq !== undefined && this.readSeq > read)) return readHere(this);
+    if (this.held || (this.readSeq !== undefined && this.readSeq > read)) {
+      // Of those that it counts, at most so many are read here. (A room counts what is said again to it.)
+      if (!this.held && this.kind === "person" && seq > this.counted) [this.fresh, this.counted] = [Math.max(this.fresh, unread - this.readSeq + read), seq];
+      return readHere(this);
+    }
     this.readSeq = read;
     this.fresh = unread;
     this.counted = Math.max(seq, this.counted);
@@ -593,7 +604,7 @@ export function take(c, message, epoch) {
   if (c === active && isAway() && c.newAfter !== null && c.newSeen === false) c.newCount = Math.max(c.newCount, c.unread);
   // When we speak on another device we have read up to there: that message comes without the `id` of this outbox. A
   // replayed message of ours comes so, too, and others have spoken since: we have read up to there, and no further.
-  if (mine && (alreadyRead || c === active || message.id === undefined)) readUpTo(c, message.seq);
+  if (mine && (alreadyRead || (c === active && c.stuck) || message.id === undefined)) readUpTo(c, message.seq);
   if (c === active) redraw("log", "typing");
   redraw("places");
 }

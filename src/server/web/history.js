@@ -68,7 +68,7 @@ export async function syncPerson(c) {
     if (c.synced) takeDirect(c, message);
     else if (message.sender === me) confirmHere(c, message); // the next sync brings it
   }
-  if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
+  if (missed(c)) c.markNew();
   redraw("log", "places", "head", "composer");
 }
 
@@ -117,27 +117,34 @@ function takeTalk(c, talk) {
   } else {
     c.takeMark(talk);
   }
-  if (c === active && c.newAfter === null && c.unread > 0) c.markNew();
+  if (missed(c)) c.markNew();
 }
 
 /**
- * Moves the window to the messages around one. Returns whether they were to be had. What comes meanwhile is behind the
- * window, until the reader gets there.
+ * Whether something was said in the conversation on screen that its reader has not been led to: without a connection the
+ * page may be in view, and its reader away.
+ */
+export const missed = (c) => c === active && c.unread > 0 && !c.held && (c.stuck || c.newAfter === null);
+
+/**
+ * Moves the window to the messages around one. Returns whether they were to be had; undefined, if that could not be
+ * asked. What comes meanwhile is behind the window, until the reader gets there.
  */
 export async function goAround(c, seq) {
   for (let n = 0; c.loading && n < LOADING_LOOKS; n += 1) await new Promise((resolve) => setTimeout(resolve, 50));
-  if (c.loading || client.state !== "connected") return false;
+  if (c.loading || client.state !== "connected") return undefined;
   const before = c.detached;
   c.loading = c.detached = true;
-  c.stuck = false;
+  c.stuck = c.sought = false;
   redraw("log");
-  let done = false;
+  let done;
   try {
     const gone = ({ code }) => {
       if (code !== "history_gone") throw new Error(code);
       return { items: [], gap: true };
     };
     const [older, newer] = await Promise.all([client.history(c.target, { before: seq + 1, limit: PAGE }).catch(gone), client.history(c.target, { after: seq, limit: PAGE })]);
+    done = false;
     if (newer.epoch === c.epoch) {
       c.items = [...older.items, ...newer.items].map((message) => said(message, newer.epoch));
       c.start = older.next === undefined;
@@ -147,6 +154,7 @@ export async function goAround(c, seq) {
     }
   } catch {
     c.pausedUntil = performance.now() + PAUSE;
+    setTimeout(() => redraw("log"), PAUSE); // a view that waits for them asks again
   }
   if (!done) c.detached = before || c.passed > (c.lastSaid?.seq ?? 0);
   c.loading = false;

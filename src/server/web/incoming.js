@@ -8,7 +8,7 @@ import {
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { catchUp, syncPerson } from "./history.js";
+import { catchUp, missed, syncPerson } from "./history.js";
 import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
@@ -257,7 +257,10 @@ export function listen(salon) {
     const c = conversations.get(`room:${room_id}`);
     if (!c) return;
     c.members = new Set(users);
-    if (c.replaying) writeCallsAnew(c);
+    if (c.replaying) {
+      writeCallsAnew(c);
+      if (missed(c)) c.markNew();
+    }
     c.replaying = false;
     for (const name of users) noticeName(name);
     if (c === active && c.landing) redraw("log");

@@ -53,14 +53,13 @@ function drawLog() {
 
 /**
  * Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as
- * well. Messages around a line that the window does not hold are asked for, wherever they are.
+ * well. Messages around a line that the window does not hold are asked for, wherever they are, until there is an answer.
  */
 function land(c) {
   const log = byId("log");
   const busy = c.replaying || c.loading || c.syncing;
   if (!c.reachesNew && !busy) {
-    c.sought = true;
-    goAround(c, c.newAfter);
+    if (performance.now() >= c.pausedUntil) goAround(c, c.newAfter).then((found) => { c.sought = found !== undefined; });
     return;
   }
   const line = newLine.isConnected ? newLine : null;
@@ -100,6 +99,7 @@ export async function showMessage(of) {
   const item = messageAt(c, of);
   if (c !== active || !item) return false;
   c.stuck = c.landing = false;
+  c.skipped = c.unread > 0 && of.epoch === c.epoch && of.seq > c.readSeq;
   drawLog();
   const log = byId("log");
   log.scrollTop = topOf(item.node) - log.clientHeight / 3;
@@ -110,12 +110,19 @@ export async function showMessage(of) {
   return true;
 }
 
-/** Messages in view and above have been read; at the end, all of them. */
+/**
+ * Messages in view and above have been read; at the end, all of them. Nothing is read while messages from a time without
+ * a connection come, nor where the view is led past unread ones, by a link or a search.
+ */
 function readWhatIsSeen() {
   const c = active;
-  if (isAway() || c.landing || c.held) return;
+  if (isAway() || c.landing || c.held || c.replaying || (c.syncing && c.lastSeq > 0)) return;
   if (c.stuck && !c.detached) return markRead();
-  const bottom = byId("log").getBoundingClientRect().bottom;
+  const first = c.firstUnread?.node?.getBoundingClientRect();
+  const { top, bottom } = byId("log").getBoundingClientRect();
+  if (!first) return;
+  if (first.bottom > top && first.top < bottom) c.skipped = false;
+  if (c.skipped) return;
   const nodes = byId("messages").children;
   let low = 0;
   let high = nodes.length;
