@@ -265,6 +265,23 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("who was called further back than the page holds has the badge all the same", async () => {
+    const page = await newPage();
+    await enter(page, "Nele", "cellar");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await until("the server has the mark", () => page.evaluate(() => Object.keys(localStorage).some((key) => /"cellar".*"porch"/u.test(localStorage[key]))));
+    await page.goto("about:blank");
+    await speak(bob, "Speaker", { room_id: "cellar" }, ["@Nele, look", ...lines(250), "@Nele, look again", ...lines(250)]);
+    await page.goto(`${page.origin}/#room=porch`);
+    await connected(page);
+    await shows(page, "cellar", "badge 2");
+    await until("the title counts them", async () => (await page.title()).startsWith("(2) "));
+    await page.context().close();
+  });
+
   await check("edits, deletions and reactions are not counted as messages", async () => {
     const page = await newPage();
     await enter(page, "Nora", "attic");

@@ -79,6 +79,7 @@ let caughtUp = Promise.resolve();
  * messages are read when they are opened. Nothing waits long for a server that does not say it.
  */
 export function catchUp() {
+  looks = CALLS_ALL;
   caughtUp = Promise.race([readTalks(), new Promise((resolve) => setTimeout(resolve, TALKS_WITHIN))]);
   return caughtUp;
 }
@@ -125,6 +126,44 @@ function takeTalk(c, talk) {
  * page may be in view, and its reader away.
  */
 export const missed = (c) => c === active && c.unread > 0 && !c.held && (c.stuck || c.newAfter === null);
+
+const CALLS_PAGE = 200; // messages in a page that is looked through for calls
+const CALLS_PAGES = 5; // of a room: the server counts no further
+const CALLS_ALL = 50; // of all rooms of a connection
+const CALLS_EVERY = 250; // between two pages
+
+const called = new Set();
+let looks = 0;
+let looking = false;
+
+/**
+ * Unread messages that the window of a room does not hold may call the reader: they are looked through for that, a few
+ * pages at a time, and not kept.
+ */
+export async function lookForCalls(c) {
+  if (c.unread > 0 && !c.firstUnread) called.add(c);
+  if (looking) return;
+  looking = true;
+  for (const room of called) {
+    called.delete(room);
+    await lookThrough(room).catch(() => {}); // its badge counts what is known
+  }
+  looking = false;
+}
+
+async function lookThrough(c) {
+  const [salon, { epoch }] = [client, c];
+  let before = c.firstSaid?.epoch === epoch ? c.firstSaid.seq : c.lastSeq + 1;
+  for (let pages = CALLS_PAGES; pages > 0 && looks > 0 && before > c.readSeq + 1; pages -= 1) {
+    looks -= 1;
+    const page = await salon.history(c.target, { before, limit: CALLS_PAGE, epoch });
+    if (salon !== client || epoch !== c.epoch) return;
+    for (const message of page.items) if (message.sender !== me && !message.deleted && message.seq > c.readSeq) c.noteCall(message);
+    redraw("places");
+    before = page.next ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, CALLS_EVERY));
+  }
+}
 
 /**
  * Moves the window to the messages around one. Returns whether they were to be had; undefined, if that could not be

@@ -8,7 +8,7 @@ import {
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { catchUp, missed, syncPerson } from "./history.js";
+import { catchUp, lookForCalls, missed, syncPerson } from "./history.js";
 import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
@@ -262,6 +262,7 @@ export function listen(salon) {
       if (missed(c)) c.markNew();
     }
     c.replaying = false;
+    lookForCalls(c);
     for (const name of users) noticeName(name);
     if (c === active && c.landing) redraw("log");
     c.count = count ?? users.length;
