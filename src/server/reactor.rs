@@ -149,9 +149,10 @@ pub struct Reactor<S: System> {
     relieving: bool,
     /// The process stood still, and no turn has been since.
     stood_still: bool,
-    /// When the last turn began, and the work that had been done before the wait ahead of it.
+    /// When the last turn began.
     turn_began: Duration,
-    worked: Duration,
+    /// How much work had been done when: at most [`WORK_LOOKED_AT`] before the last turn.
+    worked: (Duration, Duration),
     patience: Patience,
 }
 
@@ -202,7 +203,8 @@ impl<S: System> Reactor<S> {
         keyed: &Keyed,
     ) -> Self {
         let lobby = Lobby::new(settings.head_within);
-        let (turn_began, worked) = (system.elapsed(), system.worked());
+        let turn_began = system.elapsed();
+        let worked = (turn_began, system.worked());
         let engine = Engine::new(settings, Tick(0));
         let Bounds { max_connections, addresses, proxies, memory, stop_after, stop_within } = bounds;
         Self {
@@ -283,10 +285,11 @@ impl<S: System> Reactor<S> {
     pub fn begin_wait(&mut self, service: &mut impl Service<S>) -> Wait {
         service.end_turn();
         let timeout = self.timeout(service);
-        let (began, worked) = (self.system.elapsed(), self.system.worked());
-        let work = worked.saturating_sub(self.worked);
-        self.note_standstill(work, began.saturating_sub(self.turn_began));
-        self.worked = worked;
+        let began = self.system.elapsed();
+        let took = began.saturating_sub(self.turn_began);
+        if took > STALL {
+            self.note_standstill(self.system.worked().saturating_sub(self.worked.1), took);
+        }
         Wait { timeout, began }
     }
 
@@ -304,6 +307,9 @@ impl<S: System> Reactor<S> {
         self.turn_began = self.system.elapsed();
         if let Some(timeout) = timeout {
             self.note_standstill(timeout, self.turn_began.saturating_sub(began));
+        }
+        if self.turn_began.saturating_sub(self.worked.0) >= WORK_LOOKED_AT {
+            self.worked = (self.turn_began, self.system.worked());
         }
         match waited {
             Ok(()) => {}
@@ -810,6 +816,10 @@ pub const JUST_COME: Duration = Duration::from_millis(250);
 
 /// How long the loop waits for connections to close when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);
+
+/// How old the last look at the work may be when a turn begins: to look costs half a microsecond, so that it is not done
+/// in each turn. As much of a standstill amid a turn may be taken for work.
+const WORK_LOOKED_AT: Duration = Duration::from_millis(100);
 
 /// The most connections accepted from one listener in one turn.
 const ACCEPTS_PER_TURN: usize = 128;
