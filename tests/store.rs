@@ -148,6 +148,7 @@ fn run(
         redirect: Vec::new(),
         https_port: None,
         hsts: None,
+        acme: None,
         proxy_protocol: ProxyProtocol::default(),
         hand_over: None,
         takes_over: false,

@@ -20,6 +20,7 @@ use super::values::{
     parse_message_bytes, parse_mode, parse_outbox, parse_per_address, parse_port, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
+use crate::server::acme::Thumbprint;
 use crate::server::forwarded::Trusted;
 use crate::server::origin::Origin;
 
@@ -143,6 +144,10 @@ pub struct ServeArgs {
     /// they are not told
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "SALON_HSTS", group = AT_ONCE)]
     pub hsts: Option<Duration>,
+    /// The thumbprint of the key of an ACME account: a certificate authority that looks whose name this is (http-01) is
+    /// answered with it, at all public addresses and those of --redirect-http
+    #[arg(long, value_name = "THUMBPRINT", env = "SALON_ACME_THUMBPRINT", group = AT_ONCE)]
+    pub acme_thumbprint: Option<Thumbprint>,
     /// A proxy that is believed when it says for whom it speaks: an address, a network, or `unix` for those that come
     /// by a Unix socket (repeatable). Limits by address then hold for its clients and not for itself
     #[arg(long, value_name = "ADDRESS|NETWORK|unix")]

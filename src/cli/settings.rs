@@ -220,6 +220,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         takes_over: args.takeover,
         https_port: args.https_port,
         hsts: args.hsts,
+        acme: args.acme_thumbprint.clone(),
         proxy_protocol: listen.proxy_protocol,
         admin,
         admin_tls: listener::of_admin(args)?,

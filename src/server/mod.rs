@@ -16,6 +16,7 @@
 //! [`logging`] writes the log. Nothing here frames, and nothing remembers a room: that is for the floors below.
 
 pub mod access;
+pub mod acme;
 mod addresses;
 pub mod admin_key;
 pub mod admission;

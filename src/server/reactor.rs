@@ -817,8 +817,8 @@ pub const JUST_COME: Duration = Duration::from_millis(250);
 /// How long the loop waits for connections to close when a turn has panicked.
 const BREAK_OFF_WITHIN: Duration = Duration::from_millis(500);
 
-/// How old the last look at the work may be when a turn begins: to look costs half a microsecond, so that it is not done
-/// in each turn. As much of a standstill amid a turn may be taken for work.
+/// How old the last look at the work may be when a turn begins: to look costs half a microsecond, so that it is not
+/// done in each turn. As much of a standstill amid a turn may be taken for work.
 const WORK_LOOKED_AT: Duration = Duration::from_millis(100);
 
 /// The most connections accepted from one listener in one turn.

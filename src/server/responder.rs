@@ -12,6 +12,7 @@ use crate::proto::handshake::Request;
 use crate::proto::{Agreed, ClientContext};
 use crate::time::Moment;
 
+use super::acme::Thumbprint;
 use super::answering::Worded;
 use super::api::{Body, CallHead, Named};
 use super::asked::Asked;
@@ -36,6 +37,8 @@ pub(super) struct Responder {
     https_port: u16,
     /// For how long browsers are to come by TLS alone, in seconds.
     hsts: Option<u64>,
+    /// What a certificate authority is told that looks whose name this is.
+    acme: Option<Thumbprint>,
 }
 
 /// The answer to a request.
@@ -67,7 +70,7 @@ impl Responder {
         let deflate = settings.engine.deflate.is_some();
         let (pages, operators) = (Pages::default(), Operators::default());
         let https_port = settings.https_port.unwrap_or(HTTPS);
-        let mut responder = Self { pages, keys: None, operators, deflate, https_port, hsts: None };
+        let mut responder = Self { pages, keys: None, operators, deflate, https_port, hsts: None, acme: None };
         responder.change(settings);
         responder
     }
@@ -78,6 +81,7 @@ impl Responder {
         self.keys = settings.keys.clone().map(Rc::new);
         self.operators = settings.operators.clone();
         self.hsts = settings.hsts.map(|time| time.as_secs());
+        self.acme = settings.acme.clone();
     }
 
     /// The operators.
@@ -108,6 +112,13 @@ impl Responder {
             call: port == Port::Admin && request.path().starts_with(doors::CALLS),
             hsts: self.hsts.filter(|_| port == Port::Secure),
         };
+        // Also where there is no place for a client: a certificate is needed all the same.
+        if port != Port::Admin
+            && let Some(body) = self.acme.as_ref().and_then(|thumbprint| thumbprint.answer(request))
+        {
+            let response = Response { headers: &[NO_STORE], ..Response::new(200, http::TEXT, body.as_bytes()) };
+            return (asked.ending(), Answer::Respond(asked.ending().word(response, seen.now)));
+        }
         if port == Port::Redirect {
             return (asked.ending(), self.redirect(request, asked.ending(), seen.now));
         }

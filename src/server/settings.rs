@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::chat;
 use crate::engine;
 
+use super::acme::Thumbprint;
 use super::jwt::Keys;
 use super::listener::Address;
 use super::operators::Operators;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub https_port: Option<u16>,
     /// For how long browsers that came by TLS are to come by nothing else.
     pub hsts: Option<Duration>,
+    /// What a certificate authority is answered that asks for a challenge; `None`: it is not there.
+    pub acme: Option<Thumbprint>,
     /// Where what comes in begins with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
     /// The Unix socket at which another Salon can take over; `None`: nowhere.

@@ -361,8 +361,8 @@ mod tests {
 
     use super::*;
 
-    /// In seed 2028566 the room of one had no place in `max_rooms`: it came again and again, and each time that was held
-    /// to be somebody new who is here.
+    /// In seed 2028566 the room of one had no place in `max_rooms`: it came again and again, and each time that was
+    /// held to be somebody new who is here.
     #[test]
     fn who_is_turned_away_each_time_is_not_awaited() {
         let (mut net, link) = Network::standing(1);

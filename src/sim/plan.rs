@@ -485,6 +485,7 @@ fn settings(c: &mut Chance, clients: usize, short: bool) -> Settings {
         redirect: Vec::new(),
         https_port: None,
         hsts: None,
+        acme: None,
         proxy_protocol: ProxyProtocol::default(),
         hand_over: None,
         takes_over: false,

@@ -650,6 +650,36 @@ fn a_client_without_tls_is_sent_to_it() {
     }
 }
 
+/// A certificate authority that looks whose name this is has its answer at each public address, and none at the
+/// operator's.
+#[test]
+fn a_certificate_authority_is_answered() {
+    let certificate = Certificate::new();
+    let thumbprint = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
+    let server = certificate.serve(&["--redirect-http", "127.0.0.1:0", "--acme-thumbprint", thumbprint]);
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\r\n");
+    let challenge = ask("/.well-known/acme-challenge/a-b_C");
+    let mut secure = certificate.stream(server.tls.unwrap());
+    secure.write_all(challenge.as_bytes()).unwrap();
+    let by_tls = read_to_end(&mut secure).0;
+    let [public, redirect] = [server.public, redirect_of(&server)];
+    for answer in [by_tls, exchange(public, challenge.as_bytes()), exchange(redirect, challenge.as_bytes())] {
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(status(&answer) == 200 && answer.ends_with(&format!("\r\n\r\na-b_C.{thumbprint}")), "{answer}");
+    }
+    for (address, path, expected) in [
+        (public, "/.well-known/acme-challenge/a.b", 404),
+        (redirect, "/.well-known/acme-challenge/a.b", 308),
+        (server.admin.unwrap(), "/.well-known/acme-challenge/a-b_C", 403),
+    ] {
+        let answer = String::from_utf8_lossy(&exchange(address, ask(path).as_bytes())).into_owned();
+        assert_eq!(status(&answer), expected, "{path} {answer}");
+    }
+    let output = salon(&["check", "--acme-thumbprint", "9jg46WB3rR"]).output().unwrap();
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && shown.contains("as the ACME client shows it"), "{shown}");
+}
+
 /// The limits of an address and of all hold there too.
 #[test]
 fn the_port_that_sends_to_tls_is_bounded() {

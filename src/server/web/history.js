@@ -122,8 +122,8 @@ function takeTalk(c, talk) {
 }
 
 /**
- * Whether something was said in the conversation on screen that its reader has not been led to: without a connection the
- * page may be in view, and its reader away.
+ * Whether something was said in the conversation on screen that its reader has not been led to: without a connection
+ * the page may be in view, and its reader away.
  */
 export const missed = (c) => c === active && c.unread > 0 && !c.held && (c.stuck || c.newAfter === null);
 

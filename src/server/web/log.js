@@ -53,7 +53,8 @@ function drawLog() {
 
 /**
  * Leads the view to the line "New", which stands a quarter down from the top; to the end, where that shows the line as
- * well. Messages around a line that the window does not hold are asked for, wherever they are, until there is an answer.
+ * well. Messages around a line that the window does not hold are asked for, wherever they are, until there is an
+ * answer.
  */
 function land(c) {
   const log = byId("log");
@@ -111,8 +112,8 @@ export async function showMessage(of) {
 }
 
 /**
- * Messages in view and above have been read; at the end, all of them. Nothing is read while messages from a time without
- * a connection come, nor where the view is led past unread ones, by a link or a search.
+ * Messages in view and above have been read; at the end, all of them. Nothing is read while messages from a time
+ * without a connection come, nor where the view is led past unread ones, by a link or a search.
  */
 function readWhatIsSeen() {
   const c = active;
