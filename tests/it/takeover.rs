@@ -10,6 +10,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::{Client, Folder, PATIENCE, Server, get, hear_with, joined, salon, say};
+use crate::tls::Certificate;
 use tungstenite::Message;
 use tungstenite::stream::MaybeTlsStream;
 
@@ -200,6 +201,49 @@ fn nobody_is_refused_and_nothing_is_lost() {
         !Path::new(&proxy).exists() && !Path::new(&house.path("hand-over.sock")).exists(),
         "the last one tidies up"
     );
+}
+
+/// By TLS, and where what is said is in memory alone: whoever comes while the port changes hands is served by one of
+/// the two.
+#[test]
+fn whoever_comes_by_tls_is_served() {
+    let (house, certificate) = (House::new("tls"), Certificate::new());
+    let (chain, key, door) = (certificate.chain(), certificate.key(), house.path("hand-over.sock"));
+    let serve = |more: &[&str]| {
+        let tls =
+            ["--tls-listen", "127.0.0.1:0", "--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        let usual = ["serve", "--listen", "off", "--admin", "127.0.0.1:0", "--hand-over", &door, "--store", "memory"];
+        Server::start(&[&usual, &tls[..], more].concat())
+    };
+    let mut first = serve(&[]);
+    let address = first.tls.unwrap();
+    let (end, served) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        let knocking = scope.spawn(|| {
+            while !end.load(Ordering::SeqCst) {
+                let (mut stream, mut answer) = (certificate.stream(address), String::new());
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+                stream.read_to_string(&mut answer).expect("a whole answer, and the end of TLS behind it");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                served.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let progress = || {
+            let before = served.load(Ordering::SeqCst);
+            while served.load(Ordering::SeqCst) < before + 10 && !knocking.is_finished() {
+                std::thread::yield_now();
+            }
+        };
+        for _ in 0..3 {
+            progress();
+            let next = serve(&["--takeover"]);
+            assert_eq!(next.tls, Some(address), "{}", next.greeting);
+            assert!(std::mem::replace(&mut first, next).wait().success());
+        }
+        progress();
+        end.store(true, Ordering::SeqCst);
+        knocking.join().unwrap();
+    });
 }
 
 /// Each row: the words of a newcomer, what it says, and whether the one that runs had let go of its clients by then.

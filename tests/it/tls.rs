@@ -18,13 +18,13 @@ use tungstenite::{Message, WebSocket};
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A folder with a certificate for localhost, gone at the end.
-struct Certificate {
+pub struct Certificate {
     folder: PathBuf,
     der: CertificateDer<'static>,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("salon-tls-{}-{number}", std::process::id()));
@@ -59,11 +59,11 @@ impl Certificate {
         fs::write(self.chain(), params.self_signed(&key).unwrap().pem()).unwrap();
     }
 
-    fn chain(&self) -> PathBuf {
+    pub fn chain(&self) -> PathBuf {
         self.folder.join("cert.pem")
     }
 
-    fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.folder.join("key.pem")
     }
 
@@ -105,7 +105,7 @@ impl Certificate {
         ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap()
     }
 
-    fn stream(&self, address: SocketAddr) -> Tls {
+    pub fn stream(&self, address: SocketAddr) -> Tls {
         StreamOwned::new(self.client(&[&TLS13, &TLS12], &[]), tcp(address))
     }
 
