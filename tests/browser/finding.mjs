@@ -71,6 +71,31 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("what comes later leaves the choice in Ctrl+K where it is", async () => {
+    const page = await newPage();
+    let send = null;
+    await page.routeWebSocket(/\/ws\?/u, (socket) => {
+      const there = socket.connectToServer();
+      socket.onMessage((text) => {
+        if (JSON.parse(text).type === "online") send = () => there.send(text);
+        else there.send(text);
+      });
+    });
+    await enter(page, "Kay", "kitchen");
+    await page.keyboard.press("Control+k");
+    await until("it is asked who is here", () => send !== null);
+    await page.keyboard.type("a");
+    await page.keyboard.press("ArrowDown");
+    const chosen = () => page.locator("#switcher-list [aria-selected=true] .suggestion-label").textContent();
+    const before = await chosen();
+    if (before === await page.locator("#switcher-list .suggestion-label").first().textContent()) throw new Error("the first is chosen still");
+    await page.evaluate(() => new MutationObserver(() => { window.drawn = true; }).observe(document.getElementById("switcher-list"), { childList: true }));
+    send();
+    await until("the people are there", () => page.evaluate(() => window.drawn));
+    equal(await chosen(), before, "what is chosen");
+    await page.context().close();
+  });
+
   await check("keys: PageUp in the message box scrolls, Escape goes to the end, and what is typed is written wherever the focus is", async () => {
     await ada.keyboard.press("Control+k");
     await ada.keyboard.type("kitchen");

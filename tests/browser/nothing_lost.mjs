@@ -901,6 +901,74 @@ await run(async () => {
     await bob.locator("#room-list .place", { hasText: "kitchen" }).click();
   });
 
+  await check("a command that Ctrl+K begins over a draft, or over an edit, loses neither", async () => {
+    const page = await newPage();
+    await enter(page, "Kit", "kitchen");
+    const is = (text) => until(`“${text}” is in the message box`, async () => await composer(page).inputValue() === text || Promise.reject(new Error(await composer(page).inputValue())));
+    const begin = async (name) => {
+      await page.keyboard.press("Control+k");
+      await page.keyboard.type(`/${name}`);
+      await page.keyboard.press("Enter");
+      await is(`/${name} `);
+    };
+    await composer(page).fill("a thought of ten minutes");
+    await begin("status");
+    await page.keyboard.type("busy");
+    await page.keyboard.press("Enter");
+    await until("the status is set", async () => await page.locator("#me-status").inputValue() === "busy");
+    await is("a thought of ten minutes");
+    await begin("topic");
+    for (let n = 0; n < 2; n += 1) await page.keyboard.press("Escape"); // the first one closes what is proposed
+    await is("a thought of ten minutes");
+    await begin("topic");
+    await composer(page).fill("");
+    await is("a thought of ten minutes");
+    await begin("status");
+    await page.reload();
+    await connected(page);
+    await is("a thought of ten minutes\n/status ");
+    await composer(page).fill("said");
+    await page.keyboard.press("Enter");
+    await sees(page, "said");
+    await page.keyboard.press("ArrowUp");
+    await composer(page).fill("said otherwise");
+    await begin("status");
+    await page.keyboard.type("online");
+    await page.keyboard.press("Enter");
+    await is("said otherwise");
+    await page.context().close();
+  });
+
+  await check("what the page writes into the message box can be undone: signs, an emoji, a proposal, a name", async () => {
+    const page = await newPage();
+    await enter(page, "Una", "kitchen");
+    const is = (text) => until(`“${text}” is in the message box`, async () => await composer(page).inputValue() === text || Promise.reject(new Error(await composer(page).inputValue())));
+    const undone = async (text) => {
+      for (let n = 0; n < 9 && await composer(page).inputValue() !== text; n += 1) await page.keyboard.press("Control+z");
+      equal(await composer(page).inputValue(), text, "what is left");
+    };
+    await page.keyboard.type("tea or coffee");
+    await page.keyboard.press("Control+a");
+    await page.locator("#format").click();
+    await page.getByRole("button", { name: "Bold" }).click();
+    await is("**tea or coffee**");
+    await page.keyboard.type("neither"); // of what is still selected
+    await is("**neither**");
+    await undone("tea or coffee");
+    await page.keyboard.press("End");
+    await page.locator("#emoji").click();
+    await page.locator("#picker-grid button").first().click();
+    await until("it is there", async () => (await composer(page).inputValue()).length > "tea or coffee".length);
+    await undone("tea or coffee");
+    await page.keyboard.press("End");
+    await page.keyboard.type(" @Bo");
+    await page.locator("#suggestions .suggestion").first().waitFor();
+    await page.keyboard.press("Tab");
+    await is("tea or coffee @Bob ");
+    await undone("tea or coffee @Bo");
+    await page.context().close();
+  });
+
   await check("the select says what the server holds: after a reload, on a second device, and after a long absence", async () => {
     const page = await newPage({ port: wire.port });
     await enter(page, "Hidden", "kitchen");

@@ -13,7 +13,7 @@
  *   away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`,
- *   `names.js`, `qr.js`, `text.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
+ *   `names.js`, `qr.js`, `text.js`, `typing.js`, `words.js`; and `old.js`, which speaks where a browser is too old for all these
  * - said: `language.js`, with the words of the page in tables, two for each language: `en_door.js`, `en.js` by
  *   `english.js`; `de_door.js`, `de.js` and so on, with `de_emoji.js` for the picker
  *

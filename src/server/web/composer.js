@@ -16,6 +16,7 @@ import { contentProblem, inParts, send } from "./sending.js";
 import { store, stored } from "./storage.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
 import { isBlank } from "./text.js";
+import { typeInto } from "./typing.js";
 import { keepUnsent } from "./unsent.js";
 import { inWords } from "./words.js";
 
@@ -67,6 +68,23 @@ function drawContext(about) {
   else if (reply) byId("composer-context-text").replaceChildren(...phrase(about ? "youAnswerText" : "youAnswer", { name: named(reply.sender), text: about ? plain(about.content) : "" }));
 }
 
+/** Begins a command. What is written there waits, and comes back when the command is done, or is taken away. */
+export function beginCommand(text) {
+  leaveEdit(active);
+  const { draft, behind } = active;
+  active.behind = behind || draft;
+  write(text);
+  contextChanged();
+  focusAtEnd();
+  propose();
+}
+
+/** What was written is done with: what waited behind it comes back. */
+function done(c = active) {
+  [c.draft, c.behind] = [c.behind, ""];
+  if (c === active) write(c.draft);
+}
+
 /** Answers a message. */
 export function answer(item) {
   begin({ reply: { epoch: item.epoch, seq: item.seq, sender: item.sender } });
@@ -107,6 +125,7 @@ function focusAtEnd() {
 /** Ends the edit, or else the answer, which the draft behind an edit may be. Returns whether there was one. */
 function endContext() {
   if (active.editing) active.editing = null;
+  else if (active.behind) done();
   else if (active.reply) active.reply = null;
   else return false;
   active.problem = "";
@@ -150,6 +169,7 @@ function sendTyping(typing) {
 
 input.addEventListener("input", () => {
   write(input.value);
+  if (active.behind && !active.editing && input.value === "") done();
   growComposer();
   active.problem = "";
   sendTyping(isBeingSaid());
@@ -201,12 +221,7 @@ document.addEventListener("keydown", (event) => {
   input.focus(); // and the key is written there
 });
 
-byId("emoji").addEventListener("click", () => openPicker((emoji) => {
-  const { selectionStart, selectionEnd } = input;
-  input.setRangeText(emoji, selectionStart, selectionEnd, "end");
-  input.dispatchEvent(new Event("input", { bubbles: true }));
-  input.focus();
-}));
+byId("emoji").addEventListener("click", () => openPicker((emoji) => typeInto(input, emoji)));
 
 // Files are not sent here, and a page that a dropped file takes the place of is worse than a sentence.
 input.addEventListener("paste", (event) => {
@@ -245,7 +260,7 @@ function say(content) {
   if (active.problem) return;
   active.reply = null;
   learnt();
-  write("");
+  done();
   typingTold = false; // the server ends "is typing" with the message
   clearTimeout(typingTimer);
 }
@@ -302,7 +317,7 @@ byId("send-parts").addEventListener("click", () => {
   }
   if (parts.length && !active.problem) {
     toLatest();
-    write("");
+    done();
   }
   growComposer();
   redraw("composer", "log");
@@ -326,13 +341,17 @@ function learnt() {
 byId("composer-hint").hidden = known >= HINT_FOR;
 
 function obey(written, command) {
-  write(""); // a command may open another conversation, and this is no draft to come back to
+  const c = active;
+  const { behind } = c;
+  done(); // a command may open another conversation, and this is no draft to come back to
   active.problem = "";
   sendTyping(false);
   const problem = run(command);
   if (!problem) return;
-  write(written);
   active.problem = problem;
+  if (active !== c) return active.addToDraft(written);
+  c.behind = behind;
+  write(written);
 }
 
 whenLeaving(() => sendTyping(false));

@@ -67,6 +67,7 @@ class Conversation {
     this.topic = "";
     this.typing = new Map();
     this.draft = ""; // the text in the composer
+    this.behind = ""; // the draft that waits until a command in its place is done
     this.reply = null; // the message that it answers: `{epoch, seq, sender}`
     this.editing = null; // the message that is written anew, in the place of the draft: `{epoch, seq, before, text}`
     this.quotes = new Map(); // messages that are answered, by seq: `{sender, content}`; null while they are asked for

@@ -4,6 +4,7 @@
  */
 import { byId, element } from "./dom.js";
 import { known } from "./language.js";
+import { typeInto } from "./typing.js";
 
 const input = byId("composer-input");
 const menu = byId("format-menu");
@@ -11,7 +12,7 @@ const menu = byId("format-menu");
 /** Signs around the selection, which stays selected; without one the cursor stands between them. */
 function around(open, close = open) {
   const { selectionStart: from, selectionEnd: to, value } = input;
-  input.setRangeText(`${open}${value.slice(from, to)}${close}`, from, to);
+  typeInto(input, `${open}${value.slice(from, to)}${close}`, from, to);
   input.setSelectionRange(from + open.length, to + open.length);
 }
 
@@ -20,7 +21,7 @@ function before(sign) {
   const { selectionStart: from, selectionEnd: to, value } = input;
   const start = value.lastIndexOf("\n", from - 1) + 1;
   const lines = value.slice(start, to).split("\n").map((line) => sign + line);
-  input.setRangeText(lines.join("\n"), start, to, "end");
+  typeInto(input, lines.join("\n"), start, to);
 }
 
 /** Code of several lines has lines of its own for its signs. */
@@ -42,8 +43,6 @@ byId("format").addEventListener("click", () => {
     entry.addEventListener("click", () => {
       menu.close();
       write();
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-      input.focus();
     });
     return element("li", "", entry);
   }));

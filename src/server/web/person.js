@@ -8,6 +8,7 @@ import { t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
 import { presence, rememberPresence, statusInWords, statusOf } from "./presence.js";
+import { typeInto } from "./typing.js";
 
 export function openPerson(name) {
   const draw = () => {
@@ -33,9 +34,7 @@ export function openPerson(name) {
     byId("person").close();
     const input = byId("composer-input");
     const before = input.value.slice(0, input.selectionEnd);
-    input.setRangeText(`${before === "" || /\s$/u.test(before) ? "" : " "}@${name} `, input.selectionEnd, input.selectionEnd, "end");
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-    input.focus();
+    typeInto(input, `${before === "" || /\s$/u.test(before) ? "" : " "}@${name} `, input.selectionEnd);
   };
   byId("person").showModal();
   byId("person-write").focus();

@@ -162,7 +162,7 @@ export async function leave(left) {
     forgetRead(left.id);
   }
   leftPlace(left);
-  Object.assign(left, { draft: "", reply: null, editing: null });
+  Object.assign(left, { draft: "", behind: "", reply: null, editing: null });
   conversations.delete(left.key);
   if (left !== active) { // what is on screen stays there
     refreshPublicRooms();

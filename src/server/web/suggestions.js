@@ -5,6 +5,7 @@
  */
 import { byId, element } from "./dom.js";
 import { t } from "./language.js";
+import { typeInto } from "./typing.js";
 
 const input = byId("composer-input");
 const list = byId("suggestions");
@@ -60,9 +61,7 @@ function choose(at) {
 
 function take(at) {
   const { text } = offered[at];
-  input.value = text + (text.endsWith(" ") ? behind.replace(/^ /u, "") : behind);
-  input.setSelectionRange(text.length, text.length);
-  input.dispatchEvent(new Event("input", { bubbles: true }));
+  typeInto(input, text, 0, input.value.length - behind.length + Number(text.endsWith(" ") && behind.startsWith(" ")));
 }
 
 list.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays where it is

@@ -3,6 +3,7 @@
  */
 import { avatar } from "./avatar.js";
 import { commandNames } from "./commands.js";
+import { beginCommand } from "./composer.js";
 import { active, client, me, people, rooms } from "./conversations.js";
 import { byId, element, icon } from "./dom.js";
 import { t } from "./language.js";
@@ -21,10 +22,10 @@ export function openSwitcher() {
   draw();
   byId("switcher").showModal();
   byId("switcher-input").focus();
-  refreshPublicRooms().then(draw);
+  refreshPublicRooms().then(() => draw(true));
   client.online({ limit: 200 }).then(({ users }) => {
     online = users;
-    draw();
+    draw(true);
   }).catch(() => {});
 }
 
@@ -44,21 +45,16 @@ function all() {
     if (c !== active) add(c.key, { name: c.title, what: c.unread > 0 ? t("unreadHere", { count: c.unread, shown: c.unread }) : "", kind: c.kind, run: () => open(c.kind, c.id) });
   }
   for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { name: name ?? room_id, what: t("toJoin"), kind: "room", run: () => goInto(room_id) });
-  for (const name of [...everybody(active, draw), ...online]) if (name !== me) add(`person:${name}`, { name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
+  for (const name of [...everybody(active, () => draw(true)), ...online]) if (name !== me) add(`person:${name}`, { name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
   found.delete(active.key);
-  for (const { name, usage, what } of commandNames()) add(`command:${name}`, { name: usage, what, kind: "command", run: () => begin(`/${name} `) });
+  for (const { name, usage, what } of commandNames()) add(`command:${name}`, { name: usage, what, kind: "command", run: () => beginCommand(`/${name} `) });
   return [...found.values()];
 }
 
-function begin(text) {
-  const input = byId("composer-input");
-  input.value = text;
-  input.dispatchEvent(new Event("input", { bubbles: true }));
-}
-
-function draw() {
+function draw(keeps = false) {
   const wanted = byId("switcher-input").value.trim().replace(/^[#@/]/u, "").toLocaleLowerCase();
   const kind = new Map([["#", "room"], ["@", "person"], ["/", "command"]]).get(byId("switcher-input").value.trim()[0]);
+  const before = offered[chosen];
   offered = all().filter((one) => (kind ? one.kind === kind : wanted !== "" || one.kind !== "command"))
     .map((one, at) => ({ one, at, rank: fit(one.name.replace(/^\//u, ""), wanted) })).filter(({ rank }) => rank < Infinity)
     .sort((a, b) => a.rank - b.rank || a.at - b.at).slice(0, SHOWN_MAX).map(({ one }) => one);
@@ -70,7 +66,8 @@ function draw() {
     return option;
   }));
   byId("switcher-none").hidden = offered.length > 0;
-  choose(0);
+  // What comes later takes nobody's choice.
+  choose(keeps && before ? Math.max(0, offered.findIndex(({ kind: of, name }) => of === before.kind && name === before.name)) : 0);
 }
 
 function choose(at) {
@@ -90,7 +87,7 @@ function take(at) {
   byId("composer-input").focus();
 }
 
-byId("switcher-input").addEventListener("input", draw);
+byId("switcher-input").addEventListener("input", () => draw());
 byId("switcher-input").addEventListener("keydown", (event) => {
   if ((event.key === "ArrowDown" || event.key === "ArrowUp") && offered.length) {
     event.preventDefault();

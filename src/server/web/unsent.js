@@ -34,7 +34,7 @@ function record(closed) {
   const drafts = [];
   const refused = [];
   for (const c of conversations.values()) {
-    if (c.draft.trim() !== "" || c.reply || c.editing) drafts.push([c.kind, c.id, c.draft.slice(0, DRAFT_CHARACTERS), contextOf(c)]);
+    if (c.draft.trim() !== "" || c.reply || c.editing) drafts.push([c.kind, c.id, [c.behind, c.draft].filter(Boolean).join("\n").slice(0, DRAFT_CHARACTERS), contextOf(c)]);
     for (const { entry, failed } of c.pending) if (failed) refused.push({ ...bare(entry), failed });
   }
   return { name: me, at: Date.now(), closed, drafts, refused, outbox: client?.outbox.map(bare) ?? [] };
