@@ -85,6 +85,11 @@ enum Asked {
     Search(Box<Sought>, Ticket),
     Ban(BanCard, Ticket),
     Unban(Span, Ticket),
+    Set {
+        room: Span,
+        words: Option<Span>,
+        ticket: Ticket,
+    },
     Note(Box<StepCard>),
     Trail {
         cursor: Option<Span>,
@@ -160,6 +165,7 @@ enum Said {
     User(Span),
     Banned(BanCard),
     Unbanned(Span),
+    Set { room: Span, words: Span },
     Told(Hearers, Span),
     Posted { node: u64, stand: Stand, how: Option<Span> },
 }
@@ -285,6 +291,9 @@ impl Requests {
             Request::Search { search, ticket } => Asked::Search(Box::new(texts.sought(search)), ticket),
             Request::Ban { ban, ticket } => Asked::Ban(texts.put_ban(ban), ticket),
             Request::Unban { user, ticket } => Asked::Unban(texts.put(user), ticket),
+            Request::Set { room, words, ticket } => {
+                Asked::Set { room: texts.put(room), words: texts.put_maybe(words), ticket }
+            }
             Request::Note { step } => Asked::Note(Box::new(texts.put_step(&step))),
             Request::Trail { cursor, limit, ticket } => Asked::Trail { cursor: texts.put_maybe(cursor), limit, ticket },
             Request::Know { user } => Asked::Know(texts.put(user)),
@@ -332,6 +341,9 @@ impl Requests {
             Asked::Search(ref sought, ticket) => Request::Search { search: texts.search(sought), ticket },
             Asked::Ban(ban, ticket) => Request::Ban { ban: texts.ban(ban), ticket },
             Asked::Unban(user, ticket) => Request::Unban { user: texts.get(user), ticket },
+            Asked::Set { room, words, ticket } => {
+                Request::Set { room: texts.get(room), words: texts.maybe_text(words), ticket }
+            }
             Asked::Note(ref step) => Request::Note { step: texts.step(step) },
             Asked::Trail { cursor, limit, ticket } => {
                 Request::Trail { cursor: texts.maybe_text(cursor), limit, ticket }
@@ -435,6 +447,7 @@ impl Reports {
             News::User { name } => Said::User(self.texts.put(name)),
             News::Banned(ban) => Said::Banned(self.texts.put_ban(*ban)),
             News::Unbanned { user } => Said::Unbanned(self.texts.put(user)),
+            News::Set { room, words } => Said::Set { room: self.texts.put(room), words: self.texts.put(words) },
             News::Told { to, word } => Said::Told(self.texts.hearers(*to), self.texts.put(word)),
             News::Posted { node, presence, how } => {
                 let (stand, how) = (self.texts.stand(*presence), self.texts.put_maybe(*how));
@@ -488,6 +501,7 @@ impl Reports {
             Said::User(name) => News::User { name: texts.get(name) },
             Said::Banned(ban) => News::Banned(texts.ban(ban)),
             Said::Unbanned(user) => News::Unbanned { user: texts.get(user) },
+            Said::Set { room, words } => News::Set { room: texts.get(room), words: texts.get(words) },
             Said::Told(to, word) => News::Told { to: texts.audience(to), word: texts.get(word) },
             Said::Posted { node, stand, how } => {
                 News::Posted { node, presence: texts.presence(stand), how: texts.maybe_text(how) }
@@ -820,6 +834,8 @@ mod tests {
             Request::Ban { ban: Ban { user, until: Some(1), note: None }, ticket: Ticket(7) },
             Request::Ban { ban: Ban { user, until: None, note: Some("why") }, ticket: Ticket(7) },
             Request::Unban { user, ticket: Ticket(8) },
+            Request::Set { room: "den", words: Some("w"), ticket: Ticket(8) },
+            Request::Set { room: "den", words: None, ticket: Ticket(8) },
             Request::Note { step: STEPS[0] },
             Request::Note { step: STEPS[1] },
             Request::Trail { cursor: None, limit: 7, ticket: Ticket(8) },
@@ -897,6 +913,7 @@ mod tests {
             News::User { name: "bob" },
             News::Banned(Ban { user: "eve", until: Some(1), note: Some("why") }),
             News::Unbanned { user: "eve" },
+            News::Set { room: "den", words: "w" },
             News::Told { to: Audience::Everybody, word: "a" },
             News::Told { to: Audience::Room("den"), word: "b" },
             News::Told { to: Audience::User("bob"), word: "" },

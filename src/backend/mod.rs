@@ -45,10 +45,12 @@ pub mod health;
 pub mod memory;
 mod news;
 pub mod paired;
+mod pattern;
 pub mod readers;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod request;
+mod room_limits;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]
@@ -68,8 +70,10 @@ pub use health::{Health, LetGo};
 pub use memory::Memory;
 pub use news::{Hit, MAX_UNREAD, News, Reading, Talk};
 pub use paired::Paired;
+pub use pattern::Pattern;
 pub use readers::Readers;
 pub use request::{Ban, Names, Reader, Request, RetryKey, Scope, Search, Step};
+pub use room_limits::{RoomLimit, RoomLimits};
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use threaded::Threaded;
@@ -270,6 +274,11 @@ pub trait Backend {
     /// The store, its place and how long it keeps messages, in one line for the person who starts the server.
     fn about(&self) -> String;
 }
+
+/// Rooms for which something is set, at a time, and bytes of the words for one: 8 MiB together.
+pub const MAX_SET: usize = 1000;
+/// See [`MAX_SET`].
+pub const MAX_SET_BYTES: usize = 8 << 10;
 
 /// Bans that have not ended, at a time: some 5 MB in memory when all have notes.
 pub const MAX_BANS: usize = 10_000;

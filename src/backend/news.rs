@@ -157,6 +157,13 @@ pub enum News<'a> {
         /// Who.
         user: &'a str,
     },
+    /// Something is set for a room: since before.
+    Set {
+        /// The room, which need not be there.
+        room: &'a str,
+        /// What, in the words in which it was set.
+        words: &'a str,
+    },
     /// Another node says something to people here.
     Told {
         /// To whom.
@@ -198,6 +205,7 @@ impl News<'_> {
             | Self::User { .. }
             | Self::Banned(_)
             | Self::Unbanned { .. }
+            | Self::Set { .. }
             | Self::Told { .. }
             | Self::Posted { .. } => None,
         }

@@ -104,6 +104,7 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             | Request::Conversations { .. }
             | Request::Ban { .. }
             | Request::Unban { .. }
+            | Request::Set { .. }
             | Request::Note { .. }
             | Request::Trail { .. }
             | Request::Know { .. }

@@ -115,6 +115,17 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
+    /// Something is set for a room, in words that are the caller's affair; or nothing is any more. It is told again by
+    /// [`Set`](super::News::Set) when a chat begins. The outcome is [`Noted`](super::News::Noted), or
+    /// [`Refused`](super::News::Refused) by a store that several nodes share.
+    Set {
+        /// The room, which need not be there.
+        room: &'a str,
+        /// What.
+        words: Option<&'a str>,
+        /// What its outcome has.
+        ticket: Ticket,
+    },
     /// An operator has done something: it is noted in the trail, of which the newest steps are kept. It has no outcome.
     Note {
         /// What.
@@ -187,6 +198,7 @@ impl Request<'_> {
             | Self::Search { ticket, .. }
             | Self::Ban { ticket, .. }
             | Self::Unban { ticket, .. }
+            | Self::Set { ticket, .. }
             | Self::Trail { ticket, .. } => Some(ticket),
             Self::Note { .. }
             | Self::Know { .. }
@@ -217,6 +229,7 @@ impl<'a> Request<'a> {
             | Self::Conversations { .. }
             | Self::Ban { .. }
             | Self::Unban { .. }
+            | Self::Set { .. }
             | Self::Note { .. }
             | Self::Trail { .. }
             | Self::Know { .. }

@@ -38,6 +38,17 @@ fn each(messages: usize, row: impl Fn(&mut dyn Backend)) {
     }
 }
 
+/// The same with each store that can keep rooms by rules of their own, and so many messages otherwise.
+fn each_ruled(messages: usize, rooms: &RoomLimits, row: impl Fn(&mut dyn Backend)) {
+    let (age, rooms) = (AGE, rooms.clone());
+    row(&mut Memory::new(Limits { messages, age, rooms: rooms.clone(), ..Limits::default() }, 7));
+    #[cfg(feature = "sqlite")]
+    {
+        let folder = Folder::new();
+        row(&mut folder.open(sqlite::Options { messages, age, rooms: rooms.clone(), ..folder.options() }));
+    }
+}
+
 /// The same with each store that is in this process.
 fn each_here(messages: usize, row: impl Fn(&mut dyn Backend)) {
     let age = AGE;
@@ -173,6 +184,67 @@ fn age_is_counted_at_the_reading_and_the_seq_goes_on() {
         assert!(store.poll().is_none());
         assert_eq!(say(store, ROOM, "again", 16_000), 3);
         assert_eq!(read(store, ROOM, Query::Newest(ALL), 16_000).1, [3]);
+    });
+}
+
+/// Rooms of rules keep so many, so long; others, and pairs of that name, as all.
+#[test]
+fn rooms_by_rules_of_their_own() {
+    let limit = |pattern: &str, messages, seconds: Option<u64>| RoomLimit {
+        patterns: [Pattern::new(pattern)].into(),
+        messages,
+        age: seconds.map(Duration::from_secs),
+    };
+    let rooms = RoomLimits::new(vec![
+        limit("short-*", Some(2), None),
+        limit("old-*", Some(usize::MAX), Some(100)),
+        limit("*", None, None),
+    ]);
+    each_ruled(4, &rooms, |store| {
+        let pair = Conversation::Direct("short-a", "x");
+        for (conversation, kept) in [
+            (Conversation::Room("short-a"), &[5, 6][..]),
+            (Conversation::Room("old-a"), &[1, 2, 3, 4, 5, 6]),
+            (Conversation::Room("shorts"), &[3, 4, 5, 6]),
+            (pair, &[3, 4, 5, 6]),
+        ] {
+            for _ in 0..6 {
+                say(store, conversation, "x", 0);
+            }
+            assert_eq!(read(store, conversation, Query::Newest(ALL), 0).1, kept, "{conversation:?}");
+        }
+        for (name, at, kept) in [
+            ("shorts", 10_001, 0),
+            ("short-a", 10_001, 0),
+            ("old-a", 10_001, 6),
+            ("old-a", 100_000, 6),
+            ("old-a", 100_001, 0),
+        ] {
+            assert_eq!(read(store, Conversation::Room(name), Query::Newest(ALL), at).1.len(), kept, "{name} {at}");
+        }
+    });
+}
+
+/// What is too old goes in a sweep too, of each room by its own time.
+#[test]
+fn a_sweep_goes_by_the_rules_of_rooms() {
+    let limit = RoomLimit { patterns: [Pattern::new("old-*")].into(), messages: None, age: Some(Duration::MAX) };
+    each_ruled(4, &RoomLimits::new(vec![limit]), |store| {
+        for name in ["old-a", "young"] {
+            say(store, Conversation::Room(name), "x", 0);
+        }
+        let mut emptied = Vec::new();
+        for _ in 0..3 {
+            assert!(store.expire(moment(1_000_000)));
+            while let Some(news) = store.poll() {
+                emptied.extend(match news {
+                    News::Emptied { room } => Some(room.to_owned()),
+                    _ => None,
+                });
+            }
+        }
+        assert_eq!(emptied, ["young"]);
+        assert_eq!(read(store, Conversation::Room("old-a"), Query::Newest(ALL), 1_000_000).1, [1]);
     });
 }
 

@@ -9,7 +9,8 @@ use super::auth::{Grant, TokenError};
 use super::delivery::TurnedAway;
 use super::farewell::Farewell;
 use super::hall::Hall;
-use super::name::UserName;
+use super::name::{RoomName, UserName};
+use super::rules::{Key, Values, Whom};
 use super::settings::{Settings, Who};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -54,13 +55,77 @@ impl Hall {
         self.dismiss(conn, Farewell::bad_token(error), turn);
     }
 
-    /// Checks that the token is for that room. The error has the same words whether or not the room exists.
+    /// Checks that the token is for that room, and that nothing that is set for it keeps the session out. The error has
+    /// the same words whether or not the room exists.
     pub(super) fn may_visit(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
-        match self.rights.grant(conn).is_none_or(|grant| grant.may_enter(room)) {
-            true => Ok(()),
-            false => {
-                let message = "`room_id`: expected a room that the token is for, found another one";
-                Err(Refusal::new(Code::Forbidden, message))
+        self.may_visit_as(conn, room, false)
+    }
+
+    /// The same of a session that takes a name first, if `named`.
+    pub(super) fn may_visit_as(&self, conn: ConnId, room: &str, named: bool) -> Result<(), Refusal> {
+        if self.rights.grant(conn).is_some_and(|grant| !grant.may_enter(room)) {
+            let message = "`room_id`: expected a room that the token is for, found another one";
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        match self.set_for(Key::Join, room).and_then(|values| values.join.as_ref()) {
+            Some(whom) if !self.is_one_of(conn, whom, Grant::may_moderate, named) => {
+                let message = "`room_id`: expected a room that the session may be in, found another one";
+                Err(Refusal::ruled(Key::Join, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing that is set for the room keeps the session out.
+    pub(super) fn may_be_in(&self, conn: ConnId, room: u32) -> bool {
+        let room = self.roster.room(room);
+        let set = self.ruled.find(Key::Join, &room.name, Some(&room.ruled));
+        let whom = set.and_then(|values| values.join.as_ref());
+        whom.is_none_or(|whom| self.is_one_of(conn, whom, Grant::may_moderate, false))
+    }
+
+    /// Checks that nothing that is set for the room keeps the session from being heard there.
+    pub(super) fn may_speak(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
+        let room = self.roster.room(room);
+        match self.ruled.find(Key::Speak, &room.name, Some(&room.ruled)).and_then(|values| values.speak.as_ref()) {
+            Some(whom) if !self.is_one_of(conn, whom, Grant::may_moderate, false) => {
+                let message = "expected a session that may speak in the room, found one that may not";
+                Err(Refusal::ruled(Key::Speak, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is set for a key in the room of a name, whether or not there is one.
+    pub(super) fn set_for(&self, key: Key, room: &str) -> Option<&Values> {
+        if self.ruled.is_empty() {
+            return None;
+        }
+        match self.roster.rooms().find(room) {
+            Some(room) => {
+                let room = self.roster.room(room);
+                self.ruled.find(key, &room.name, Some(&room.ruled))
+            }
+            // What is no name is refused for that.
+            None => self.ruled.find(key, &RoomName::parse(room).ok()?, None),
+        }
+    }
+
+    /// Whether the session is one of those; `role` says what a token must have, and `named` that it has a name, or is
+    /// taking one.
+    fn is_one_of(&self, conn: ConnId, whom: &Whom, role: fn(&Grant) -> bool, named: bool) -> bool {
+        if self.operators.has(conn) {
+            return true;
+        }
+        let user = || self.user_of(conn).map(|user| self.roster.user(user));
+        match whom {
+            Whom::Everybody => true,
+            Whom::Named => named || user().is_some_and(|user| !user.guest),
+            Whom::Role => self.rights.grant(conn).is_some_and(role),
+            Whom::Operator => false,
+            // A name is somebody's only where there are tokens.
+            Whom::These(names) => {
+                self.rights.grant(conn).is_some() && user().is_some_and(|user| names.binary_search(&user.name).is_ok())
             }
         }
     }
@@ -88,10 +153,25 @@ impl Hall {
         }
     }
 
-    pub(super) fn may_create(&self, conn: ConnId, settings: &Settings) -> bool {
-        settings.anybody_may_create
-            || self.operators.has(conn)
-            || self.rights.grant(conn).is_some_and(Grant::may_create)
+    /// Checks that the session, which takes a name first if `named`, may make the room of that name. What is set for
+    /// the room comes before the setting for all.
+    pub(super) fn may_create(
+        &self,
+        conn: ConnId,
+        room: &str,
+        named: bool,
+        settings: &Settings,
+    ) -> Result<(), Option<Key>> {
+        let set = self.set_for(Key::Make, room).and_then(|values| values.make.as_ref());
+        let may = match set {
+            Some(whom) => self.is_one_of(conn, whom, Grant::may_create, named),
+            None => {
+                settings.anybody_may_create
+                    || self.operators.has(conn)
+                    || self.rights.grant(conn).is_some_and(Grant::may_create)
+            }
+        };
+        if may { Ok(()) } else { Err(set.map(|_| Key::Make)) }
     }
 
     /// Whether the name is reserved: where anybody may take any name, nobody may take the one in which calls speak.

@@ -136,6 +136,7 @@ impl Hall {
                 let ban = answer::ListedBan { user_id: user.as_str(), until: *until, note: note.as_deref() };
                 turn.out.answer(asker.ask(), &answer::Ban { ban, closed: *closed });
             }
+            What::SetRoom { room } => self.answer_what_holds(asker.ask(), &room, turn),
             What::Unban { banned } => turn.out.answer(asker.ask(), &Ack::Unbanned { banned }),
             what => debug_assert!(false, "there is an answer to {what:?}"),
         }
@@ -143,7 +144,9 @@ impl Hall {
 
     /// It must not be carried out, or, without a reason, could not be.
     pub(super) fn not_done(&mut self, waiting: Waiting, why: Option<Why>, turn: &mut Turn<'_>) {
-        if matches!(waiting.what, What::Ban(_) | What::Unban { .. }) && why == Some(Why::Unsupported) {
+        if matches!(waiting.what, What::Ban(_) | What::Unban { .. } | What::SetRoom { .. })
+            && why == Some(Why::Unsupported)
+        {
             // It keeps none; what holds until the end of this process holds.
             return self.noted(waiting, turn);
         }

@@ -7,6 +7,7 @@ use super::farewell::Farewell;
 use super::hall::Hall;
 use super::name::UserName;
 use super::rate_limit::{ANNOUNCE_RATE, Paid, Payer, Price, SWEEP_EVERY, TooFast, Verdict};
+use super::rules::Key;
 use super::settings::{Rate, Settings};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -80,6 +81,25 @@ impl Hall {
             let mut refusal = Refusal::new(Code::RateLimited, message);
             refusal.retry_after = Some(retry_after);
             refusal
+        })
+    }
+
+    /// Pays for being heard in a room that has a rate of its own, beside what every frame costs.
+    pub(super) fn pay_in_room(&mut self, conn: ConnId, room: u32, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        let Some(payer) = self.roster.session(conn).map(|session| session.payer) else { return Ok(()) };
+        let room = self.roster.room(room);
+        let set = self.ruled.find(Key::Rate, &room.name, Some(&room.ruled)).and_then(|values| values.rate);
+        let Some(Some(rate)) = set else { return Ok(()) };
+        let now = turn.now.tick;
+        let paid = self.buckets.pay_in_room(payer, room.name.as_str(), rate, now);
+        if self.buckets.wants_sweep() {
+            self.timers.set(Timer::Buckets, now + SWEEP_EVERY);
+        }
+        paid.map_err(|retry_after| {
+            self.counts.rate_limited += 1;
+            let message = format!("expected messages in the room at its rate of {rate}, found more");
+            let ruled = Some(Key::Rate);
+            Refusal { retry_after: Some(retry_after), ruled, ..Refusal::new(Code::RateLimited, message) }
         })
     }
 

@@ -1,5 +1,7 @@
 //! How many sessions, users and rooms there are, and how often each thing has happened.
 
+use super::rules::Key;
+
 /// Numbers for `/health` and `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -17,6 +19,9 @@ pub struct Counts {
     pub rate_limited: u64,
     /// Errors sent so far.
     pub errors: u64,
+    /// Requests refused so far by what is set for a room, in the order of
+    /// [`Key::OF_CHAT`](super::rules::Key::OF_CHAT).
+    pub ruled_out: [u64; Key::OF_CHAT.len()],
     /// Users who are banned now.
     pub bans: usize,
     /// Messages that the history has dropped so far because memory was short.

@@ -181,6 +181,7 @@ impl Hall {
             News::User { name } => self.told_of_user(name, turn),
             News::Banned(ban) => self.told_of_ban(ban, turn),
             News::Unbanned { user } => self.told_of_unban(user),
+            News::Set { room, words } => self.told_of_set(room, words),
             News::Told { to, word } => self.told(to, word, turn),
             News::Posted { node, presence, how } => self.posted(node, presence, how, turn),
         }
@@ -216,6 +217,7 @@ impl Hall {
                     self.shrink();
                     ctx.store.shrink();
                 }
+                Timer::Stay => self.see_who_may_stay(ctx),
                 Timer::Ban(name) => {
                     self.bans.end(&name);
                 }

@@ -31,6 +31,8 @@ impl Farewell {
         Self::for_now(EndReason::RateAbuse, RATE_ABUSE, "rate limited for ten seconds in a row");
     pub const BANNED: Self = Self::for_good(EndReason::Banned, BANNED, "banned by the operator");
     pub const KICKED: Self = Self::for_good(EndReason::Kicked, KICKED, BY_OPERATOR);
+    pub const OUT_OF_THE_ROOM: Self =
+        Self::for_good(EndReason::Kicked, CloseCode::POLICY_VIOLATION, "the room cannot be joined");
     pub const TOO_MUCH_BEFORE_A_TOKEN: Self =
         Self::for_good(EndReason::Unauthorized, BAD_TOKEN, "expected a token, found too much else");
     pub const NO_TOKEN_IN_TIME: Self =

@@ -23,6 +23,7 @@ use super::retry::Said;
 use super::rights::Rights;
 use super::roster::Roster;
 use super::roster::session::{Dialect, NOBODY};
+use super::ruled::Ruled;
 use super::settings::Connections;
 use super::timers::{Timer, Timers};
 use super::turn::Turn;
@@ -54,6 +55,7 @@ pub(super) struct Hall {
     pub counts: Counts,
     pub readers: Readers,
     pub rights: Rights,
+    pub ruled: Ruled,
     pub bans: Bans,
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
@@ -87,6 +89,7 @@ impl Hall {
             counts: Counts::default(),
             readers: Readers::new(keyed),
             rights: Rights::new(keyed),
+            ruled: Ruled::default(),
             bans: Bans::default(),
             operators: Operators::new(keyed),
             connections: Connections::default(),
@@ -114,6 +117,9 @@ impl Hall {
     /// Refuses a request of a session with an error.
     pub fn refuse(&mut self, ask: Ask<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counts.errors += 1;
+        if let Some(key) = refusal.ruled {
+            self.counts.ruled_out[key as usize] += 1;
+        }
         if self.operators.has(ask.conn) {
             return turn.out.refuse(ask, refusal);
         }

@@ -38,7 +38,10 @@ impl Hall {
                 + self.roster.held_bytes_beside(),
             users: self.roster.users().held_bytes() + self.watches.held_bytes() + self.typists.held_bytes(),
             rooms: self.roster.rooms().held_bytes(self.roster.users().memberships()),
-            limits: self.buckets.held_bytes() + self.said.held_bytes() + self.bans.len() * BYTES_PER_BAN,
+            limits: self.buckets.held_bytes()
+                + self.said.held_bytes()
+                + self.bans.len() * BYTES_PER_BAN
+                + self.ruled.held_bytes(),
             history: store.held_bytes(),
         }
     }

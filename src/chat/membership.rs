@@ -43,7 +43,7 @@ impl Hall {
         if let Some(name) = user
             && self.is_another_name(ask.conn, name)?
         {
-            self.may_enter(ask.conn, &wish.room, ctx.settings)?;
+            self.may_enter(ask.conn, &wish.room, true, ctx.settings)?;
             if !self.take_name(ask.conn, name, ctx)? {
                 return Ok(());
             }
@@ -71,7 +71,7 @@ impl Hall {
         {
             // A guest that may enter none of the rooms stays a guest.
             let enters = |wish: &Wish<'_>| {
-                room_name(&wish.room).is_ok() && self.may_enter(ask.conn, &wish.room, ctx.settings).is_ok()
+                room_name(&wish.room).is_ok() && self.may_enter(ask.conn, &wish.room, true, ctx.settings).is_ok()
             };
             if wishes.iter().any(enters) && !self.take_name(ask.conn, name, ctx)? {
                 return Ok(());
@@ -131,9 +131,10 @@ impl Hall {
         user_name(name).map(|_| true)
     }
 
-    /// Whether the session may enter, as far as that can be known without making a room.
-    fn may_enter(&self, conn: ConnId, room: &str, settings: &Settings) -> Result<(), Refusal> {
-        self.may_visit(conn, room)?;
+    /// Whether the session may enter, as far as that can be known without making a room; if `named`, with the name that
+    /// it takes.
+    fn may_enter(&self, conn: ConnId, room: &str, named: bool, settings: &Settings) -> Result<(), Refusal> {
+        self.may_visit_as(conn, room, named)?;
         let Some(session) = self.roster.session(conn) else { return Ok(()) };
         let found = self.roster.rooms().find(room);
         if found.is_some_and(|room| session.wants(room)) {
@@ -151,10 +152,14 @@ impl Hall {
                     return Err(Refusal::new(Code::RoomFull, message));
                 }
             }
-            None if !settings.create_on_join || !self.may_create(conn, settings) => {
-                return Err(Refusal::new(Code::RoomNotFound, "expected a room that was created, found none"));
+            None => {
+                let made =
+                    if settings.create_on_join { self.may_create(conn, room, named, settings) } else { Err(None) };
+                if let Err(ruled) = made {
+                    let message = "expected a room that was created, found none";
+                    return Err(Refusal { ruled, ..Refusal::new(Code::RoomNotFound, message) });
+                }
             }
-            None => {}
         }
         Ok(())
     }
@@ -170,7 +175,7 @@ impl Hall {
     ) -> Result<(), Refusal> {
         ctx.out.note_names([name]);
         ctx.out.note_work(work::ENTER);
-        self.may_enter(ask.conn, name, ctx.settings)?;
+        self.may_enter(ask.conn, name, false, ctx.settings)?;
         let found = self.roster.rooms().find(name);
         let user = self.roster.session(ask.conn).map(|session| session.user);
         let is_member =

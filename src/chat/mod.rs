@@ -15,6 +15,8 @@
 //!
 //! `operator` has the calls of an operator, `moderation` those about people.
 //!
+//! `rules` has what is set for rooms by name, and which of it wins.
+//!
 //! `auth` and `access` have the rights of tokens. The chat checks no signatures (a [`Verifier`] does) and does not know
 //! addresses, only whether two connections come from the same one.
 
@@ -54,6 +56,7 @@ mod others;
 mod owing;
 mod presence;
 mod queries;
+pub mod rate;
 mod rate_limit;
 mod readers;
 mod reading;
@@ -61,9 +64,13 @@ mod replay;
 mod retry;
 mod rights;
 mod roster;
+mod ruled;
+pub mod rules;
 mod searching;
+mod setting;
 pub mod settings;
 mod speech;
+mod staying;
 mod tables;
 mod tell;
 mod timers;
@@ -168,7 +175,9 @@ impl Chat {
     /// An empty chat. Rooms and people that the backend announces at once are known from the beginning. `random` makes
     /// session ids and names of guests; use [`Random::secret`] except in tests.
     pub fn new(settings: Settings, backend: Box<dyn Backend>, random: impl Into<Random>) -> Self {
-        let mut chat = Self { settings, hall: Hall::new(random.into(), &*backend), backend, news_left: usize::MAX };
+        let mut hall = Hall::new(random.into(), &*backend);
+        hall.ruled.begin(settings.rooms.clone());
+        let mut chat = Self { settings, hall, backend, news_left: usize::MAX };
         chat.backend.tell_catalogue();
         chat.turn(Moment::default(), &mut Deliveries::new(), |_, _| ());
         chat.news_left = NEWS_AT_ONCE;
@@ -192,8 +201,11 @@ impl Chat {
 
     /// From now on these settings hold, and `verifier` checks tokens. The history and its limits stay as they were; so
     /// do all sessions, also beyond a lower limit, but those whose token is of a key that it does not accept: they have
-    /// the grace to show another one.
+    /// the grace to show another one. Sessions leave rooms that they may be in no longer, some in each turn.
     pub fn change_settings(&mut self, settings: Settings, verifier: Option<Rc<dyn Verifier>>, now: Moment) {
+        if self.hall.ruled.change(settings.rooms.clone()) {
+            self.hall.look_who_may_stay(now.tick);
+        }
         self.settings = settings;
         self.hall.rights.set_verifier(verifier);
         self.hall.end_grants_without_a_key(now.tick);
@@ -432,6 +444,7 @@ impl Chat {
         hall.post_moved(&mut ctx);
         hall.operators.end_answered(ctx.out);
         hall.tell_owing(ctx.out);
+        ctx.out.note_work(hall.ruled.take_compared() / work::MATCHED_BYTES);
     }
 }
 
@@ -443,6 +456,16 @@ const NEWS_AT_ONCE: usize = 1024;
 /// How much may be written for connections, in bytes, before news waits for the next turn likewise: it becomes a part
 /// of a topic's log, say, which has a bound.
 const TEXT_AT_ONCE: usize = 256 << 10;
+
+/// What is set for one room, in the words that a store keeps: an object of JSON, in one form.
+///
+/// # Errors
+/// The expected and the found; also if something else is in it, nothing is set, or it is over
+/// [`MAX_SET_BYTES`](crate::backend::MAX_SET_BYTES).
+pub fn check_set(words: &str) -> Result<String, String> {
+    let words = wire::set::read_kept(words).and_then(|values| wire::set::words_for_one(&values));
+    words.map_err(|refusal| refusal.message.into_owned())
+}
 
 /// Holds a text that is shown beside a name (a title, a topic, a note) to the rules for what people send.
 ///

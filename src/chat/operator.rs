@@ -85,6 +85,8 @@ impl Hall {
             Order::Unban { user } => self.unban(ask, &user, ctx),
             Order::Bans(page) => self.list_bans(ask, page, ctx),
             Order::Trail(page) => self.list_trail(ask, page, ctx),
+            Order::RoomSettings { room } => self.tell_what_holds(ask, &room, ctx),
+            Order::SetRoom { room, values } => self.set_room(ask, &room, values, ctx),
         }
     }
 

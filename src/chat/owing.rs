@@ -46,6 +46,7 @@ pub(super) fn most_of(request: &Request<'_>) -> u32 {
         | Request::Mark { .. }
         | Request::Ban { .. }
         | Request::Unban { .. }
+        | Request::Set { .. }
         | Request::Note { .. }
         | Request::Know { .. }
         | Request::Release { .. }

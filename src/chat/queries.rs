@@ -14,6 +14,7 @@ use super::wire::answer;
 use super::wire::entries::Item;
 use super::wire::request::{Bound, Page, Part, Place};
 use super::wire::{Code, Refusal};
+use super::work::MATCHED_BYTES;
 use crate::backend::{Bounds, Conversation, Epoch, Head, Names, Query, Reading, Request};
 use crate::id::ConnId;
 
@@ -33,9 +34,9 @@ impl Hall {
         self.may_visit(ask.conn, name)?;
         // Also one that somebody else is making, because that may fail.
         let created = self.roster.rooms().find(name).is_none_or(|room| self.roster.is_being_made(room));
-        if created && !self.may_create(ask.conn, ctx.settings) {
+        if created && let Err(ruled) = self.may_create(ask.conn, name, false, ctx.settings) {
             let message = "expected a session that may make rooms, found one that may not";
-            return Err(Refusal::new(Code::Forbidden, message));
+            return Err(Refusal { ruled, ..Refusal::new(Code::Forbidden, message) });
         }
         let key = self.find_or_make(name, ctx)?;
         let info = match created {
@@ -139,10 +140,12 @@ impl Hall {
         let mut rooms: Vec<(&RoomName, answer::ListedRoom<'_>)> = Vec::new();
         let mut next = None;
         let mut looked_at = 0;
+        // By rooms that do not remember what wins, which the end of the turn pays for.
+        let before = self.ruled.compared();
         for (key, room) in self.roster.rooms().after(asked.cursor.as_deref()) {
             looked_at += 1;
             let name = room.name.as_str();
-            if confined.is_none_or(|grant| grant.may_enter(name)) {
+            if confined.is_none_or(|grant| grant.may_enter(name)) && self.may_be_in(conn, key) {
                 if rooms.len() == asked.limit {
                     next = rooms.last().map(|(name, _)| name.as_str());
                     break;
@@ -156,13 +159,13 @@ impl Hall {
                 };
                 rooms.push((&room.name, listed));
             }
-            if looked_at == most {
+            if looked_at == most || self.ruled.compared() - before >= MAX_MATCHED_BYTES {
                 next = Some(name);
                 break;
             }
         }
         let matched = looked_at * confined.map_or(0, Grant::pattern_bytes);
-        (rooms, next, looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES_A_STEP)
+        (rooms, next, looked_at / LOOKS_A_STEP + matched / MATCHED_BYTES)
     }
 
     /// Members in the order in which they became known; a cursor is the number of the last one.
@@ -307,8 +310,8 @@ impl Hall {
 /// The longest name or topic of a room, in bytes. (Its `room_id` has limits of its own.)
 pub(super) const MAX_TITLE_BYTES: usize = 256;
 
-/// Bytes of a token's patterns that names are compared with for one page of rooms. The other rooms are for the next
-/// page.
+/// Bytes of patterns that names are compared with for one page of rooms: of a token, and of the rules for rooms. The
+/// other rooms are for the next page.
 const MAX_MATCHED_BYTES: usize = 256 << 10;
 
 /// Known users looked at for one page of those online, and rooms for one of rooms; past it the page is shorter, and
@@ -316,6 +319,5 @@ const MAX_MATCHED_BYTES: usize = 256 << 10;
 const MAX_SCANNED: usize = 10_000;
 
 /// Users or rooms that are looked at in one step (see
-/// [`Deliveries::note_work`](super::delivery::Deliveries::note_work)), and bytes of patterns.
+/// [`Deliveries::note_work`](super::delivery::Deliveries::note_work)).
 const LOOKS_A_STEP: usize = 8;
-const MATCHED_BYTES_A_STEP: usize = 256;

@@ -150,11 +150,7 @@ impl Buckets {
     /// endless retries end like any flood.
     pub fn pay(&mut self, payer: Payer, rate: Option<Rate>, people: u32, now: Tick) -> Verdict {
         let Some(rate) = rate else { return Verdict::Pass };
-        if self.buckets.len() >= self.sweep_at {
-            let awaits_sweep = self.awaits_sweep;
-            self.sweep(now);
-            self.awaits_sweep = awaits_sweep;
-        }
+        self.make_room(now);
         let own = self.buckets.entry(payer.own).or_default();
         if let Err(retry_after) = own.pay(rate, 1, now) {
             return match own.refuse(now) {
@@ -250,6 +246,23 @@ impl Buckets {
                 let all = self.hasher.hash_one((address, "*"));
                 self.buckets.entry(all).or_default().pay(ANNOUNCE_RATE, ANNOUNCERS_PER_ADDRESS, now)
             }
+        }
+    }
+
+    /// Pays for being heard in a room with that rate, where a user at an address has a bucket of its own.
+    pub fn pay_in_room(&mut self, payer: Payer, room: &str, rate: Rate, now: Tick) -> Result<(), Duration> {
+        // Frames may be without a limit.
+        self.make_room(now);
+        let own = self.hasher.hash_one((payer.own, room));
+        self.buckets.entry(own).or_default().pay(rate, 1, now)
+    }
+
+    /// Sweeps the table if it has grown to its size.
+    fn make_room(&mut self, now: Tick) {
+        if self.buckets.len() >= self.sweep_at {
+            let awaits_sweep = self.awaits_sweep;
+            self.sweep(now);
+            self.awaits_sweep = awaits_sweep;
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+pub use super::rate::Rate;
+use super::rules::Rules;
+
 /// The settings, with the defaults of `docs/wire.md`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,6 +57,8 @@ pub struct Settings {
     pub token_grace: Duration,
     /// Over how long clients are asked to spread their return when the server stops.
     pub return_within: Duration,
+    /// What holds in some rooms, by their names.
+    pub rooms: Rules,
 }
 
 /// Those who may do what everybody in a room sees.
@@ -82,15 +87,6 @@ impl Default for Connections {
     }
 }
 
-/// How fast a user may talk: every frame costs one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Frames a second in the long run.
-    pub per_second: u32,
-    /// Frames at once after some silence.
-    pub burst: u32,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -117,6 +113,7 @@ impl Default for Settings {
             auth_within: Duration::from_secs(10),
             token_grace: Duration::from_secs(30),
             return_within: Duration::from_secs(5),
+            rooms: Rules::default(),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) enum Timer {
     Expired(ConnId),
     /// A user may come in again.
     Ban(UserName),
+    /// The next sessions leave rooms that they may be in no longer.
+    Stay,
 }
 
 /// Invariant: `order` and `due` hold the same pairs.

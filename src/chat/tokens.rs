@@ -58,14 +58,16 @@ impl Hall {
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let expires_at = grant.expires_ms;
+        self.take_grant(ask.conn, grant, ctx);
+        // By its rooms, and by its roles where these are asked for.
         let closed: Vec<u32> = match self.roster.session(ask.conn) {
             None => return Ok(()),
             Some(session) => {
                 let seats = session.seats.iter().map(|seat| seat.room);
-                seats.filter(|&room| !grant.may_enter(self.roster.room(room).name.as_str())).collect()
+                let name = |room| self.roster.room(room).name.as_str();
+                seats.filter(|&room| self.may_visit(ask.conn, name(room)).is_err()).collect()
             }
         };
-        self.take_grant(ask.conn, grant, ctx);
         ctx.out.answer(ask, &Ack::Authorized { expires_at });
         for room in closed {
             self.put_out(ask.conn, room, None, ctx);

@@ -43,6 +43,7 @@ impl Hall {
             let message = "expected a session that may change topics, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
+        self.may_speak(ask.conn, room)?;
         let Some(by) = self.user_of(ask.conn).map(|user| self.roster.user(user).name.clone()) else { return Ok(()) };
         let paid = self.pay_for_more(ask.conn, Price::frames(FRAMES), ctx)?;
         // It is about the room as it is now: the answer may find another one.

@@ -38,6 +38,10 @@ impl Hall {
             if !self.roster.session(conn).is_some_and(|session| session.is_inside(room)) {
                 return Ok(());
             }
+            // Nobody is to wait for what will not be heard.
+            if self.may_speak(conn, room).is_err() {
+                return Ok(());
+            }
         }
         let name = self.roster.user(user).name.clone();
         if !typing {

@@ -133,6 +133,10 @@ pub(super) enum What {
     },
     /// A page of what operators have done.
     Trail,
+    /// Something is set for a room, or not any more.
+    SetRoom {
+        room: RoomName,
+    },
 }
 
 /// Why it is asked what a room is.
@@ -186,6 +190,7 @@ impl What {
             | Self::RoomInfo(_)
             | Self::History(_)
             | Self::Mark
+            | Self::SetRoom { .. }
             | Self::Ban(_)
             | Self::Unban { .. }
             | Self::Trail => Paid::default(),

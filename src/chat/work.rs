@@ -35,6 +35,9 @@ const NORMALISED_BYTES_A_STEP: usize = 16;
 /// The cost of entering a room: the backend is asked, and its page becomes messages.
 pub(super) const ENTER: usize = 8;
 
+/// Bytes of patterns that a name is compared with in one step.
+pub(super) const MATCHED_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;

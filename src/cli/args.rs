@@ -20,6 +20,7 @@ use super::values::{
     parse_message_bytes, parse_mode, parse_outbox, parse_per_address, parse_port, parse_size, parse_time, parse_wait,
 };
 use super::values::{DurabilityArg, HistoryAgeArg, HistoryArg, PrefixArg, StoreArg, StoreSizeArg};
+use crate::chat::rules::Rules;
 use crate::server::acme::Thumbprint;
 use crate::server::forwarded::Trusted;
 use crate::server::origin::Origin;
@@ -44,6 +45,17 @@ pub struct Args {
     /// How lines of the log are written: `text`, or `json`, an object a line
     #[arg(long, global = true, default_value = "text", value_name = "text|json", env = "SALON_LOG_FORMAT")]
     pub log_format: LogFormat,
+}
+
+impl Args {
+    /// The settings of `serve`, of whichever command has them.
+    pub fn settings_mut(&mut self) -> &mut ServeArgs {
+        match &mut self.command {
+            Some(Command::Serve(args) | Command::Check(args)) => args,
+            Some(Command::Config(args)) => &mut args.serve,
+            _ => &mut self.serve,
+        }
+    }
 }
 
 /// What Salon can do.
@@ -281,6 +293,9 @@ pub struct ServeArgs {
     /// What can be set and is seldom.
     #[command(flatten)]
     pub fine: FineArgs,
+    /// What is set for rooms by name: in the file alone.
+    #[arg(skip)]
+    pub rooms: Rules,
 }
 
 /// Sizes, times and numbers of `serve` that are right for most.
@@ -394,6 +409,9 @@ pub const LOG: [&str; 2] = ["log", "log_format"];
 /// Options of `config`.
 #[derive(Debug, clap::Args)]
 pub struct ConfigArgs {
+    /// Show only what holds in this room, and which of the rules for rooms says so
+    #[arg(value_name = "ROOM", conflicts_with = "markdown")]
+    pub room: Option<String>,
     /// The settings to show.
     #[command(flatten)]
     pub serve: ServeArgs,

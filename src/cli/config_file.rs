@@ -1,9 +1,11 @@
 //! A file of settings: which keys it has, in which lines, with what values as text.
 //!
-//! TOML, one flat table. It does not know the keys and their values: [`super::layers`] does.
+//! TOML, one flat table, with arrays of tables where a setting is one. It does not know the keys and their values:
+//! [`super::layers`] does.
 
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::small_file;
@@ -28,6 +30,8 @@ pub enum Value {
     One(String),
     /// An array of these.
     Many(Vec<String>),
+    /// An array of tables, each with the line where it begins.
+    Tables(Vec<(usize, Vec<Entry>)>),
     /// A value that no setting can have: a table, a date, a fraction; in words.
     Other(String),
 }
@@ -39,6 +43,7 @@ impl Value {
             Self::Flag(flag) => flag.to_string(),
             Self::One(text) => format!("{text:?}"),
             Self::Many(texts) => format!("{texts:?}"),
+            Self::Tables(_) => "an array of tables".into(),
             Self::Other(words) => words.clone(),
         }
     }
@@ -61,8 +66,19 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
         let line = line_at(error.span().map_or(0, |span| span.start));
         (line, error.message().replace('\n', ", "))
     })?;
+    Ok(entries_of(table.get_ref(), &line_at))
+}
+
+/// What is in a table, in the order of lines.
+fn entries_of(table: &DeTable<'_>, line_at: &dyn Fn(usize) -> usize) -> Vec<Entry> {
+    let tables_of = |items: &[Spanned<DeValue<'_>>]| {
+        let tables = items.iter().map(|item| match item.get_ref() {
+            DeValue::Table(table) => Some((line_at(item.span().start), entries_of(table, line_at))),
+            _ => None,
+        });
+        tables.collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
+    };
     let mut entries: Vec<Entry> = table
-        .get_ref()
         .iter()
         .map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
@@ -70,7 +86,10 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
             value: match value.get_ref() {
                 DeValue::Array(items) => match items.iter().map(|item| text_of(item.get_ref())).collect() {
                     Some(texts) => Value::Many(texts),
-                    None => Value::Other("an array of other things than texts and numbers".into()),
+                    None => match tables_of(items) {
+                        Some(tables) => Value::Tables(tables),
+                        None => Value::Other("an array of other things than texts and numbers".into()),
+                    },
                 },
                 DeValue::Boolean(flag) => Value::Flag(*flag),
                 one => match text_of(one) {
@@ -81,7 +100,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
         })
         .collect();
     entries.sort_by_key(|entry| entry.line);
-    Ok(entries)
+    entries
 }
 
 fn text_of(value: &DeValue<'_>) -> Option<String> {
@@ -132,6 +151,20 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap()[0].value, Value::Other(shown.into()), "{text}");
         }
+    }
+
+    #[test]
+    fn tables_come_in_their_order_with_their_lines() {
+        let text = "open = true\n\n[[rooms]]\nmatch = \"b\"\njoin = [\"ann\"]\n[[rooms]]\n\n[[rooms]]\nmatch = \"a\"\n";
+        let entry = |key: &str, line, value| Entry { key: key.into(), line, value };
+        let one = |text: &str| Value::One(text.into());
+        let tables = vec![
+            (3, vec![entry("match", 4, one("b")), entry("join", 5, Value::Many(vec!["ann".into()]))]),
+            (6, vec![]),
+            (8, vec![entry("match", 9, one("a"))]),
+        ];
+        let expected = [entry("open", 1, Value::Flag(true)), entry("rooms", 3, Value::Tables(tables))];
+        assert_eq!(parse(text), Ok(expected.into()));
     }
 
     #[test]

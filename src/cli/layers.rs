@@ -13,8 +13,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgGroup, ArgMatches, Command, CommandFactory, FromArgMatches};
 
+use crate::chat::rules::Rules;
+
 use super::args::{AT_ONCE, Args, LOG};
 use super::config_file::{self, Entry, FILE, Value};
+use super::rooms;
 
 /// All settings, and where each came from.
 #[derive(Debug)]
@@ -125,11 +128,21 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
         entries = config_file::read(file).map_err(Unreadable::Sentence)?;
     }
     let mut line = command_line.to_vec();
+    let mut rules = Rules::default();
     for entry in &entries {
         let wrong = |error: String| {
             let file = file.as_deref().unwrap_or(Path::new(FILE)).display();
             Unreadable::Sentence(format!("{file} line {}: {error}", entry.line))
         };
+        if entry.key == rooms::KEY {
+            // They are in no option and no variable.
+            rules = rooms::read(&entry.value).map_err(|(line, error)| {
+                let line = line.unwrap_or(entry.line);
+                let file = file.as_deref().unwrap_or(Path::new(FILE)).display();
+                Unreadable::Sentence(format!("{file} line {line}: {}: {error}", rooms::KEY))
+            })?;
+            continue;
+        }
         let options = options(entry).map_err(wrong)?;
         if matches!(serve.value_source(&entry.key), None | Some(ValueSource::DefaultValue)) {
             line.extend(options.into_iter().map(OsString::from));
@@ -153,7 +166,8 @@ pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
             Setting { key: key.into(), values, kind, from, changes: changes_of(&built, arg) }
         })
         .collect();
-    let args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
+    let mut args = Args::from_arg_matches(&all).map_err(Unreadable::CommandLine)?;
+    args.settings_mut().rooms = rules;
     Ok(Layers { args, settings, file })
 }
 
@@ -180,11 +194,11 @@ fn file_of(matches: &ArgMatches) -> Option<PathBuf> {
     named.or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.exists()))
 }
 
-/// The arguments of `serve` with exactly these settings.
+/// The arguments of `serve` with exactly these settings, and these for rooms.
 ///
 /// # Errors
 /// A setting that cannot be; not with settings that were read.
-pub fn assemble(settings: &[Setting]) -> Result<Args, Unreadable> {
+pub fn assemble(settings: &[Setting], rooms: Rules) -> Result<Args, Unreadable> {
     let options = settings.iter().flat_map(|setting| {
         let option = format!("--{}", setting.key.replace('_', "-"));
         match setting.kind {
@@ -197,6 +211,10 @@ pub fn assemble(settings: &[Setting]) -> Result<Args, Unreadable> {
         .mut_subcommand("serve", |serve| serve.mut_args(|arg| arg.env(None::<&str>)))
         .try_get_matches_from(line)
         .and_then(|matches| Args::from_arg_matches(&matches))
+        .map(|mut args| {
+            args.settings_mut().rooms = rooms;
+            args
+        })
         .map_err(Unreadable::CommandLine)
 }
 

@@ -24,6 +24,7 @@ pub mod operate;
 mod records;
 mod redis_url;
 mod reload;
+mod rooms;
 mod settings;
 pub mod sim;
 mod small_file;
@@ -38,6 +39,7 @@ pub mod values;
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -51,7 +53,7 @@ use asked::Server;
 use layers::{From, Layers, Unreadable};
 use listener::Places;
 use named_files::Contents;
-use reload::Reload;
+use reload::{Read, Reload};
 use values::LogArg;
 
 /// Runs the command line. All lines of the log are written when it returns.
@@ -189,7 +191,8 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     void("redirect_http", &handed.redirect);
     void("admin", &handed.admin);
     let certificates = settings.certificates();
-    let reload = Reload::new(command_line, layers.settings, layers.file, handed, certificates, contents);
+    let read = Read { settings: layers.settings, rooms: args.rooms.clone(), file: layers.file };
+    let reload = Reload::new(command_line, read, handed, certificates, contents);
     serve::run(settings, sockets, systemd::Starter::new(reload), |waker| store(&args, waker))?;
     Ok(())
 }
@@ -216,14 +219,18 @@ fn store(args: &args::ServeArgs, waker: backend::Waker) -> Result<Box<dyn Backen
 }
 
 fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure> {
-    let text = match (args.markdown, args.running) {
-        (true, _) => config::reference(),
-        (_, true) => {
-            let args::ServeArgs { admin, admin_key, admin_tls_cert, .. } = &args.serve;
-            let server = Server::of_settings(admin, admin_key.clone(), admin_tls_cert.clone());
-            operate::settings_in_force(&server)?
-        }
-        _ => config::text_of(&layers.settings, &[], layers.file.as_deref()),
+    let file = layers.file.as_deref().unwrap_or(Path::new(config_file::FILE));
+    let rules = &args.serve.rooms;
+    let server = || {
+        let args::ServeArgs { admin, admin_key, admin_tls_cert, .. } = &args.serve;
+        Server::of_settings(admin, admin_key.clone(), admin_tls_cert.clone())
+    };
+    let text = match (&args.room, args.markdown, args.running) {
+        (_, true, _) => config::reference(),
+        (None, _, true) => operate::settings_in_force(&server())?,
+        (None, ..) => config::text_of(&layers.settings, &[], layers.file.as_deref(), rules),
+        (Some(room), _, true) => operate::room_settings(&server(), room)?,
+        (Some(room), ..) => rooms::of_room(rules, room, file).map_err(Failure::Asked)?,
     };
     let printed = std::io::stdout().write_all(text.as_bytes());
     printed.map_err(|error| Failure::Asked(format!("the settings cannot be printed: {error}")))

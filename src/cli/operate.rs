@@ -9,10 +9,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
+use crate::chat::rules::Key;
 use crate::random::Random;
 use crate::top::http::{Client, Error, Place};
 
 use super::asked::Server;
+use super::rooms;
 use super::values::parse_time;
 
 /// Options of `say`.
@@ -217,6 +219,33 @@ pub fn settings_in_force(server: &Server) -> Result<String, Failure> {
     let mut port = Port::of(server)?;
     let answer = port.client.get("/settings");
     port.answer(answer)
+}
+
+/// What a running server says of a room: what holds there, and why.
+pub fn room_settings(server: &Server, room: &str) -> Result<String, Failure> {
+    let answer = Port::of(server)?.call("room_settings", &json!({"room_id": room}))?;
+    let settings = answer["settings"].as_array().cloned().unwrap_or_default();
+    let lines = Key::ALL.map(|key| {
+        let Some(setting) = settings.iter().find(|setting| setting["key"] == key.as_str()) else {
+            return rooms::Line::unsaid(key);
+        };
+        let patterns = setting["match"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let from = match (setting["rule"].as_u64(), setting["line"].as_u64()) {
+            (Some(number), Some(line)) => {
+                rooms::from_rule(number as usize, patterns, line as usize, "the file of settings,")
+            }
+            _ => "set for this room by a call of the API".into(),
+        };
+        // JSON and TOML write texts, and lists of them, alike.
+        let value = match &setting["value"] {
+            Value::Array(names) => {
+                format!("[{}]", names.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+            }
+            value => value.to_string(),
+        };
+        rooms::Line { key: key.as_str().into(), value: Some(value), from }
+    });
+    Ok(rooms::text_of_room(answer["room_id"].as_str().unwrap_or(room), &lines))
 }
 
 /// The admin port of a server.

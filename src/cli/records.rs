@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Epoch;
 use crate::backend::sqlite::dump::{About, Body, Head, Name, Record};
-use crate::chat::{RoomName, UserName, check_emoji, check_shown};
+use crate::chat::{RoomName, UserName, check_emoji, check_set, check_shown};
 
 /// A line. Fields that do not hold are left out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -118,6 +118,10 @@ enum Line {
         users: Option<[String; 2]>,
         seq: u64,
     },
+    Set {
+        room_id: String,
+        settings: serde_json::Value,
+    },
     Step {
         ts: u64,
         operator: String,
@@ -224,6 +228,11 @@ fn line_of(record: Record) -> Line {
             Line::Read { user, room_id, users, seq }
         }
         Record::Ban { user, until, note } => Line::Ban { user, until, note },
+        // Words of somebody else stay a text, which no import takes.
+        Record::Set { room, words } => {
+            let settings = serde_json::from_str(&words).unwrap_or(serde_json::Value::String(words));
+            Line::Set { room_id: room, settings }
+        }
         Record::Step { ts, operator, call, room, user, status } => {
             Line::Step { ts, operator, call, room, user, status }
         }
@@ -279,6 +288,11 @@ fn record_of(line: Line) -> Result<Record, String> {
         Line::End { lines } => Ok(Record::End { records: lines }),
         Line::Read { user: who, room_id, users, seq } => {
             Ok(Record::Read { user: user("user", who)?, name: name(room_id, users)?, seq })
+        }
+        Line::Set { room_id, settings } => {
+            let words = check_set(&settings.to_string()).map_err(|error| format!("settings: {error}"))?;
+            let (Name::Room(room) | Name::Direct([room, _])) = name(Some(room_id), None)?;
+            Ok(Record::Set { room, words })
         }
         Line::Step { ts, operator, call, room, user, status } => {
             let texts = [
@@ -385,6 +399,7 @@ mod tests {
             r#"{"kind":"read","user":"ann","room_id":"den","seq":2}"#,
             r#"{"kind":"ban","user":"eve","until":9,"note":"spam"}"#,
             r#"{"kind":"ban","user":"eve"}"#,
+            r#"{"kind":"set","room_id":"den","settings":{"join":"operator","rate":"1:5","speak":["ann"]}}"#,
             r#"{"kind":"step","ts":5,"operator":"mod","call":"kick","room":"den","user":"ann","status":200}"#,
             r#"{"kind":"step","ts":5,"operator":"-","call":"reload","status":409}"#,
         ] {
@@ -420,6 +435,13 @@ mod tests {
                 "unknown variant `all`, expected `room`",
             ),
             (br#"{"kind":"ban","user":"eve","note":"a\u202eb"}"#, "`note`: expected characters that a name may have"),
+            (br#"{"kind":"set","room_id":"den","settings":{}}"#, "settings: expected one of join, speak, make, rate"),
+            (br#"{"kind":"set","room_id":"den","settings":{"join":"all"}}"#, "settings: `join`: expected everybody"),
+            (br#"{"kind":"set","room_id":"den","settings":"x"}"#, "settings: expected one JSON object"),
+            (
+                br#"{"kind":"set","room_id":"den","settings":{"join":"named","spek":"named"}}"#,
+                "settings: expected join, speak, make, rate, found spek",
+            ),
             (
                 br#"{"kind":"reaction","room_id":"a","seq":2,"ts":5,"sender":"ann","of":1,"emoji":"xx","on":true}"#,
                 "`emoji`",

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::chat::rules::Rules;
 use crate::server::logging;
 use crate::server::settings::Reading;
 use crate::server::tls::{Certificates, Identities, Identity};
@@ -16,12 +17,25 @@ use super::args::Command;
 use super::layers::{self, Changes, Setting};
 use super::listener::Places;
 use super::named_files::Contents;
-use super::{config, sentence_of, settings};
+use super::{config, rooms, sentence_of, settings};
+
+/// Settings as they were read.
+pub struct Read {
+    /// Those of options, variables and the file.
+    pub settings: Vec<Setting>,
+    /// Those for rooms.
+    pub rooms: Rules,
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+}
 
 /// The command line and the sockets of the start, to read the settings again.
 pub struct Reload {
     command_line: Vec<OsString>,
     in_force: Vec<Setting>,
+    rooms: Rules,
+    /// What the store was given.
+    rooms_at_start: Rules,
     /// What was read otherwise, and is for the next start.
     pending: Vec<Setting>,
     file: Option<PathBuf>,
@@ -33,22 +47,33 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// For settings that were read from this command line and this file, where sockets were handed over at `handed`,
-    /// and with these certificates and these contents of the files that they name.
+    /// For settings that were read from this command line, where sockets were handed over at `handed`, and with these
+    /// certificates and these contents of the files that they name.
     pub fn new(
         command_line: Vec<OsString>,
-        in_force: Vec<Setting>,
-        file: Option<PathBuf>,
+        read: Read,
         handed: Places,
         certificates: Certificates,
         contents: Contents,
     ) -> Self {
-        Self { command_line, in_force, pending: Vec::new(), file, handed, certificates, contents }
+        let Read { settings: in_force, rooms, file } = read;
+        let rooms_at_start = rooms.clone();
+        Self {
+            command_line,
+            in_force,
+            rooms,
+            rooms_at_start,
+            pending: Vec::new(),
+            file,
+            handed,
+            certificates,
+            contents,
+        }
     }
 
     /// The settings in force, as a file of settings.
     pub fn in_force(&self) -> String {
-        config::text_of(&self.in_force, &self.pending, self.file.as_deref())
+        config::text_of(&self.in_force, &self.pending, self.file.as_deref(), &self.rooms)
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -56,7 +81,8 @@ impl Reload {
     /// # Errors
     /// What is wrong, in one sentence; the old settings stay.
     pub fn again(&mut self) -> Result<Reading, String> {
-        let read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
+        let mut read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
+        let rooms = std::mem::take(&mut read.args.settings_mut().rooms);
         let mut next = self.in_force.clone();
         let (mut changed, mut pending) = (Vec::new(), Vec::new());
         for (setting, read) in next.iter_mut().zip(read.settings) {
@@ -76,13 +102,15 @@ impl Reload {
             changed.push(format!("{} {:?} -> {:?}", setting.key, setting.values, read.values));
             *setting = read;
         }
-        let all = layers::assemble(&next).map_err(|error| sentence_of(&error))?;
+        changed.extend(rooms::changes(&self.rooms, &rooms));
+        let all = layers::assemble(&next, rooms.clone()).map_err(|error| sentence_of(&error))?;
         let log = super::log_settings(&all);
         let Some(Command::Serve(args)) = all.command else { unreachable!("assembled for serve") };
         let contents = Contents::of(&args);
         let settings = settings::of(&args, &self.handed)?;
-        let fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
-        (self.in_force, self.pending, self.file) = (next, pending, read.file);
+        let mut fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
+        fixed.extend(rooms::at_the_next_start(&self.rooms_at_start, &rooms));
+        (self.in_force, self.pending, self.file, self.rooms) = (next, pending, read.file, rooms);
         changed.extend(contents.changed_since(&self.contents));
         self.contents = contents;
         let certificates = settings.certificates();
@@ -119,7 +147,7 @@ fn renewed(before: &Identities, now: &Identities, setting: &str) -> Vec<String> 
 /// Whether two texts of one setting are one value: `16384` and `16KiB`.
 fn mean_the_same(one: &Setting, other: &Setting) -> bool {
     let meaning = |setting: &Setting| {
-        let args = layers::assemble(std::slice::from_ref(setting)).ok()?;
+        let args = layers::assemble(std::slice::from_ref(setting), Rules::default()).ok()?;
         Some(format!("{args:?}"))
     };
     meaning(one).is_some_and(|one| meaning(other) == Some(one))

@@ -26,7 +26,7 @@ use super::small_file;
 #[cfg(feature = "sqlite")]
 use super::values::DurabilityArg;
 use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg};
-use super::{admin_key, descriptors, keys, listener};
+use super::{admin_key, descriptors, keys, listener, rooms};
 
 /// Checks that the admin port is beyond loopback only with a key.
 ///
@@ -154,7 +154,10 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
     if keys.is_none() && args.topics.0 == chat::Who::Moderators {
         return Err("--topics role: nobody has a role without --auth jwt".into());
     }
+    rooms::check(&args.rooms, keys.is_some())?;
+    rooms::check_store(&args.rooms, messages(args), is_on_redis(args))?;
     let chat = chat::Settings {
+        rooms: args.rooms.clone(),
         content_bytes: fine.content_bytes,
         rooms_per_session: fine.rooms_per_session,
         sessions_per_user: fine.sessions_per_user,
@@ -249,6 +252,15 @@ pub fn is_on_disk(args: &ServeArgs) -> bool {
     }
 }
 
+/// Whether messages are kept on a Redis.
+fn is_on_redis(args: &ServeArgs) -> bool {
+    match &args.store {
+        #[cfg(feature = "redis")]
+        Some(StoreArg::Redis(_)) => true,
+        _ => false,
+    }
+}
+
 /// The store on disk, if that is what is asked for.
 ///
 /// # Errors
@@ -270,6 +282,7 @@ pub fn file(args: &ServeArgs) -> Result<Option<sqlite::Options>, String> {
         },
         messages: messages(args),
         age: age(args),
+        rooms: rooms::limits(&args.rooms),
         size: args.fine.store_size.0.map_or(u64::MAX, |bytes| bytes as u64),
         people: args.fine.max_users,
         boot: sqlite::boot_id(),
@@ -326,6 +339,7 @@ pub fn history(args: &ServeArgs) -> memory::Limits {
         messages: messages(args),
         age: age(args),
         bytes: args.fine.history_bytes,
+        rooms: rooms::limits(&args.rooms),
         ..memory::Limits::default()
     }
 }

@@ -487,13 +487,8 @@ impl FromStr for RateArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self::Off);
-        }
-        let number = |text: &str| text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
-        text.split_once(':')
-            .and_then(|(per_second, burst)| Some(Self::On { per_second: number(per_second)?, burst: number(burst)? }))
-            .ok_or_else(|| "expected PER_SECOND:BURST, two numbers from 1 to 1000000, such as 20:40, or off".into())
+        let rate = chat::Rate::parse(text)?;
+        Ok(rate.map_or(Self::Off, |chat::Rate { per_second, burst }| Self::On { per_second, burst }))
     }
 }
 

@@ -86,11 +86,17 @@ pub const fn status(code: Code) -> u16 {
 /// The right that a call needs.
 pub(super) const fn right_of(call: Call) -> Right {
     match call {
-        Call::Room | Call::Rooms | Call::Members | Call::Online | Call::History => Right::Read,
+        Call::Room | Call::Rooms | Call::Members | Call::Online | Call::History | Call::RoomSettings => Right::Read,
         Call::Publish | Call::Broadcast | Call::Direct | Call::Multicast | Call::Create | Call::Topic => Right::Speak,
-        Call::Delete | Call::Kick | Call::Disconnect | Call::Ban | Call::Unban | Call::Bans | Call::Trail => {
-            Right::Moderate
-        }
+        Call::Delete
+        | Call::Kick
+        | Call::Disconnect
+        | Call::Ban
+        | Call::Unban
+        | Call::Bans
+        | Call::Trail
+        | Call::SetRoom
+        | Call::UnsetRoom => Right::Moderate,
     }
 }
 

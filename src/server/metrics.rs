@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::backend::health::{BOUNDS, Health};
 use crate::backend::{LetGo, MAX_BANS};
+use crate::chat::rules::Key;
 use crate::engine::Cut;
 
 use super::latency;
@@ -90,6 +91,10 @@ pub fn prometheus(sources: &Sources<'_>) -> String {
         counters.left_behind,
     );
     page.counter("salon_rate_limited_total", "Frames refused by the rate limit.", counts.rate_limited);
+    page.head("salon_ruled_out_total", "Requests refused by what is set for a room, by what that is.", "counter");
+    for (key, count) in Key::OF_CHAT.into_iter().zip(counts.ruled_out) {
+        page.sample("salon_ruled_out_total", &format!("by=\"{}\"", key.as_str()), count as f64);
+    }
     page.counter("salon_errors_total", "Error messages sent to clients.", counts.errors);
     page.counter(
         "salon_panics_total",

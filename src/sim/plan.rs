@@ -349,6 +349,7 @@ impl Plan {
                 age: Duration::MAX,
                 bytes: 256 << 20,
                 direct_conversations: 50_000,
+                ..memory::Limits::default()
             },
             store_queue: if c.one_in(3) { c.within(20, 200) as usize } else { 4096 },
             settings,

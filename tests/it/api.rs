@@ -833,6 +833,52 @@ fn a_reload_answers_the_caller() {
     assert_eq!((reload().0, successful()), (0, 1));
 }
 
+/// Rules for rooms hold at once in rooms that are there, a reload says what has changed, and refusals are counted.
+#[test]
+fn a_reload_changes_what_holds_in_rooms() {
+    let folder = crate::common::Folder::new("rules");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join("salon.toml");
+    std::fs::write(&file, "").unwrap();
+    let server = Server::serve(&["--config", file.to_str().unwrap()]);
+    let admin = server.admin.unwrap();
+    let reload = |rules: &str| {
+        std::fs::write(&file, rules).unwrap();
+        let (status, answer) = call(admin, "reload", "");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let refused = |by: &str| crate::common::metric(admin, &format!("salon_ruled_out_total{{by=\"{by}\"}}"));
+    let mut ann = joined(&server, "ann", "den");
+    let said = r#"{"type":"broadcast","room_id":"den","content":"hi","id":1}"#;
+    let changed = reload("[[rooms]]\nmatch = \"d*\"\nspeak = \"operator\"\n");
+    assert!(changed.contains(r#""changed":["rooms \"d*\": a new rule"]"#), "{changed}");
+    say(&mut ann, said);
+    hear_with(&mut ann, &["forbidden", "expected a session that may speak in the room"]);
+    assert_eq!((refused("speak"), refused("join")), (1, 0));
+    let changed = reload("\n[[rooms]]\nmatch = \"d*\"\nspeak = \"everybody\"\nrate = \"1:1\"\n");
+    let expected =
+        r#""changed":["rooms \"d*\": speak \"operator\" -> \"everybody\"","rooms \"d*\": rate not named -> \"1:1\""]"#;
+    assert!(changed.contains(expected), "{changed}");
+    say(&mut ann, said);
+    hear_with(&mut ann, &["broadcast", "hi"]);
+    // Another message: the same one again would be answered as said.
+    say(&mut ann, &said.replace(r#""id":1"#, r#""id":2"#));
+    hear_with(&mut ann, &["rate_limited", "at its rate of 1:1"]);
+    assert_eq!(refused("rate"), 1);
+    assert!(get(admin, "/settings").1.contains("[[rooms]]  # "), "they are among the settings in force");
+    // One that is wrong changes nothing.
+    std::fs::write(&file, "[[rooms]]\nmatch = \"d*\"\njoin = \"all\"\n").unwrap();
+    let (status, answer) = call(admin, "reload", "");
+    assert!(status == 409 && answer.contains("line 3: rooms: rule 1: join: expected everybody"), "{answer}");
+    let changed = reload("[[rooms]]\nmatch = \"den\"\njoin = \"operator\"\n");
+    assert!(changed.contains(r#"rooms \"d*\": the rule is gone"#), "{changed}");
+    hear_with(&mut ann, &["left", "den"]);
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    hear_with(&mut ann, &["forbidden", "expected a room that the session may be in"]);
+    assert_eq!(refused("join"), 1);
+}
+
 /// A secret that was changed in its file is said to have been, by its name alone.
 #[test]
 fn a_reload_says_which_keys_have_changed() {

@@ -86,6 +86,55 @@ fn killed_and_started_again() {
     }
 }
 
+/// What was set for a room holds after a restart, and what was taken away does not.
+#[test]
+fn what_is_set_for_rooms_holds_after_a_restart() {
+    let folder = Folder::new("set");
+    let file = folder.file();
+    let mut server = Server::serve(&["--store", &file]);
+    let call = |server: &Server, call: &str, body: &str| {
+        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
+        let request = format!("POST /api/{call} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap()
+    };
+    for body in [
+        r#"{"room_id":"den","join":"operator"}"#,
+        r#"{"room_id":"den","speak":"operator","rate":"1:5"}"#,
+        r#"{"room_id":"tea","join":"operator"}"#,
+    ] {
+        let answer = call(&server, "set_room", body);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert!(call(&server, "unset_room", r#"{"room_id":"tea"}"#).starts_with("HTTP/1.1 200"));
+    for signal in ["KILL", "TERM"] {
+        server.signal(signal);
+        server.wait();
+        server = Server::serve(&["--store", &file]);
+        let mut ann = server.connect("/ws?user=ann");
+        for room in ["den", "tea"] {
+            say(&mut ann, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+            next(&mut ann, "joined");
+        }
+        say(&mut ann, r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+        assert_eq!(next(&mut ann, "error")["code"], "forbidden", "after {signal}");
+        let output = salon(&["config", "den", "--running", "--admin", &server.admin.unwrap().to_string()]).output();
+        let shown = String::from_utf8(output.unwrap().stdout).unwrap();
+        for line in ["# join ", "speak = \"operator\"  # set for this room by a call", "rate = \"1:5\" "] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+    }
+    // Words that nobody could have set keep the room closed: it may have been set to keep people out.
+    server.signal("TERM");
+    server.wait();
+    let by_hand = rusqlite::Connection::open(&file).unwrap();
+    by_hand.execute(r#"UPDATE room_setting SET words = '{"jion":"operator"}'"#, []).unwrap();
+    drop(by_hand);
+    let server = Server::serve(&["--store", &file]);
+    let mut ann = server.connect("/ws?user=ann");
+    say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
+    assert_eq!(next(&mut ann, "error")["code"], "forbidden");
+}
+
 /// A ban holds after a restart; what was said is known by its `id` before the room is joined again.
 #[test]
 fn bans_and_retries_hold_after_a_restart() {

@@ -83,7 +83,8 @@ fn nothing_is_made_outside_of_the_folder() {
     let by_hand = rusqlite::Connection::open(&store.file).unwrap();
     by_hand
         .execute_batch(
-            "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room;
+            "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail;
+             ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting;
              PRAGMA user_version = 3;
              WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000)
              INSERT INTO entry (conversation, seq, kind, ts, sender, content)

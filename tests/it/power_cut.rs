@@ -555,6 +555,7 @@ fn look(
         durability,
         messages: 1_000_000,
         age: Duration::from_secs(1 << 40),
+        rooms: salon::backend::RoomLimits::default(),
         size: u64::MAX,
         people: 1000,
         boot: Some("another".into()),

@@ -412,3 +412,108 @@ fn secrets_that_others_may_read() {
     assert_eq!(warnings(&said(0o600)), 0);
     assert!(!shown.contains("s3cret"), "{shown}");
 }
+
+/// Rules for rooms: what is wrong with one, in a sentence with its line and number.
+#[test]
+fn wrong_rules_for_rooms() {
+    let folder = Folder::new();
+    let whom = "expected everybody, named, role, operator or a list of names, found";
+    let long = format!("[[rooms]]\nmatch = \"{}\"\njoin = \"named\"", "x".repeat(129));
+    let many = "[[rooms]]\nmatch = \"a\"\njoin = \"named\"\n".repeat(129);
+    let tokens = "because nobody has a role, nor a name that is theirs, without --auth jwt, found";
+    for (text, sentence) in [
+        ("rooms = 5", "salon.toml line 1: rooms: expected [[rooms]], tables with `match`, found \"5\"".to_owned()),
+        ("[rooms]\nmatch = \"a\"", "salon.toml line 1: rooms: expected [[rooms]], tables with `match`, found a table".into()),
+        (
+            "open = true\n[[rooms]]\njoin = \"named\"",
+            "salon.toml line 2: rooms: rule 1: match: expected a pattern or a list of them, found none".into(),
+        ),
+        ("[[rooms]]\nmatch = \"a\"", "salon.toml line 1: rooms: rule 1: expected one of match, join, speak, make, rate, history, history_age, found none".into()),
+        (
+            "[[rooms]]\nmatch = \"a\"\njoin = \"named\"\n\n[[rooms]]\nmatch = \"b\"\nspek = \"named\"",
+            "salon.toml line 7: rooms: rule 2: expected match, join, speak, make, rate, history, history_age, found spek".into(),
+        ),
+        ("[[rooms]]\nmatch = \"a\"\njoin = \"all\"", format!("salon.toml line 3: rooms: rule 1: join: {whom} \"all\"")),
+        (
+            "[[rooms]]\nmatch = \"a\"\njoin = true",
+            "salon.toml line 3: rooms: rule 1: join: expected a text, a number or a list of texts, found true".into(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"a\"\nrate = \"fast\"",
+            "salon.toml line 3: rooms: rule 1: rate: expected PER_SECOND:BURST, two numbers from 1 to 1000000, such as \
+             20:40, or off, found \"fast\""
+                .into(),
+        ),
+        (&long, "salon.toml line 2: rooms: rule 1: match: expected a pattern of 1 to 128 bytes, found 129".into()),
+        (&many, "salon.toml line 1: rooms: expected at most 128 rules, found 129".into()),
+        (
+            "[[rooms]]\nmatch = \"a\"\nspeak = \"role\"",
+            format!("rooms: rule 1 (line 1): speak: expected everybody, named or operator, {tokens} \"role\""),
+        ),
+        (
+            "history = 0\n[[rooms]]\nmatch = \"a\"\nhistory_age = \"1d\"",
+            "rooms: rule 1 (line 2): history_age: expected a store in a file or in memory that keeps messages, found \
+             --history 0"
+                .into(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"a\"\nhistory = 0",
+            "salon.toml line 3: rooms: rule 1: history: expected a whole number from 1 to 1000000000, or unlimited, found \
+             \"0\""
+                .into(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"a\"\nmake = [\"ann\"]",
+            format!("rooms: rule 1 (line 1): make: expected everybody, named or operator, {tokens} [\"ann\"]"),
+        ),
+    ] {
+        folder.file(text);
+        for arguments in [&["serve", "--listen", "127.0.0.1:0", "--admin", "off"][..], &["check"]] {
+            let (status, _, error) = run(&folder.0, &[], arguments);
+            assert_eq!((status, error.lines().last()), (2, Some(&*format!("salon: {sentence}"))), "{text}");
+        }
+    }
+}
+
+/// `salon config` writes the rules as it has read them, and says for a room which of them holds.
+#[test]
+fn rules_for_rooms_are_shown() {
+    let (one, other) = (Folder::new(), Folder::new());
+    one.file(
+        "rate = \"off\"\n\n[[rooms]]\nmatch = \"news\"\nspeak = \"operator\"\n\n[[rooms]]\nmatch = [\"n*\", \"x\"]\n\
+         join = [\"bob\", \"a \\\"b\\\"\"]\nspeak = \"named\"\nrate = \"1:5\"\n",
+    );
+    let (status, first, error) = run(&one.0, &[], &["config"]);
+    assert_eq!((status, &*error), (0, ""));
+    other.file(&first);
+    let values = |shown: &str| -> Vec<String> {
+        shown.lines().map(|line| line.split("  # ").next().unwrap_or_default().trim_end().to_owned()).collect()
+    };
+    assert_eq!(values(&run(&other.0, &[], &["config"]).1), values(&first));
+    assert!(
+        first.contains("[[rooms]]  # salon.toml line 7\nmatch = [\"n*\", \"x\"]\njoin = [\"a \\\"b\\\"\", \"bob\"]\n"),
+        "{first}"
+    );
+    let everybody = "everybody whose token is for the room";
+    for (room, expected) in [
+        (
+            "news",
+            &[
+                ("join = [\"a \\\"b\\\"\", \"bob\"]", "rule 2, match = [\"n*\", \"x\"], salon.toml line 7"),
+                ("speak = \"operator\"", "rule 1, match = \"news\", salon.toml line 3"),
+                ("# make", "as create_rooms says"),
+                ("rate = \"1:5\"", "rule 2, match = [\"n*\", \"x\"], salon.toml line 7"),
+            ][..],
+        ),
+        ("den", &[("# join", everybody), ("# speak", "everybody inside"), ("# make", "as create_rooms says")]),
+    ] {
+        let (status, shown, _) = run(&one.0, &[], &["config", room]);
+        assert!(status == 0 && shown.starts_with(&format!("# in the room \"{room}\"\n")), "{shown}");
+        for (value, from) in expected {
+            let line = shown.lines().find(|line| line.starts_with(value)).unwrap_or_else(|| panic!("{value} {shown}"));
+            assert_eq!(line.rsplit_once("  # ").map(|(value, from)| (value.trim_end(), from)), Some((*value, *from)));
+        }
+    }
+    let (status, _, error) = run(&one.0, &[], &["config", "a "]);
+    assert_eq!((status, &*error), (2, "salon: \"a \": a name has no space at either end, this one has\n"));
+}

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::folded::{Beside, Folded, Reacted};
 use super::search::Spot;
+use crate::backend::room_limits::Limited;
 use crate::backend::{
     Body, Bounds, Conversation, Description, Entry, Epoch, Head, MAX_REACTING_NAMED, MAX_UNREAD, Message, NewBody,
     NewEntry, News, Query, Reaction, Right, Target,
@@ -43,6 +44,8 @@ pub(in crate::backend) struct Kept {
     pub said_at: u64,
     pub made: Option<Made>,
     beside: Option<Box<Beside>>,
+    /// How much is kept of it, if it is a room.
+    pub limited: Limited,
 }
 
 /// The description of a room.
@@ -119,6 +122,7 @@ impl Kept {
             said_at: 0,
             made: None,
             beside: None,
+            limited: Limited::default(),
         }
     }
 

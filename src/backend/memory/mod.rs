@@ -22,9 +22,10 @@ use self::marks::Marks;
 use self::pairs::Pairs;
 use self::search::Sought;
 use self::trail::Trail;
+use super::room_limits::Limited;
 use super::{
-    Backend, Conversation, Epoch, Head, LetGo, Names, News, Overloaded, Query, Reader, Reading, Request, Talk, Ticket,
-    Verdict, Why, judge, other_of,
+    Backend, Conversation, Epoch, Head, LetGo, Names, News, Overloaded, Query, Reader, Reading, Request, RoomLimits,
+    Talk, Ticket, Verdict, Why, judge, other_of,
 };
 use crate::random::{Random, Table};
 use crate::slack;
@@ -48,6 +49,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Conversations of two users. The user with most of them loses the one that was silent longest.
     pub direct_conversations: usize,
+    /// Of rooms by name, in place of the first two.
+    pub rooms: RoomLimits,
 }
 
 impl Default for Limits {
@@ -57,6 +60,7 @@ impl Default for Limits {
             age: Duration::from_secs(7 * 24 * 60 * 60),
             bytes: 256 << 20,
             direct_conversations: 50_000,
+            rooms: RoomLimits::default(),
         }
     }
 }
@@ -212,7 +216,10 @@ impl Memory {
             }
         }
         let name: Box<str> = self.key.as_str().into();
-        let place = self.conversations.insert(Box::new(Kept::new(name.clone(), direct, epoch, self.said)));
+        let limited = if direct { Limited::default() } else { self.limits.rooms.of(&name) };
+        let mut kept = Kept::new(name.clone(), direct, epoch, self.said);
+        kept.limited = limited;
+        let place = self.conversations.insert(Box::new(kept));
         self.index.insert(name, place);
         self.note(place);
         if direct {
@@ -305,7 +312,8 @@ impl Memory {
             return;
         }
         let (before, len) = (kept.bytes(), kept.len());
-        kept.push(entry, needs, self.limits.messages);
+        let most = self.limits.rooms.messages(kept.limited, self.limits.messages);
+        kept.push(entry, needs, most);
         self.let_go.number += (len + 1 - kept.len()) as u64;
         self.recount(place, before);
         while self.bytes > self.limits.bytes {
@@ -354,7 +362,7 @@ impl Memory {
     fn expire_one(&mut self, place: usize, now: Tick) {
         let kept = &mut self.conversations[place];
         let (before, len) = (kept.bytes(), kept.len());
-        kept.expire(now, self.limits.age);
+        kept.expire(now, self.limits.rooms.age(kept.limited, self.limits.age));
         self.let_go.age += (len - kept.len()) as u64;
         self.recount(place, before);
     }
@@ -429,7 +437,7 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
-            Request::Ban { ticket, .. } | Request::Unban { ticket, .. } => {
+            Request::Ban { ticket, .. } | Request::Unban { ticket, .. } | Request::Set { ticket, .. } => {
                 self.waiting.push_back(Waiting::Noted { ticket });
             }
             Request::Mark { user, conversation, seq, ticket } => {
@@ -679,7 +687,8 @@ mod tests {
     const ALL: Bounds = Bounds { entries: usize::MAX, bytes: usize::MAX };
 
     fn memory(messages: usize, bytes: usize) -> Memory {
-        let limits = Limits { messages, age: Duration::from_secs(10), bytes, direct_conversations: 2 };
+        let age = Duration::from_secs(10);
+        let limits = Limits { messages, age, bytes, direct_conversations: 2, rooms: RoomLimits::default() };
         Memory::new(limits, 7)
     }
 

@@ -162,6 +162,7 @@ impl Redis {
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. }
+            | Request::Set { .. }
             | Request::Note { .. }
             | Request::Trail { .. }
             // They go out together.
@@ -318,6 +319,7 @@ impl Redis {
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. }
+            | Request::Set { .. }
             | Request::Note { .. }
             | Request::Trail { .. } => {}
         }

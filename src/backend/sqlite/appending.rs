@@ -45,7 +45,8 @@ impl Sqlite {
             }
         }
         self.describe(at, about)?;
-        let most = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
+        let most = self.options.rooms.messages(self.places[at].limited, self.options.messages);
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
         let id = self.entry + 1;
         let known = &mut self.places[at];
         let place = &mut known.place;

@@ -1,7 +1,7 @@
-//! What is told when the chat begins: the bans, and the rooms and people that there are.
+//! What is told when the chat begins: the bans, what is set for rooms, and the rooms and people that there are.
 
 use super::trouble::Result;
-use super::{Catalogue, News, Sqlite, TOLD_AT_ONCE};
+use super::{Catalogue, MAX_SET, News, Sqlite, TOLD_AT_ONCE};
 
 impl Sqlite {
     /// Has the next bans, rooms and people be told of all there are.
@@ -31,6 +31,16 @@ impl Sqlite {
             for kept in kept {
                 self.said.push(&News::Banned(kept.ban()));
                 catalogue.banned = kept.user;
+            }
+        }
+        if catalogue.bans_told && !catalogue.set_told {
+            let set = match self.set.take() {
+                Some(read) => read,
+                None => self.tables()?.set_rooms(MAX_SET)?,
+            };
+            catalogue.set_told = true;
+            for (room, words) in &set {
+                self.said.push(&News::Set { room, words });
             }
         }
         if catalogue.bans_told && !catalogue.rooms_told {

@@ -111,6 +111,9 @@ impl Sqlite {
                 _ => Ok(Vec::new()),
             });
             (catalogue.bans_told, catalogue.most) = (from > 0, if from > 0 { most } else { fewer });
+        } else if !catalogue.set_told {
+            // Likewise, and all together.
+            catalogue.set_told = true;
         } else if !catalogue.rooms_told {
             let rows = around(catalogue.room, most, |from, most| tables.rooms_after(from, most));
             (catalogue.room, catalogue.most) = rows;

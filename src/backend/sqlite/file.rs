@@ -723,6 +723,15 @@ pub fn without_bans(path: &Path, why: &dyn std::fmt::Display) -> String {
     )
 }
 
+/// The same where it cannot be read what is set for rooms.
+pub fn without_set(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "--store {}: what is set for rooms cannot be read ({why}), so that these would be open to all; put a backup in \
+         its place, or choose another path",
+        path.display()
+    )
+}
+
 /// The sentence for a log that SQLite would take for that of a new file.
 fn without_file(path: &Path) -> String {
     let log = beside(path, "-wal");

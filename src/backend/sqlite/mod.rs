@@ -52,6 +52,7 @@ mod reading;
 mod requests;
 mod retention;
 mod retries;
+mod room_settings;
 mod schema;
 mod search;
 mod size;
@@ -70,10 +71,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::carried::{Reports, Requests};
+use super::room_limits::Limited;
 use super::{
-    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_BANS, MAX_UNREAD, Message, Names,
-    NewBody, NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, Scope, Search, Talk, Ticket,
-    Verdict, Waker, Why, judge,
+    Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_BANS, MAX_SET, MAX_UNREAD, Message,
+    Names, NewBody, NewEntry, News, Overloaded, Query, Reader, Reading, Request, RetryKey, RoomLimits, Scope, Search,
+    Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::Moment;
@@ -120,6 +122,8 @@ pub struct Options {
     pub messages: usize,
     /// How long a message is kept, by the wall clock.
     pub age: Duration,
+    /// Of rooms by name, in place of these two.
+    pub rooms: RoomLimits,
     /// Bytes of the file; near these the oldest messages of all go.
     pub size: u64,
     /// People who are remembered; of more, those who were noted first are forgotten.
@@ -183,6 +187,8 @@ pub struct Sqlite {
     /// The bans as they were read when the file was opened, until they are told: a page that cannot be read any more
     /// lets nobody in.
     bans: Option<VecDeque<bans::Kept>>,
+    /// What is set for rooms, likewise.
+    set: Option<Vec<(String, String)>>,
     swept: i64,
     /// The conversation that a sweep is at.
     sweeping: Option<retention::At>,
@@ -228,6 +234,8 @@ struct Known {
     untrimmed: u64,
     /// From where on there is much to read, if that has been counted.
     many: Option<Many>,
+    /// How much is kept of it, if it is a room.
+    limited: Limited,
 }
 
 /// The file, opened.
@@ -236,6 +244,8 @@ struct Connected {
     last: Last,
     /// None where a process goes on, which has told them.
     bans: VecDeque<bans::Kept>,
+    /// Likewise.
+    set: Vec<(String, String)>,
     /// Every conversation goes on in another epoch than before.
     renewed: bool,
 }
@@ -247,6 +257,7 @@ struct Catalogue {
     most: usize,
     banned: String,
     bans_told: bool,
+    set_told: bool,
     room: i64,
     rooms_told: bool,
     person: i64,
@@ -262,7 +273,7 @@ impl Sqlite {
         opening::is_by_this_name(&options.path)?;
         let mut claim = Claim::take(&options.path)?;
         let opened = Self::connect(&options, &mut claim, &mut random, None);
-        let Connected { tables, last, bans, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
+        let Connected { tables, last, bans, set, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
         let inodes = claim.inodes().map_err(|error| file::cannot_open(&claim.path, &error))?;
@@ -299,6 +310,7 @@ impl Sqlite {
             told: 0,
             catalogue: None,
             bans: Some(bans),
+            set: Some(set),
             swept: 0,
             sweeping: None,
             walks: MAX_SWEPT_AT_ONCE,
@@ -374,6 +386,12 @@ impl Sqlite {
                 .map_err(|error| Trouble::Said(file::without_bans(&claim.path, &error)))?,
             _ => Vec::new(),
         };
+        let set = match batches {
+            None if version > 6 => {
+                tables.set_rooms(MAX_SET).map_err(|error| Trouble::Said(file::without_set(&claim.path, &error)))?
+            }
+            _ => Vec::new(),
+        };
         if !tables.begin_log()? {
             return Err(cannot_open(&claim.path, &"its file system knows no memory that processes share"));
         }
@@ -443,7 +461,7 @@ impl Sqlite {
             };
             log::warn!("{}: {why}, so every conversation goes on in a new epoch", claim.path.display());
         }
-        Ok(Connected { tables, last, bans: bans.into(), renewed })
+        Ok(Connected { tables, last, bans: bans.into(), set, renewed })
     }
 }
 
@@ -467,8 +485,8 @@ impl Backend for Sqlite {
 
     fn tell_catalogue(&mut self) {
         let (room, person, banned) = Default::default();
-        let (most, bans_told, rooms_told) = (TOLD_AT_ONCE, false, false);
-        self.catalogue = Some(Catalogue { most, banned, bans_told, room, rooms_told, person });
+        let (most, bans_told, set_told, rooms_told) = (TOLD_AT_ONCE, false, false, false);
+        self.catalogue = Some(Catalogue { most, banned, bans_told, set_told, room, rooms_told, person });
     }
 
     fn poll(&mut self) -> Option<News<'_>> {

@@ -2,7 +2,7 @@
 
 use super::tables::Place;
 use super::trouble::Result;
-use super::{Conversation, Epoch, Known, Sqlite, names};
+use super::{Conversation, Epoch, Known, Limited, Sqlite, names};
 
 impl Sqlite {
     /// Where the conversation stands in `places`, if there is one.
@@ -44,7 +44,9 @@ impl Sqlite {
     /// Remembers the place that `key` names.
     pub(super) fn note(&mut self, place: Place) -> usize {
         self.index.insert(self.key.as_str().into(), self.places.len());
-        self.places.push(Known { place, dirty: false, untrimmed: 0, many: None });
+        let room = self.key.strip_suffix('\0');
+        let limited = room.map_or_else(Limited::default, |room| self.options.rooms.of(room));
+        self.places.push(Known { place, dirty: false, untrimmed: 0, many: None, limited });
         self.places.len() - 1
     }
 

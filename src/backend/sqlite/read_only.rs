@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Limited;
 use super::file;
 use super::folding::Line;
 use super::opening::Log;
@@ -16,7 +17,7 @@ use super::tables::{Place, Tables};
 use super::trouble::Result;
 use super::{
     Backend, Conversation, Head, MAX_PLACES, Moment, News, Options, Overloaded, Query, Reader, Reading, Reports,
-    Request, Why, names,
+    Request, RoomLimits, Why, names,
 };
 
 /// The file of a store, for reading.
@@ -25,6 +26,7 @@ pub struct ReadOnly {
     path: PathBuf,
     messages: usize,
     age: Duration,
+    rooms: RoomLimits,
     /// `None`: it is opened at the next read.
     tables: Option<Tables>,
     /// Of conversations of which many have not read much: how much, when they had this number.
@@ -46,7 +48,8 @@ impl ReadOnly {
     pub fn new(options: &Options) -> Self {
         let (path, messages, age) = (options.path.clone(), options.messages, options.age);
         let (many, counted, said) = Default::default();
-        Self { path, messages, age, tables: None, many, counted, said, told: 0 }
+        let rooms = options.rooms.clone();
+        Self { path, messages, age, rooms, tables: None, many, counted, said, told: 0 }
     }
 
     /// What is to be told; `None`: the other one has to do it.
@@ -103,12 +106,14 @@ impl ReadOnly {
     ) -> Result<Option<Page>> {
         let (name, other) = names(conversation);
         let Some(place) = tables.find(name, other)? else { return Ok(None) };
-        if place.kept() > u64::try_from(self.messages).unwrap_or(u64::MAX) {
+        let limited = if other.is_empty() { self.rooms.of(name) } else { Limited::default() };
+        let (messages, age) = (self.rooms.messages(limited, self.messages), self.rooms.age(limited, self.age));
+        if place.kept() > u64::try_from(messages).unwrap_or(u64::MAX) {
             return Ok(None);
         }
         if place.kept() > 0 {
             let said_at = tables.said_at(place.id, place.first)?;
-            if is_too_old(said_at, now, self.age) {
+            if is_too_old(said_at, now, age) {
                 return Ok(None);
             }
         }

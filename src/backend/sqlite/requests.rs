@@ -108,6 +108,15 @@ impl Sqlite {
                 self.note_ban(user, None);
                 self.batch.push(&News::Noted { ticket });
             }
+            Request::Set { room, words, ticket } => {
+                self.wrote |= self.tables()?.set_room(room, words)?;
+                // What was read at the start and is not told yet is told as it is now.
+                if let Some(read) = &mut self.set {
+                    read.retain(|(other, _)| other != room);
+                    read.extend(words.map(|words| (room.into(), words.into())));
+                }
+                self.batch.push(&News::Noted { ticket });
+            }
             Request::Note { step } => {
                 self.tables()?.note_step(step)?;
                 self.wrote = true;

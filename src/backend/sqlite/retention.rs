@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::tables::Place;
 use super::trouble::Result;
 use super::{
-    Conversation, Epoch, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, MAX_SWEPT_AT_ONCE, Moment, News, Sqlite, file,
+    Conversation, Epoch, Limited, MAX_DELETED_AT_ONCE, MAX_DROPPED_AT_ONCE, MAX_SWEPT_AT_ONCE, Moment, News, Sqlite,
+    file,
 };
 
 /// What a sweep is at: the list of conversations from one on, one of them with so many before it in the same
@@ -32,7 +33,7 @@ impl Sqlite {
         most: u64,
     ) -> Result<u64> {
         let mut place = self.places[at].place.clone();
-        let gone = self.age(&mut place, now, most)?;
+        let gone = self.age(&mut place, self.places[at].limited, now, most)?;
         if gone > 0 {
             self.places[at].place = place;
             self.places[at].untrimmed += gone;
@@ -44,14 +45,16 @@ impl Sqlite {
     }
 
     /// Leaves out what is too old or too much; returns how many messages that were.
-    pub(super) fn age(&self, place: &mut Place, now: Moment, most: u64) -> Result<u64> {
+    pub(super) fn age(&self, place: &mut Place, limited: Limited, now: Moment, most: u64) -> Result<u64> {
         let before = place.first;
-        let messages = u64::try_from(self.options.messages).unwrap_or(u64::MAX);
+        let messages = self.options.rooms.messages(limited, self.options.messages);
+        let (messages, age) =
+            (u64::try_from(messages).unwrap_or(u64::MAX), self.options.rooms.age(limited, self.options.age));
         place.first += place.kept().saturating_sub(messages).min(most);
         // Where nothing becomes too old, nothing is read: there may be many conversations.
-        while self.options.age < Duration::MAX && place.kept() > 0 && place.first - before < most {
+        while age < Duration::MAX && place.kept() > 0 && place.first - before < most {
             let said_at = self.tables()?.said_at(place.id, place.first)?;
-            if !is_too_old(said_at, now, self.options.age) {
+            if !is_too_old(said_at, now, age) {
                 break;
             }
             place.first += 1;
@@ -120,9 +123,10 @@ impl Sqlite {
     /// Returns how much of the work that may be done it was.
     pub(super) fn sweep_one(&mut self, place: Place, name: &str, other: &str, now: Moment, most: u64) -> Result<u64> {
         let mut place = place;
-        let gone = self.age(&mut place, now, most)?;
-        self.health.dropped += gone;
         let room = other.is_empty();
+        let limited = if room { self.options.rooms.of(name) } else { Limited::default() };
+        let gone = self.age(&mut place, limited, now, most)?;
+        self.health.dropped += gone;
         if !room && place.kept() == 0 {
             self.tables()?.end(place.id)?;
             self.nothing = Epoch(self.random.draw());

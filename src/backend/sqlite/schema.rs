@@ -7,7 +7,7 @@
 pub const APPLICATION_ID: u32 = 0x5361_6c6e;
 
 /// `PRAGMA user_version`: of the tables below. A newer one is not opened, an older one is migrated.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// What a new file is given, in one transaction.
 ///
@@ -102,6 +102,10 @@ CREATE TABLE trail (
 ) STRICT;
 CREATE INDEX trail_ts ON trail (ts);
 ";
+
+/// What version 7 has beside that: what is set for rooms, by name, in the words of the chat.
+pub const SINCE_7: &str =
+    "CREATE TABLE room_setting (room TEXT PRIMARY KEY, words TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
 /// What version 4 has beside that: an entry is found by its number, and messages of others are counted without a look
 /// at their rows, which lie apart in the file. That no number is given out twice is for the one transaction that

@@ -152,6 +152,7 @@ impl Tables {
         self.connection.execute_batch(schema::SINCE_3)?;
         self.connection.execute_batch(schema::SINCE_4)?;
         self.connection.execute_batch(schema::SINCE_5)?;
+        self.connection.execute_batch(schema::SINCE_7)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -201,7 +202,10 @@ impl Tables {
         if version < 5 {
             self.connection.execute_batch(schema::SINCE_5)?;
         }
-        self.connection.execute_batch(schema::FROM_5)?;
+        if version < 6 {
+            self.connection.execute_batch(schema::FROM_5)?;
+        }
+        self.connection.execute_batch(schema::SINCE_7)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)
     }
 

@@ -37,6 +37,7 @@ impl Folder {
             durability: Durability::Process,
             messages: 1000,
             age: Duration::from_secs(1_000_000),
+            rooms: RoomLimits::default(),
             size: u64::MAX,
             people: 1000,
             boot: Some("first".into()),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 
 use super::super::name::RoomName;
+use super::super::ruled::Memo;
 use super::super::tables::tree_bytes;
 use super::members::Members;
 use super::session::Dialect;
@@ -50,6 +51,8 @@ pub(in crate::chat) struct Room {
     traffic: Traffic,
     /// Of which interval `traffic` is.
     interval: u32,
+    /// Which of the rules for rooms win here.
+    pub ruled: Memo,
 }
 
 /// The messages in a room over some time.
@@ -161,6 +164,7 @@ impl Rooms {
             empty: None,
             traffic: Traffic::default(),
             interval: self.interval,
+            ruled: Memo::none(),
         })) as u32;
         self.name_bytes += name.as_str().len();
         self.names.insert(name, key);

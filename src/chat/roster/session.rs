@@ -220,6 +220,11 @@ impl Sessions {
         self.len
     }
 
+    /// Slots, of which some may be empty.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     pub fn held_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
     }

@@ -20,6 +20,7 @@ mod plain;
 mod presence_and_typing;
 mod reading;
 mod replay;
+mod rules;
 mod tokens;
 mod topics;
 mod town;

@@ -86,6 +86,7 @@ answers! {
     Reacted "reaction" is Reacted<'_>,
     Read "read" is Read<'_>,
     Room "room" is Room<'_>,
+    RoomSettings "room_settings" is RoomSettings<'_>,
     Rooms "rooms" is Rooms<'_>,
     Topic "topic" is Topic<'_>,
     Trail "trail" is Trail<'_>,
@@ -98,7 +99,7 @@ answers! {
 impl Kind {
     /// Whether only operators hear it (`docs/http-api.md`).
     pub fn is_of_operators(self) -> bool {
-        matches!(self, Self::Ban | Self::Bans | Self::Trail)
+        matches!(self, Self::Ban | Self::Bans | Self::Trail | Self::RoomSettings)
     }
 }
 
@@ -555,6 +556,34 @@ pub(crate) struct ListedStep<'a> {
     pub status: u16,
 }
 
+/// What is set for a room.
+#[derive(Serialize)]
+pub(crate) struct RoomSettings<'a> {
+    pub room_id: &'a str,
+    pub settings: &'a [RoomSetting<'a>],
+}
+
+#[derive(Serialize)]
+pub(crate) struct RoomSetting<'a> {
+    pub key: &'a str,
+    pub value: Setting<'a>,
+    /// `call`, or `rule`: then its number, patterns and line in the file.
+    pub from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
+    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Setting<'a> {
+    One(String),
+    Many(Vec<&'a str>),
+}
+
 /// Types that are written as their word or their text.
 macro_rules! as_text {
     ($($text:ty,)*) => {$(
@@ -906,6 +935,21 @@ mod tests {
             Bans { bans: &[], count: 0, next: None } => r#"{"type":"bans","bans":[],"count":0}"#,
             Bans { bans: &[ListedBan { user_id: "ann", until: Some(3), note: None }], count: 2, next: Some("ann") } =>
                 r#"{"type":"bans","bans":[{"user_id":"ann","until":3}],"count":2,"next":"ann"}"#,
+            RoomSettings {
+                room_id: "den",
+                settings: &[
+                    RoomSetting {
+                        key: "join", value: Setting::One("role".into()), from: "call", rule: None, patterns: Vec::new(), line: None,
+                    },
+                    RoomSetting {
+                        key: "speak", value: Setting::Many(vec!["ann"]), from: "rule", rule: Some(2), patterns: vec!["d*"],
+                        line: Some(7),
+                    },
+                ],
+            } => concat!(
+                r#"{"type":"room_settings","room_id":"den","settings":[{"key":"join","value":"role","from":"call"},"#,
+                r#"{"key":"speak","value":["ann"],"from":"rule","rule":2,"match":["d*"],"line":7}]}"#,
+            ),
             Trail { steps: &[], next: None } => r#"{"type":"trail","steps":[]}"#,
             Trail {
                 steps: &[

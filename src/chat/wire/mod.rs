@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::rules::Key;
+
 /// Declares the values of a type with the word on the wire for each.
 macro_rules! words {
     ($(#[$of_all:meta])* $vis:vis enum $name:ident { $($(#[$of_one:meta])* $variant:ident $word:literal,)* }) => {
@@ -34,6 +36,7 @@ pub(super) mod json;
 pub(super) mod order;
 pub(super) mod plain;
 pub(super) mod request;
+pub(super) mod set;
 pub(super) mod spliced;
 mod value;
 pub(super) mod word;
@@ -124,11 +127,18 @@ pub(super) struct Refusal {
     pub close_after: Option<Duration>,
     /// Which room of a list of rooms it is about.
     pub room: Option<Box<str>>,
+    /// What is set for the room, if that is why.
+    pub ruled: Option<Key>,
 }
 
 impl Refusal {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after: None, close_after: None, room: None }
+        Self { code, message: message.into(), retry_after: None, close_after: None, room: None, ruled: None }
+    }
+
+    /// For what is set for a room.
+    pub fn ruled(key: Key, message: &'static str) -> Self {
+        Self { ruled: Some(key), ..Self::new(Code::Forbidden, message) }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Reads the calls of an operator: objects of the JSON dialect without `type`, which the path of the call has, and some
 //! of their own.
 
+use super::super::rules::Values;
 use super::request::{Field, Fields, Kind, Page, Request, Text, Words, read};
-use super::{Code, Id, Refusal};
+use super::{Code, Id, Refusal, set};
 
 words! {
     /// The calls of an operator.
@@ -43,6 +44,12 @@ words! {
         Bans "bans",
         /// Lists what operators have done.
         Trail "trail",
+        /// What is set for a room, and by what.
+        RoomSettings "room_settings",
+        /// Sets something for a room.
+        SetRoom "set_room",
+        /// Takes that away.
+        UnsetRoom "unset_room",
     }
 }
 
@@ -72,6 +79,13 @@ pub(crate) enum Order<'a> {
     },
     Bans(Page<'a>),
     Trail(Page<'a>),
+    RoomSettings {
+        room: Text<'a>,
+    },
+    SetRoom {
+        room: Text<'a>,
+        values: Option<Values>,
+    },
 }
 
 impl<'a> Order<'a> {
@@ -126,6 +140,10 @@ pub(crate) fn parse(call: Call, text: &str) -> (Option<Id<'_>>, Result<Order<'_>
                 Call::Unban => Order::Unban { user: fields.text(Field::User)? },
                 Call::Bans => Order::Bans(fields.page()?),
                 Call::Trail => Order::Trail(fields.page()?),
+                Call::RoomSettings => Order::RoomSettings { room: fields.text(Field::Room)? },
+                // Its keys are fields of no other message, and are read by themselves.
+                Call::SetRoom => Order::SetRoom { room: fields.text(Field::Room)?, values: Some(set::read(text)?) },
+                Call::UnsetRoom => Order::SetRoom { room: fields.text(Field::Room)?, values: None },
                 Call::Publish => {
                     let room = fields.text(Field::Room)?;
                     if room == "*" {

@@ -58,6 +58,7 @@ enum Stage {
     Heads,
     Entries,
     Missing,
+    Set,
     /// Of users behind this one, and of this one of conversations behind that.
     Reads(String, i64),
     Bans,
@@ -194,9 +195,13 @@ impl Export {
                     .map(|(_, Going { name, next, last })| Record::Missing { name, from: next, to: last })
                     .collect();
                 if piece.is_empty() {
-                    self.stage = if self.room.is_some() { Stage::End } else { Stage::Reads(String::new(), 0) };
+                    self.stage = Stage::Set;
                 }
                 Ok(piece)
+            }
+            Stage::Set => {
+                self.stage = if self.room.is_some() { Stage::End } else { Stage::Reads(String::new(), 0) };
+                self.set()
             }
             Stage::Reads(ref user, conversation) => {
                 let (piece, last) = self.reads(user, conversation)?;
@@ -267,6 +272,15 @@ impl Export {
             piece.push(Record::Read { user, name: Name::of(row.get(1)?, row.get(2)?), seq });
         }
         Ok((piece, last))
+    }
+
+    /// What is set for rooms, or for the one.
+    fn set(&self) -> Result<Vec<Record>> {
+        let sql = "SELECT room, words FROM room_setting \
+                   WHERE ?1 IS NULL OR room = (SELECT name FROM conversation WHERE id = ?1) ORDER BY room";
+        let row = |row: &Row<'_>| Ok(Record::Set { room: row.get(0)?, words: row.get(1)? });
+        let mut statement = self.tables.connection.prepare(sql)?;
+        Ok(statement.query_map([self.room], row)?.collect::<rusqlite::Result<_>>()?)
     }
 
     fn bans(&self) -> Result<Vec<Record>> {

@@ -12,7 +12,7 @@ use super::super::trail::Kept;
 use super::super::trouble::{Result, Trouble};
 use super::super::{CHECKED_BYTES, file, schema};
 use super::record::{About, Body, Head, Name, Record, VERSION};
-use crate::backend::{Epoch, MAX_BANS, MAX_EMOJI, Reacted};
+use crate::backend::{Epoch, MAX_BANS, MAX_EMOJI, MAX_SET, Reacted};
 use crate::random::Random;
 
 /// A store that records are read into: all of them, or none.
@@ -202,6 +202,10 @@ impl Import {
                 let sql = "INSERT INTO ban (user, until, note) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
                 tables.execute(sql, params![user, until.map(signed), note]).map(drop)
             }),
+            Record::Set { room, words } => self.tables(|tables| {
+                let sql = "INSERT INTO room_setting (room, words) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                tables.execute(sql, params![room, words]).map(drop)
+            }),
             Record::Step { ts, operator, call, room, user, status } => {
                 let kept = Kept { ts, operator, call, room, user, status };
                 self.tables(|tables| tables.note_step_once(kept.step()))
@@ -230,6 +234,12 @@ impl Import {
         if self.tables(|tables| tables.bans_after("", MAX_BANS + 1)).map_err(sentence)?.len() > MAX_BANS {
             return Err(format!(
                 "expected at most {MAX_BANS} bans with those in the file, found more; nothing is imported"
+            ));
+        }
+        if self.tables(|tables| tables.set_rooms(MAX_SET + 1)).map_err(sentence)?.len() > MAX_SET {
+            return Err(format!(
+                "expected at most {MAX_SET} rooms for which something is set, with those in the file, found more; nothing \
+                 is imported"
             ));
         }
         self.keep().map_err(|trouble| trouble.sentence(&self.claim.path))?;

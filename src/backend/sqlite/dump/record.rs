@@ -69,6 +69,13 @@ pub enum Record {
         /// Why.
         note: Option<String>,
     },
+    /// What was set for a room, which need not be there.
+    Set {
+        /// Its name.
+        room: String,
+        /// What, in the words of the chat.
+        words: String,
+    },
     /// What an operator has done, the oldest first.
     Step {
         /// When, in milliseconds since the Unix epoch.
@@ -187,7 +194,7 @@ impl Record {
             Self::Missing { from, to, .. } => [("from", *from), ("to", *to), NONE, NONE],
             Self::Ban { until, .. } => [("until", until.unwrap_or(0)), NONE, NONE, NONE],
             Self::Step { ts, .. } => [("ts", *ts), NONE, NONE, NONE],
-            Self::User { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
+            Self::User { .. } | Self::Set { .. } | Self::Export { .. } | Self::End { .. } => [NONE; 4],
         }
     }
 }

@@ -70,6 +70,7 @@ fn any_store_is_imported_as_it_was_exported() {
             .execute_batch(
                 "INSERT INTO mark SELECT 'bob', id, seq FROM conversation WHERE name = 'den';
              INSERT INTO ban VALUES ('eve', NULL, 'spam'), ('mal', 77, NULL);
+             INSERT INTO room_setting VALUES ('den', 'a'), ('not there', 'b');
              INSERT INTO trail VALUES (7, 1, 'mod', 'kick', 'den', 'eve', 200), (9, 2, '-', 'reload', NULL, NULL, 409)",
             )
             .unwrap();
@@ -78,7 +79,7 @@ fn any_store_is_imported_as_it_was_exported() {
         let kinds = |kind: fn(&Record) -> bool| records.iter().filter(|record| kind(record)).count();
         assert_eq!(kinds(|record| matches!(record, Record::Conversation { .. })), 4, "seed {seed}");
         assert_eq!(kinds(|record| matches!(record, Record::Read { .. } | Record::Ban { .. })), 3);
-        assert_eq!(kinds(|record| matches!(record, Record::Step { .. })), 2);
+        assert_eq!(kinds(|record| matches!(record, Record::Step { .. } | Record::Set { .. })), 4);
         assert!(kinds(|record| matches!(record, Record::Entry { .. })) >= 40);
 
         let path = other.options().path;
@@ -87,8 +88,9 @@ fn any_store_is_imported_as_it_was_exported() {
         assert_eq!(again.len(), records.len(), "seed {seed}");
         again.iter().zip(&records).for_each(|(again, record)| assert_eq!(again, record, "seed {seed}"));
         let den = exported(&path, Some("den"));
-        assert_eq!(den.len(), 43, "seed {seed}");
-        assert!(den[..42].iter().all(|record| records.contains(record)));
+        assert_eq!(den.len(), 44, "seed {seed}");
+        assert!(matches!(&den[42], Record::Set { room, .. } if room == "den"));
+        assert!(den[..43].iter().all(|record| records.contains(record)));
 
         let mut again = other.open(other.options());
         assert_eq!(told(&mut again), told(&mut store), "seed {seed}");
@@ -426,6 +428,28 @@ fn bans_are_bounded() {
         match taken.finish() {
             Ok(_) => assert!(most),
             Err(error) => assert!(!most && error.contains("expected at most 10000 bans"), "{error}"),
+        }
+    }
+}
+
+/// More rooms for which something is set than a chat knows are said, because the others would be open to all. What the
+/// file has for a room stands.
+#[test]
+fn what_is_set_for_rooms_is_bounded() {
+    let set = |n: usize, words: &str| Record::Set { room: format!("room-{n}"), words: words.into() };
+    for (last, fits) in [(set(MAX_SET, "a"), false), (set(0, "b"), true)] {
+        let folder = Folder::new();
+        let mut taken = Import::open(&folder.options().path, 20_000, false).unwrap();
+        (0..MAX_SET).for_each(|n| taken.take(set(n, "a")).unwrap());
+        taken.take(last).unwrap();
+        match taken.finish() {
+            Ok(_) => {
+                let exported = exported(&folder.options().path, None);
+                assert!(fits && exported.contains(&set(0, "a")) && !exported.contains(&set(0, "b")));
+            }
+            Err(error) => {
+                assert!(!fits && error.contains("expected at most 1000 rooms for which something is set"), "{error}");
+            }
         }
     }
 }

@@ -174,7 +174,7 @@ fn files_that_are_refused() {
         fs::write(path, changed).unwrap();
     };
     with(60, &[0, 0, 0, 9]);
-    refused(&["newer Salon", "version 9", "knows 6"]);
+    refused(&["newer Salon", "version 9", "knows 7"]);
     with(68, b"abcd");
     refused(&["expected a database of Salon"]);
     fs::write(path, "not a database").unwrap();
@@ -270,7 +270,8 @@ fn tables_of_version_3() {
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; \
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; \
+         ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; \
          PRAGMA user_version = 3",
     )
     .unwrap();
@@ -294,7 +295,10 @@ fn the_trail_outlives_the_process() {
     ask(&mut store, append(ROOM, "x", 1));
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch("DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; PRAGMA user_version = 4").unwrap();
+    old.execute_batch(
+        "DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; PRAGMA user_version = 4",
+    )
+    .unwrap();
     drop(old);
     let mut store = folder.open(options.clone());
     let most = u64::try_from(trail::MAX_STEPS).unwrap();
@@ -323,6 +327,48 @@ fn the_trail_outlives_the_process() {
     assert_eq!(times, (6..=most + 5).rev().collect::<Vec<_>>());
 }
 
+/// A file of version 6 has nothing set for rooms; what is set from then on is there when it is opened again, and told
+/// in order of names.
+#[test]
+fn tables_of_version_6() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "x", 1));
+    drop(store);
+    let old = rusqlite::Connection::open(&options.path).unwrap();
+    old.execute_batch("DROP TABLE room_setting; PRAGMA user_version = 6").unwrap();
+    drop(old);
+    let set = |room, words| Request::Set { room, words, ticket: Ticket(1) };
+    for (request, expected) in [
+        (None, &[][..]),
+        (Some(set("tea", Some("a"))), &[("tea", "a")]),
+        (Some(set("den", Some("b"))), &[("den", "b"), ("tea", "a")]),
+        (Some(set("tea", Some("c"))), &[("den", "b"), ("tea", "c")]),
+        (Some(set("tea", None)), &[("den", "b")]),
+        (Some(set("tea", None)), &[("den", "b")]),
+    ] {
+        // Each in a process of its own, and read again by a chat that begins anew.
+        let mut store = folder.open(options.clone());
+        if let Some(request) = request {
+            assert_eq!(ask(&mut store, request).len(), 1);
+        }
+        let _ = store.dies();
+        let mut store = folder.open(options.clone());
+        for _ in 0..2 {
+            store.tell_catalogue();
+            let mut told = Vec::new();
+            while let Some(news) = store.poll() {
+                if let News::Set { room, words } = news {
+                    told.push((room.to_owned(), words.to_owned()));
+                }
+            }
+            let told: Vec<_> = told.iter().map(|(room, words)| (&**room, &**words)).collect();
+            assert_eq!(told, expected);
+        }
+    }
+}
+
 /// A file of version 5 knows of no text that calls a room; what is said and edited from then on may, as long as that
 /// text stands.
 #[test]
@@ -333,7 +379,8 @@ fn tables_of_version_5() {
     ask(&mut store, append(ROOM, "@room", 1));
     drop(store);
     let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch("ALTER TABLE entry DROP COLUMN calls_room; PRAGMA user_version = 5").unwrap();
+    old.execute_batch("ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; PRAGMA user_version = 5")
+        .unwrap();
     drop(old);
     let says = |content, calls_room| NewBody::Message { content, reply_to: None, calls_room };
     let edits = |content, calls_room| NewBody::Edit { of: 3, content, within: None, calls_room };
@@ -644,7 +691,8 @@ fn a_file_of_version_3_that_is_refused() {
     drop(folder.open(options.clone()));
     let old = rusqlite::Connection::open(&options.path).unwrap();
     old.execute_batch(
-        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room;
+        "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail;
+         ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting;
          PRAGMA user_version = 3;
          INSERT INTO ban (user) VALUES (CAST(x'ff' AS TEXT));",
     )

@@ -239,7 +239,7 @@ impl World {
             }
             // As on Redis: the log has it.
             Request::Note { .. } => {}
-            Request::Trail { ticket, .. } => {
+            Request::Trail { ticket, .. } | Request::Set { ticket, .. } => {
                 self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
             }
             Request::Know { user } => {

@@ -1,0 +1,327 @@
+//! Settings of rooms by name (`[[rooms]]`): how they stand in a file, what has changed in them, and which holds in a
+//! room.
+//!
+//! [`chat::rules`](crate::chat::rules) knows what they may be.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::backend::{Pattern, RoomLimit, RoomLimits};
+use crate::chat::RoomName;
+use crate::chat::rules::{Key, Rule, Rules, Shown, Values, Written};
+
+use super::config_file::{Entry, Value};
+
+/// The key of the array.
+pub const KEY: &str = "rooms";
+
+/// The key of a rule's patterns.
+const MATCH: &str = "match";
+
+/// Reads the rules.
+///
+/// # Errors
+/// The expected and the found, and the line of it, if it is known.
+pub fn read(value: &Value) -> Result<Rules, (Option<usize>, String)> {
+    let tables = match value {
+        Value::Tables(tables) => tables,
+        Value::Many(texts) if texts.is_empty() => return Ok(Rules::default()),
+        other => return Err((None, format!("expected [[{KEY}]], tables with `{MATCH}`, found {}", other.shown()))),
+    };
+    let rules = tables.iter().enumerate().map(|(at, (line, entries))| {
+        rule(*line, entries).map_err(|(line, error)| (Some(line), format!("rule {}: {error}", at + 1)))
+    });
+    Rules::of(rules.collect::<Result<_, _>>()?).map_err(|error| (None, error))
+}
+
+fn rule(line: usize, entries: &[Entry]) -> Result<Rule, (usize, String)> {
+    let (mut patterns, mut values) = (None, Values::default());
+    for Entry { key, line, value } in entries {
+        let wrong = |error: String| (*line, format!("{key}: {error}"));
+        let written = written(value);
+        if key == MATCH {
+            let texts = match &written {
+                Some(Written::One(text)) => vec![*text],
+                Some(Written::Many(texts)) => texts.clone(),
+                None => return Err(wrong(format!("expected a pattern or a list of them, found {}", value.shown()))),
+            };
+            patterns = Some(Rule::patterns(&texts).map_err(wrong)?);
+            continue;
+        }
+        let Some(known) = Key::parse(key) else {
+            return Err((*line, format!("expected {}, found {key}", all_keys())));
+        };
+        let written = written
+            .ok_or_else(|| wrong(format!("expected a text, a number or a list of texts, found {}", value.shown())))?;
+        values.set(known, &written).map_err(wrong)?;
+    }
+    let Some(patterns) = patterns else {
+        return Err((line, format!("{MATCH}: expected a pattern or a list of them, found none")));
+    };
+    if values.keys().next().is_none() {
+        return Err((line, format!("expected one of {}, found none", all_keys())));
+    }
+    Ok(Rule { patterns, values, line })
+}
+
+/// All keys, in words.
+fn all_keys() -> String {
+    [MATCH].into_iter().chain(Key::ALL.map(Key::as_str)).collect::<Vec<_>>().join(", ")
+}
+
+fn written(value: &Value) -> Option<Written<'_>> {
+    match value {
+        Value::One(text) => Some(Written::One(text)),
+        Value::Many(texts) => Some(Written::Many(texts.iter().map(String::as_str).collect())),
+        Value::Flag(_) | Value::Tables(_) | Value::Other(_) => None,
+    }
+}
+
+/// Checks that nothing is asked for that cannot be: names and roles where nobody has any, for one.
+///
+/// # Errors
+/// One sentence.
+pub fn check(rules: &Rules, tokens: bool) -> Result<(), String> {
+    for (at, rule) in rules.all().iter().enumerate() {
+        if let Some(key) = rule.values.needs_tokens().filter(|_| !tokens) {
+            return Err(format!(
+                "{KEY}: rule {} (line {}): {}: expected everybody, named or operator, because nobody has a role, nor a \
+                 name that is theirs, without --auth jwt, found {}",
+                at + 1,
+                rule.line,
+                key.as_str(),
+                rule.values.shown(key).map(|shown| toml(&shown)).unwrap_or_default(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the store can keep what the rules say.
+///
+/// # Errors
+/// One sentence. `keeps` is how many entries the store keeps otherwise, and `on_redis` whether it is one that cannot.
+pub fn check_store(rules: &Rules, keeps: usize, on_redis: bool) -> Result<(), String> {
+    let found = match (on_redis, keeps) {
+        (true, _) => "Redis",
+        (false, 0) => "--history 0",
+        _ => return Ok(()),
+    };
+    for (at, rule) in rules.all().iter().enumerate() {
+        if let Some(key) = rule.values.keys().find(|key| key.is_of_store()) {
+            let (number, line, key) = (at + 1, rule.line, key.as_str());
+            return Err(format!(
+                "{KEY}: rule {number} (line {line}): {key}: expected a store in a file or in memory that keeps messages, \
+                 found {found}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How much is kept of rooms by name.
+pub fn limits(rules: &Rules) -> RoomLimits {
+    let limits = rules.all().iter().filter(|rule| rule.values.keys().any(Key::is_of_store)).map(|rule| RoomLimit {
+        patterns: rule.patterns.clone(),
+        messages: rule.values.history,
+        age: rule.values.history_age,
+    });
+    RoomLimits::new(limits.collect())
+}
+
+/// The rules as they stand in a file.
+pub fn text_of(rules: &Rules, file: &Path) -> String {
+    let mut text = String::new();
+    for Rule { patterns, values, line } in rules.all() {
+        let patterns = list(patterns.iter().map(|pattern| pattern.as_str()));
+        let _ = writeln!(text, "\n[[{KEY}]]  # {} line {line}\n{MATCH} = {patterns}", file.display());
+        for key in values.keys() {
+            let shown = values.shown(key).map(|shown| toml(&shown)).unwrap_or_default();
+            let _ = writeln!(text, "{} = {shown}", key.as_str());
+        }
+    }
+    text
+}
+
+/// What holds in a room, a line for each key: its value and the rule that has won.
+///
+/// # Errors
+/// One sentence: it is no name of a room.
+pub fn of_room(rules: &Rules, room: &str, file: &Path) -> Result<String, String> {
+    let room = RoomName::parse(room).map_err(|error| format!("{room:?}: {error}"))?;
+    let lines = Key::ALL.map(|key| match rules.first(key, room.as_str()) {
+        None => Line::unsaid(key),
+        Some((at, Rule { patterns, values, line })) => Line {
+            key: key.as_str().into(),
+            value: values.shown(key).map(|shown| toml(&shown)),
+            from: from_rule(
+                at + 1,
+                patterns.iter().map(|pattern| pattern.as_str()),
+                *line,
+                &file.display().to_string(),
+            ),
+        },
+    });
+    Ok(text_of_room(room.as_str(), &lines))
+}
+
+/// A key in a room, its value if it is named, and where that came from; else what holds.
+#[derive(Debug)]
+pub struct Line {
+    pub key: String,
+    pub value: Option<String>,
+    pub from: String,
+}
+
+impl Line {
+    /// Nothing names it.
+    pub fn unsaid(key: Key) -> Self {
+        Self { key: key.as_str().into(), value: None, from: key.otherwise().into() }
+    }
+}
+
+/// In words: the rule of that number, with these patterns, in that line.
+pub fn from_rule<'a>(number: usize, patterns: impl Iterator<Item = &'a str>, line: usize, file: &str) -> String {
+    format!("rule {number}, {MATCH} = {}, {file} line {line}", list(patterns))
+}
+
+/// These lines, below the name of the room.
+pub fn text_of_room(room: &str, lines: &[Line]) -> String {
+    let lines: Vec<(String, &str)> = lines
+        .iter()
+        .map(|Line { key, value, from }| match value {
+            Some(value) => (format!("{key} = {value}"), from.as_str()),
+            None => (format!("# {key}"), from.as_str()),
+        })
+        .collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
+    let mut text = format!("# in the room {}\n", quoted(room));
+    for (line, from) in lines {
+        let _ = writeln!(text, "{line:width$}  # {from}");
+    }
+    text
+}
+
+/// What is other in the second than in the first, in words.
+pub fn changes(before: &Rules, now: &Rules) -> Vec<String> {
+    let mut old: Vec<&Rule> = before.all().iter().collect();
+    let mut words = Vec::new();
+    for rule in now.all() {
+        let name = |rule: &Rule| list(rule.patterns.iter().map(|pattern| pattern.as_str()));
+        match old.iter().position(|other| other.patterns == rule.patterns) {
+            None => words.push(format!("{KEY} {}: a new rule", name(rule))),
+            Some(at) => {
+                let other = old.remove(at);
+                for key in Key::OF_CHAT {
+                    let shown = |values: &Values| values.shown(key).map_or("not named".into(), |shown| toml(&shown));
+                    let (one, two) = (shown(&other.values), shown(&rule.values));
+                    if one != two {
+                        words.push(format!("{KEY} {}: {} {one} -> {two}", name(rule), key.as_str()));
+                    }
+                }
+            }
+        }
+    }
+    let gone = old.iter().map(|rule| list(rule.patterns.iter().map(|pattern| pattern.as_str())));
+    words.extend(gone.map(|name| format!("{KEY} {name}: the rule is gone")));
+    let same = |one: &Rule, other: &Rule| one.patterns == other.patterns && one.values == other.values;
+    if words.is_empty() && !before.all().iter().zip(now.all()).all(|(one, other)| same(one, other)) {
+        words.push(format!("{KEY}: the order of the rules"));
+    }
+    words
+}
+
+/// What the store is given at the next start, where that is something else than at this one, in words.
+pub fn at_the_next_start(before: &Rules, now: &Rules) -> Vec<String> {
+    let of_store = |rules: &Rules| -> Vec<(Box<[Pattern]>, Vec<String>)> {
+        let of = |rule: &Rule| {
+            let keys = rule.values.keys().filter(|key| key.is_of_store());
+            keys.map(|key| format!("{}={:?}", key.as_str(), rule.values.shown(key))).collect::<Vec<_>>()
+        };
+        let all = rules.all().iter().map(|rule| (rule.patterns.clone(), of(rule)));
+        all.filter(|(_, keys)| !keys.is_empty()).collect()
+    };
+    match of_store(before) == of_store(now) {
+        true => Vec::new(),
+        false => vec![format!("{KEY}: history, history_age")],
+    }
+}
+
+/// A value as TOML has it.
+fn toml(shown: &Shown<'_>) -> String {
+    match shown {
+        Shown::One(text) if text.parse::<u64>().is_ok_and(|number| number.to_string() == *text) => text.clone(),
+        Shown::One(text) => quoted(text),
+        Shown::Many(texts) => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// One text as it is, several as a list.
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let texts: Vec<String> = texts.map(quoted).collect();
+    match &texts[..] {
+        [text] => text.clone(),
+        texts => format!("[{}]", texts.join(", ")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Longer assignments do not push the others' comments to the right.
+const MAX_COLUMN: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pattern, and what holds there.
+    type Row<'a> = (&'a str, &'a [(Key, &'a str)]);
+
+    fn rules(rows: &[Row<'_>]) -> Rules {
+        let rule = |(at, (pattern, given)): (usize, &Row<'_>)| {
+            let mut values = Values::default();
+            given.iter().for_each(|(key, text)| values.set(*key, &Written::One(text)).unwrap());
+            Rule { patterns: Rule::patterns(&[pattern]).unwrap(), values, line: at + 1 }
+        };
+        Rules::of(rows.iter().enumerate().map(rule).collect()).unwrap()
+    }
+
+    #[test]
+    fn what_has_changed() {
+        let first: [Row<'_>; 2] = [("a*", &[(Key::Join, "named")]), ("b", &[(Key::Speak, "role"), (Key::Rate, "1:5")])];
+        let swapped = [first[1], first[0]];
+        for (now, expected) in [
+            (&first[..], &[][..]),
+            (&swapped, &["rooms: the order of the rules"]),
+            (&first[..1], &["rooms \"b\": the rule is gone"]),
+            (&[first[0], first[1], ("c", &[(Key::Join, "named")])], &["rooms \"c\": a new rule"]),
+            (
+                &[first[0], ("b", &[(Key::Rate, "2:5"), (Key::Make, "role")])],
+                &[
+                    "rooms \"b\": speak \"role\" -> not named",
+                    "rooms \"b\": make not named -> \"role\"",
+                    "rooms \"b\": rate \"1:5\" -> \"2:5\"",
+                ],
+            ),
+        ] {
+            assert_eq!(changes(&rules(&first), &rules(now)), expected, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn which_rule_has_won() {
+        let rules = rules(&[("b", &[(Key::Speak, "role")]), ("*", &[(Key::Speak, "named"), (Key::Rate, "1:5")])]);
+        let expected = "# in the room \"b\"\n\
+                        # join          # everybody whose token is for the room\n\
+                        speak = \"role\"  # rule 1, match = \"b\", salon.toml line 1\n\
+                        # make          # as create_rooms says\n\
+                        rate = \"1:5\"    # rule 2, match = \"*\", salon.toml line 2\n\
+                        # history       # as the setting history says\n\
+                        # history_age   # as the setting history_age says\n";
+        assert_eq!(of_room(&rules, "b", Path::new("salon.toml")).as_deref(), Ok(expected));
+        let error = of_room(&rules, "", Path::new("salon.toml")).unwrap_err();
+        assert_eq!(error, "\"\": a name has 1 to 128 bytes, this one is empty");
+    }
+}
