@@ -220,6 +220,43 @@ await run(async () => {
     await phone.context().close();
   });
 
+  await check("on a phone Back closes a dialog and goes nowhere; one that is closed otherwise costs no step", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Philip", "kitchen");
+    await composer(phone).fill("/join attic");
+    await phone.locator("#send").tap();
+    await titled(phone, "attic");
+    const open = () => phone.locator("dialog[open]").count();
+    for (const [button, dialog] of [["#open-search", "#search"], ["#title", "#place-menu"], ["#emoji", "#picker"]]) {
+      await phone.locator(button).tap();
+      await phone.locator(`${dialog}[open]`).waitFor();
+      await phone.goBack();
+      await until("it is closed", async () => await open() === 0);
+      await titled(phone, "attic");
+    }
+    await phone.locator("#open-places").tap();
+    await phone.locator("#me-name").tap();
+    await phone.locator("#note-dialog[open]").waitFor();
+    await phone.goBack();
+    await until("all is closed", async () => await open() === 0 && await phone.evaluate(() => document.getElementById("app").dataset.drawer === undefined));
+    await titled(phone, "attic");
+    for (const [button, close] of [["#open-search", "#search-close"], ["#emoji", "#picker-close"]]) {
+      await phone.locator(button).tap();
+      await phone.locator(close).tap();
+      await until("it is closed", async () => await open() === 0);
+    }
+    await phone.goBack();
+    await titled(phone, "kitchen");
+    await phone.locator("#open-places").tap();
+    await phone.locator("#add-room").tap();
+    await phone.locator("#finder-input").fill("loft");
+    await phone.keyboard.press("Enter");
+    await titled(phone, "loft");
+    await phone.goBack();
+    await titled(phone, "kitchen");
+    await phone.context().close();
+  });
+
   await check("pictures and files are refused in a sentence, and a file that is dropped does not take the place of the page", async () => {
     const refused = await ada.evaluate(() => {
       const data = new DataTransfer();

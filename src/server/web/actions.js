@@ -134,7 +134,6 @@ function openMenu(item) {
   menu.showModal();
   byId("menu-list").querySelector("button").focus();
 }
-byId("message-menu").addEventListener("click", (event) => { if (event.target === byId("message-menu")) byId("message-menu").close(); });
 byId("message-menu").addEventListener("keydown", (event) => {
   const all = [...byId("menu-list").querySelectorAll("button")];
   const chosen = all.indexOf(document.activeElement);

@@ -9,7 +9,7 @@
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
  *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `format.js`, `person.js`, `invitation.js`, `place_menu.js`,
- *   `note.js`, `topic.js`, `question.js` and `drawers.js` open and close; `notifications.js` calls a reader who is
+ *   `note.js`, `topic.js`, `question.js` and `drawers.js` open and close, with `dialogs.js`; `notifications.js` calls a reader who is
  *   away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`,
@@ -45,6 +45,7 @@ import { keptPlaces, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { UNAUTHORIZED, inWords, nameProblem } from "./words.js";
 import "./actions.js";
+import "./dialogs.js";
 import "./installing.js";
 import "./keys.js";
 import "./selection.js";
@@ -139,8 +140,6 @@ byId("change-name").addEventListener("click", () => {
   byId("going").showModal();
 });
 
-byId("going-close").addEventListener("click", () => byId("going").close());
-byId("going").addEventListener("click", (event) => { if (event.target === byId("going")) byId("going").close(); });
 byId("going-keep").addEventListener("click", () => goOut({ forgotten: false }));
 byId("going-forget").addEventListener("click", () => goOut({ forgotten: true }));
 

@@ -67,9 +67,7 @@ const nameIn = () => normalName(withoutSign(finding === "room" ? "#" : "@", byId
 
 byId("add-room").addEventListener("click", () => openFinder("room"));
 byId("add-person").addEventListener("click", () => openFinder("person"));
-byId("finder-close").addEventListener("click", () => byId("finder").close());
 byId("finder-input").addEventListener("input", drawFinder);
-byId("finder").addEventListener("click", (event) => { if (event.target === byId("finder")) byId("finder").close(); });
 byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameIn();

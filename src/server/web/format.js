@@ -48,4 +48,3 @@ byId("format").addEventListener("click", () => {
   }));
   menu.showModal();
 });
-menu.addEventListener("click", (event) => { if (event.target === menu) menu.close(); });

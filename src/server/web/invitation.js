@@ -57,5 +57,3 @@ function picture(rows) {
 }
 
 byId("show-code").addEventListener("click", () => showCode(active));
-byId("qr-close").addEventListener("click", () => byId("qr").close());
-byId("qr").addEventListener("click", (event) => { if (event.target === byId("qr")) byId("qr").close(); });

@@ -27,8 +27,6 @@ byId("me-name").addEventListener("click", () => {
   dialog.showModal();
   byId("note-input").select();
 });
-byId("note-close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 byId("note-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const note = byId("note-input").value.trim().replace(/\s+/gu, " ");

@@ -45,5 +45,3 @@ export function openPerson(name) {
   }).catch(() => {});
 }
 
-byId("person").addEventListener("click", (event) => { if (event.target === byId("person")) byId("person").close(); });
-byId("person-close").addEventListener("click", () => byId("person").close());

@@ -60,5 +60,3 @@ byId("picker-grid").addEventListener("keydown", (event) => {
   event.preventDefault();
   (all[at + step] ?? (step < 0 ? byId("picker-input") : all.at(-1))).focus();
 });
-byId("picker-close").addEventListener("click", () => byId("picker").close());
-byId("picker").addEventListener("click", (event) => { if (event.target === byId("picker")) byId("picker").close(); });

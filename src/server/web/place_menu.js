@@ -26,7 +26,6 @@ byId("title").addEventListener("click", () => {
   byId("place-menu-list").replaceChildren(...ACTIONS.map(byId).filter(({ hidden }) => !hidden).map(entryOf));
   menu.showModal();
 });
-menu.addEventListener("click", (event) => { if (event.target === menu) menu.close(); });
 menu.addEventListener("keydown", (event) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
   event.preventDefault();

@@ -48,7 +48,7 @@ export function open(kind, id, { instead = false } = {}) {
   for (const listener of onOpened) listener(active);
   const address = `#${new URLSearchParams(kind === "room" ? { room: id } : { with: id })}`;
   // What a link or the Back button brought into the address is a place already; it may only be spelt another way.
-  setAddress(address, { instead: instead || history.state?.drawer === true || leadsTo(kind, id), state: VISITED });
+  setAddress(address, { instead: instead || history.state?.drawer === true || history.state?.step === true || leadsTo(kind, id), state: VISITED });
   if (kind === "person" && !active.synced) syncPerson(active);
   if (kind === "room") {
     describeRoom(active);

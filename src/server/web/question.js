@@ -19,7 +19,6 @@ export function ask({ title, text = "", yes, no = t("cancel") }) {
 
 byId("question-yes").addEventListener("click", () => byId("question").close("yes"));
 byId("question-no").addEventListener("click", () => byId("question").close(""));
-byId("question").addEventListener("click", (event) => { if (event.target === byId("question")) byId("question").close(""); });
 byId("question").addEventListener("close", () => {
   answer(byId("question").returnValue === "yes");
   byId("question").returnValue = "";

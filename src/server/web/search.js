@@ -123,6 +123,4 @@ byId("search").addEventListener("keydown", (event) => {
   event.preventDefault();
   all[Math.max(0, Math.min(all.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))].focus();
 });
-byId("search-close").addEventListener("click", () => byId("search").close());
-byId("search").addEventListener("click", (event) => { if (event.target === byId("search")) byId("search").close(); });
 byId("open-search").addEventListener("click", () => openSearch());

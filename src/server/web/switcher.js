@@ -99,4 +99,3 @@ byId("switcher-form").addEventListener("submit", (event) => {
   take(chosen);
 });
 byId("switcher-list").addEventListener("click", (event) => take([...byId("switcher-list").children].indexOf(event.target.closest("[role=option]"))));
-byId("switcher").addEventListener("click", (event) => { if (event.target === byId("switcher")) byId("switcher").close(); });

@@ -44,8 +44,6 @@ export function openTopic() {
 }
 
 for (const id of ["edit-topic", "change-topic"]) byId(id).addEventListener("click", openTopic);
-byId("topic-close").addEventListener("click", () => byId("topic-dialog").close());
-byId("topic-dialog").addEventListener("click", (event) => { if (event.target === byId("topic-dialog")) byId("topic-dialog").close(); });
 byId("topic-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const problem = changeTopic(changed, byId("topic-input").value);

@@ -1,0 +1,32 @@
+/**
+ * What all dialogs have in common: a click beside one closes it, and so do its button for that and, where fingers work,
+ * Back, which then goes nowhere.
+ *
+ * For Back an open dialog has a step in the history of the browser, if no drawer beneath it has one. The step stays when
+ * the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
+ */
+import { setAddress, whenOpened } from "./places.js";
+
+const touches = matchMedia("(pointer: coarse)");
+const all = [...document.querySelectorAll("dialog")];
+const close = () => { for (const dialog of all) if (dialog.open) dialog.close(""); };
+let step = ""; // the address at which the step is
+
+for (const dialog of all) {
+  dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(""); });
+  dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
+  new MutationObserver(() => {
+    if (!dialog.open || !touches.matches || history.state?.step || history.state?.drawer) return;
+    step = location.href;
+    setAddress(step, { state: { ...history.state, under: true } });
+    setAddress(step, { instead: false, state: { ...history.state, under: false, step: true } });
+  }).observe(dialog, { attributeFilter: ["open"] });
+}
+
+window.addEventListener("popstate", () => {
+  const stale = step === location.href && history.state?.under;
+  step = "";
+  if (all.some((dialog) => dialog.open)) close();
+  else if (stale) history.back();
+});
+whenOpened(() => { step = ""; });
