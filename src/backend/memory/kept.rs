@@ -671,4 +671,4 @@ const SORTED_BYTES: usize = 48;
 const PAIR_BYTES: usize = 200;
 
 /// Messages looked at to count those that a user has not read: more than are counted, if some are the user's own.
-pub(super) const MAX_COUNTED: usize = 4096;
+pub(in crate::backend) const MAX_COUNTED: usize = 4096;

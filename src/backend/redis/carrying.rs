@@ -5,15 +5,15 @@
 
 use std::collections::HashMap;
 
-use super::places::write_key;
+use super::places::{Need, write_key};
 use super::*;
 
 /// Commands on their way, each of a request.
 #[derive(Default)]
 struct Flight {
     commands: Commands,
-    /// Of each the request, and the first number that a pull asks for; without one it is what has changed here.
-    of: Vec<(Option<usize>, u64)>,
+    /// Of each the request; without one it is what has changed here.
+    of: Vec<Option<usize>>,
     /// How many entries are on their way to a conversation.
     ahead: HashMap<Box<str>, u64>,
 }
@@ -25,20 +25,50 @@ pub(super) struct Pulled {
     pub n: u64,
     /// The number of the first entry that is here.
     pub first: u64,
+    /// That of the first one that Redis keeps.
+    pub floor: u64,
     pub found: Vec<Vec<u8>>,
     /// How many numbers are behind the last entry that is here.
     pub left: u64,
     mark: u64,
+    /// Messages behind the mark, where they were counted there.
+    unread: Option<u64>,
     /// When something was last said.
     said: u64,
 }
 
-/// For whom, and whether it is begun, and what is pulled from.
+impl Pulled {
+    /// Up to where it was read, and what was counted behind that.
+    fn marked(&self) -> Marked {
+        // What is not all here was counted before the rest was said.
+        Marked { mark: self.mark, unread: self.unread.filter(|_| self.left == 0) }
+    }
+}
+
+/// Up to where somebody has read, and the messages behind that, where they are counted already.
+#[derive(Clone, Copy, Debug)]
+struct Marked {
+    mark: u64,
+    unread: Option<u64>,
+}
+
+/// What is needed, when and for whom, and whether it is begun.
 struct Pull<'a> {
-    from: u64,
+    need: Need,
     begins: bool,
     user: &'a str,
+    /// The time from which on entries are young enough.
+    young: u64,
     about: Option<Description<'a>>,
+}
+
+/// What a list says of a conversation.
+struct Seen {
+    seq: u64,
+    is_empty: bool,
+    reading: Reading,
+    /// When something was last said.
+    said: u64,
 }
 
 impl Redis {
@@ -54,9 +84,9 @@ impl Redis {
             }
             self.tell_board(&mut flight);
             match self.command_of(request, &mut flight) {
-                Some((command, from)) => {
+                Some(command) => {
                     flight.commands.push(&command);
-                    flight.of.push((Some(at), from));
+                    flight.of.push(Some(at));
                 }
                 None => {
                     self.land(&mut flight, asked);
@@ -75,19 +105,18 @@ impl Redis {
     fn tell_board(&mut self, flight: &mut Flight) {
         if self.boards.untold() > 0 {
             flight.commands.push(&self.tell_changes());
-            flight.of.push((None, 0));
+            flight.of.push(None);
         }
     }
 
-    /// The one command of a request, if one is all it takes, and the first number that is asked for, if it pulls.
-    fn command_of(&mut self, request: Request<'_>, flight: &mut Flight) -> Option<(Cmd, u64)> {
+    /// The one command of a request, if one is all it takes.
+    fn command_of(&mut self, request: Request<'_>, flight: &mut Flight) -> Option<Cmd> {
         let key = request.conversation().map(|conversation| {
             let mut key = String::new();
             write_key(conversation, &mut key);
             key
         });
         let key = key.unwrap_or_default();
-        let from = self.missing_from(&key);
         self.unfollowed.remove(key.as_str());
         let command = match request {
             Request::Append { entry, retry, about, .. } if entry.body.needs().is_none() => {
@@ -101,10 +130,11 @@ impl Redis {
                 command.arg(&key).arg(hex(retry));
                 command
             }
-            Request::Read { conversation, reader, about, .. } => {
+            Request::Read { conversation, query, reader, now, about, .. } => {
                 let user = reader.filter(|reader| reader.reading).map_or("", |reader| reader.user);
                 let begins = matches!(conversation, Conversation::Room(_));
-                self.pull(&key, Pull { from, begins, user, about })
+                let young = self.young(now.unix_ms);
+                self.pull(&key, Pull { need: query.into(), begins, user, young, about })
             }
             Request::Mark { user, seq, .. } => {
                 let mut command = self.script("mark");
@@ -150,7 +180,7 @@ impl Redis {
                     self.unfollowed.clear();
                 }
                 self.unfollowed.insert(key.as_str().into());
-                return Some((command, from));
+                command
             }
             Request::Tell { to, word } => {
                 let (kind, whom) = audience(to);
@@ -168,7 +198,7 @@ impl Redis {
             // They go out together.
             | Request::Post { .. } => return None,
         };
-        Some((command, from))
+        Some(command)
     }
 
     fn append(
@@ -197,11 +227,22 @@ impl Redis {
         command
     }
 
-    fn pull(&mut self, key: &str, Pull { from, begins, user, about }: Pull<'_>) -> Cmd {
+    fn pull(&mut self, key: &str, Pull { need, begins, user, young, about }: Pull<'_>) -> Cmd {
         let (new, (epoch, head)) = (self.draw(), self.known(key));
+        let place = self.places.find(key).map(|at| self.places.get(at));
+        let (lacks, has) = place.map_or((0, 0), |place| (place.kept.seq() + 1, place.kept.head().oldest()));
+        let need = need.where_not(place, self.options.messages);
+        let (first, life, newest) = match need {
+            Need::Head => (MOST, String::new(), 0),
+            Need::All => (1, String::new(), 0),
+            Need::From(first) => (first.clamp(1, MOST), String::new(), 0),
+            Need::Newest(newest) => (MOST, String::new(), newest),
+            Need::Behind(epoch, seq, newest) => (seq.saturating_add(1).min(MOST), epoch.to_string(), newest),
+        };
         let mut command = self.script("pull");
-        command.arg(key).arg(new.to_string()).arg(epoch).arg(head.unwrap_or(0)).arg(from);
-        command.arg(i32::from(begins)).arg(user).arg(self.options.people).arg(MAX_PAIRS);
+        command.arg(key).arg(new.to_string()).arg(epoch).arg(head.unwrap_or(0)).arg(lacks).arg(has);
+        command.arg(first).arg(life).arg(newest.min(MAX_NEWEST)).arg(i32::from(begins)).arg(young).arg(self.age_ms());
+        command.arg(user).arg(MAX_UNREAD).arg(MAX_COUNTED).arg(self.options.people).arg(MAX_PAIRS);
         describe(&mut command, about);
         command
     }
@@ -209,14 +250,6 @@ impl Redis {
     /// The epoch of a conversation and the number up to which it was told, if that is known.
     fn known(&self, key: &str) -> (String, Option<u64>) {
         self.places.known(key).map_or((String::new(), None), |(epoch, head)| (epoch.to_string(), Some(head)))
-    }
-
-    /// The first number that is not here.
-    fn missing_from(&self, key: &str) -> u64 {
-        match self.places.find(key).map(|at| self.places.get(at)) {
-            Some(place) if place.covers => place.kept.seq() + 1,
-            _ => 1,
-        }
     }
 
     /// Sends what has gathered, and takes the answers.
@@ -227,7 +260,7 @@ impl Redis {
         }
         let outcomes = self.exchange(&commands);
         let mut outcomes = outcomes.into_iter().flatten();
-        for (at, from) in of {
+        for at in of {
             let outcome = outcomes.next();
             let Some(request) = at.and_then(|at| asked.get(at)) else {
                 if outcome.and_then(Result::ok).as_ref().and_then(number) != Some(1) {
@@ -238,7 +271,7 @@ impl Redis {
             match outcome {
                 Some(Ok(value)) => {
                     self.works();
-                    self.landed(request, value, from);
+                    self.landed(request, value);
                 }
                 Some(Err(why)) => self.refused(request, &why),
                 None => self.fail(request.ticket()),
@@ -273,7 +306,7 @@ impl Redis {
     }
 
     /// The answer to the one command of a request.
-    fn landed(&mut self, request: Request<'_>, value: Value, from: u64) {
+    fn landed(&mut self, request: Request<'_>, value: Value) {
         let mut key = std::mem::take(&mut self.key);
         if let Some(conversation) = request.conversation() {
             write_key(conversation, &mut key);
@@ -289,11 +322,8 @@ impl Redis {
                 None => self.said.push(&News::Refused { ticket, why: Why::NotFound }),
             },
             Request::Read { query, reader, now, ticket, .. } => {
-                let pulled = match self.take_answer(&key, value) {
-                    Ok(pulled) => self.take_all(&key, pulled, from).ok_or(None),
-                    Err(nothing) => Err(nothing),
-                };
-                self.read(query, reader, now, ticket, pulled);
+                let pulled = self.take_answer(&key, value);
+                self.read(&key, query, reader, now, ticket, pulled);
             }
             Request::Mark { user, conversation, ticket, .. } => match number(&value) {
                 Some(seq) => self.said.push(&News::Marked { ticket: Some(ticket), user, conversation, seq }),
@@ -383,31 +413,66 @@ impl Redis {
         self.said.push(&News::Room { description, keeps: keeps > 0, changes: changes.parse().unwrap_or(0) });
     }
 
-    /// Makes the page of a conversation that is here, or of one that is not there at all, which has this epoch.
+    /// Makes the page of a conversation of which this has come, or of one that is not there at all, which has this
+    /// epoch.
     fn read(
         &mut self,
+        key: &str,
         query: Query,
         reader: Option<Reader<'_>>,
         now: Moment,
         ticket: Ticket,
-        pulled: Result<(usize, u64), Option<Epoch>>,
+        pulled: Result<Pulled, Option<Epoch>>,
     ) {
         let marking = reader.filter(|reader| reader.reading).map(|reader| reader.user);
-        match pulled {
-            Err(None) => self.fail(Some(ticket)),
+        let pulled = match pulled {
+            Ok(pulled) => pulled,
+            Err(None) => return self.fail(Some(ticket)),
             Err(Some(epoch)) => {
                 let head = Head { epoch, seq: 0, kept: 0 };
                 let reading = marking.map(|_| Reading::default());
-                self.said.push(&News::Page { ticket, head, entries: Vec::new(), reading });
+                return self.said.push(&News::Page { ticket, head, entries: Vec::new(), reading });
             }
-            Ok((at, mark)) => {
-                self.expire_one(at, now);
-                let kept = &self.places.get_mut(at).kept;
-                let entries = kept.read(query, reader.map(|reader| reader.user));
-                let reading = marking.map(|user| reading(kept, user, mark));
-                self.said.push(&News::Page { ticket, head: kept.head(), entries, reading });
+        };
+        let marked = pulled.marked();
+        let Some(at) = self.have(key, pulled, query.into(), self.young(now.unix_ms)) else {
+            return self.fail(Some(ticket));
+        };
+        self.expire_one(at, now);
+        let reading = match marking.map(|user| self.reading(key, at, user, marked)) {
+            Some(None) => return self.fail(Some(ticket)),
+            reading => reading.flatten(),
+        };
+        let place = self.places.get_mut(at);
+        let entries = place.kept.read(query, reader.map(|reader| reader.user));
+        self.said.push(&News::Page { ticket, head: place.head(), entries, reading });
+    }
+
+    /// What a user has read of a conversation, of which that much is known; `None`: Redis is away.
+    fn reading(&mut self, key: &str, at: usize, user: &str, Marked { mark, unread }: Marked) -> Option<Reading> {
+        let place = self.places.get(at);
+        let Head { epoch, seq, .. } = place.kept.head();
+        let read = mark.min(seq);
+        let unread = match unread {
+            Some(unread) => unread,
+            None if place.has(Need::From(read + 1)) => place.kept.unread(user, read),
+            None => self.count_unread(key, epoch, user, read, seq)?,
+        };
+        Some(Reading { read, unread })
+    }
+
+    /// Has Redis count the messages behind a mark, up to a number.
+    fn count_unread(&mut self, key: &str, epoch: Epoch, user: &str, mark: u64, to: u64) -> Option<u64> {
+        for _ in 0..PIECES_AT_MOST {
+            let mut command = self.script("unread");
+            command.arg(key).arg(epoch.to_string()).arg(user).arg(mark).arg(to);
+            command.arg(MAX_UNREAD).arg(MAX_COUNTED).arg(self.age_ms());
+            // It says what it has counted, or that it looks at more than it does in one go.
+            if let Some(unread) = number(&self.call(&command).ok()?) {
+                return Some(unread);
             }
         }
+        None
     }
 
     /// Reads an answer to a pull.
@@ -423,7 +488,7 @@ impl Redis {
         }
         let mut next = || parts.next().unwrap_or(Value::Nil);
         let (n, first, found, left, mark) = (next(), next(), next(), next(), next());
-        let (other, said) = (next(), next());
+        let (other, said, floor, unread) = (next(), next(), next(), next());
         self.told_of_card(key, Some(other));
         let pulled = |value: &Value| number(value).unwrap_or(0);
         let found = list(found).into_iter().filter_map(|record| match record {
@@ -434,34 +499,48 @@ impl Redis {
             epoch: epoch.ok_or(None)?,
             n: pulled(&n),
             first: pulled(&first),
+            floor: pulled(&floor),
             found: found.collect(),
             left: pulled(&left),
             mark: pulled(&mark),
+            unread: number(&unread),
             said: text(&said).and_then(|said| said.parse().ok()).unwrap_or(0),
         })
     }
 
-    /// Takes what was pulled from that number on, and pulls the rest. The place, and the mark; `None`: Redis is away.
-    pub(super) fn take_all(&mut self, key: &str, pulled: Pulled, from: u64) -> Option<(usize, u64)> {
-        self.take_to(key, pulled, from, u64::MAX)
+    /// Takes what was pulled, and has what is needed here: what was here when it was asked may have been given up since.
+    /// The place; `None`: Redis is away.
+    fn have(&mut self, key: &str, pulled: Pulled, need: Need, young: u64) -> Option<usize> {
+        let mut at = self.take_to(key, pulled, u64::MAX)?;
+        for need in [need, Need::All] {
+            if self.places.get(at).has(need) {
+                break;
+            }
+            let command = self.pull(key, Pull { need, begins: false, user: "", young, about: None });
+            let value = self.call(&command).ok()?;
+            let pulled = self.take_answer(key, value).ok()?;
+            at = self.take_to(key, pulled, u64::MAX)?;
+        }
+        Some(at)
     }
 
-    /// The same; of what is behind the last that was told, only what goes up to a number is told.
-    pub(super) fn take_to(&mut self, key: &str, pulled: Pulled, from: u64, to: u64) -> Option<(usize, u64)> {
-        let mark = pulled.mark;
-        let covers = |store: &Self| store.places.find(key).is_some_and(|at| store.places.get(at).covers);
-        // What was here when it was asked has been given up since.
-        let mut pulled = if from > 1 && !covers(self) { self.pull_from(key, 1)? } else { pulled };
+    /// Takes what was pulled, and pulls the rest; of what is behind the last that was told, only what goes up to a
+    /// number is told. The place; `None`: Redis is away.
+    pub(super) fn take_to(&mut self, key: &str, pulled: Pulled, to: u64) -> Option<usize> {
+        let seq = self.places.find(key).map(|at| self.places.get(at).kept.head());
+        let is_short = seq.is_some_and(|head| head.epoch == pulled.epoch && pulled.first > head.seq + 1);
+        // What was here when it was asked has been given up since, and it is kept.
+        let mut pulled =
+            if is_short && pulled.first > pulled.floor { self.pull_more(key, Need::Head)? } else { pulled };
         for _ in 0..PIECES_AT_MOST {
             let left = pulled.left;
             let at = self.take(key, pulled, to);
             if left == 0 {
                 self.tell(key, at, to);
-                return Some((at, mark));
+                return Some(at);
             }
-            let seq = self.places.get(at).kept.seq();
             // Nothing comes of it if it has been changed by somebody else in a way that nobody does.
-            let next = self.pull_from(key, seq + 1).filter(|next| !next.found.is_empty() || next.left == 0);
+            let next = self.pull_more(key, Need::Head).filter(|next| !next.found.is_empty() || next.left == 0);
             match next {
                 Some(next) => pulled = next,
                 None => {
@@ -473,9 +552,9 @@ impl Redis {
         None
     }
 
-    /// Pulls what is missing here of a conversation that lives.
-    pub(super) fn pull_from(&mut self, key: &str, from: u64) -> Option<Pulled> {
-        let command = self.pull(key, Pull { from, begins: false, user: "", about: None });
+    /// Pulls what is missing here of a conversation that lives, and what is needed before that.
+    pub(super) fn pull_more(&mut self, key: &str, need: Need) -> Option<Pulled> {
+        let command = self.pull(key, Pull { need, begins: false, user: "", young: 0, about: None });
         let value = self.call(&command).ok()?;
         self.take_answer(key, value).ok()
     }
@@ -516,12 +595,13 @@ impl Redis {
     ) -> Result<(), String> {
         let mut key = String::new();
         write_key(conversation, &mut key);
-        // What is here may be judged by, if it comes to the same in Redis; else by all there is.
+        // What is here may be judged by, if it comes to the same in Redis; else by all that was done to the message.
+        let need = entry.body.needs().map_or(Need::All, Need::From);
         let mut fresh = false;
         for _ in 0..JUDGED_AT_MOST {
-            let here = self.places.find(&key).filter(|&at| self.places.get(at).covers);
+            let here = self.places.find(&key).filter(|&at| self.places.get(at).has(need));
             let Some(at) = here else {
-                if fresh || !self.freshen(&key)? {
+                if fresh || !self.freshen(&key, need, entry.at)? {
                     return self.refuse(&key, retry, ticket, Verdict::Refuse(Why::NotFound));
                 }
                 fresh = true;
@@ -538,11 +618,11 @@ impl Redis {
                     if self.appended(&key, entry, ticket, value) {
                         return Ok(());
                     }
-                    fresh = self.freshen(&key)?;
+                    fresh = self.freshen(&key, need, entry.at)?;
                 }
                 verdict if fresh => return self.refuse(&key, retry, ticket, verdict),
                 verdict => {
-                    fresh = self.freshen(&key)?;
+                    fresh = self.freshen(&key, need, entry.at)?;
                     if !fresh {
                         return self.refuse(&key, retry, ticket, verdict);
                     }
@@ -569,10 +649,10 @@ impl Redis {
         Ok(())
     }
 
-    /// Has all of a conversation here, as it is now; `false`: it does not live.
-    fn freshen(&mut self, key: &str) -> Result<bool, String> {
-        let from = self.missing_from(key);
-        let command = self.pull(key, Pull { from, begins: false, user: "", about: None });
+    /// Has that much of a conversation here, as it is now; `false`: it does not live.
+    fn freshen(&mut self, key: &str, need: Need, now: Moment) -> Result<bool, String> {
+        let young = self.young(now.unix_ms);
+        let command = self.pull(key, Pull { need, begins: false, user: "", young, about: None });
         let value = self.call(&command)?;
         let Ok(pulled) = self.take_answer(key, value) else {
             // A room that was here lives no more: without its place nobody looks for that again.
@@ -582,46 +662,51 @@ impl Redis {
             self.places.remove(key);
             return Ok(false);
         };
-        self.take_all(key, pulled, from).map(|_| true).ok_or_else(|| "Redis went away".into())
+        self.have(key, pulled, need, young).map(|_| true).ok_or_else(|| "Redis went away".into())
     }
 
-    /// Has all of several conversations here, one after the other: of each what `see` makes of it, by what a user has
-    /// read of it and when something was last said.
-    fn freshen_all<R>(
-        &mut self,
-        keys: &[String],
-        user: &str,
-        now: Moment,
-        see: impl Fn(&Kept, Reading, u64) -> R,
-    ) -> Result<Vec<Option<R>>, String> {
-        let mut seen = Vec::with_capacity(keys.len());
+    /// What a list says of several conversations, one after the other; `None`: it does not live. What was missed of
+    /// those that are here is told before that, and nothing is read of the others.
+    fn look_at(&mut self, keys: &[String], user: &str, now: Moment) -> Result<Vec<Option<Seen>>, String> {
+        let (mut seen, young) = (Vec::with_capacity(keys.len()), self.young(now.unix_ms));
         for keys in keys.chunks(PULLED_AT_ONCE) {
-            let (mut commands, mut froms) = (Commands::default(), Vec::new());
+            let mut commands = Commands::default();
             for key in keys {
-                let from = self.missing_from(key);
-                commands.push(&self.pull(key, Pull { from, begins: false, user, about: None }));
-                froms.push(from);
+                commands.push(&self.pull(key, Pull { need: Need::Head, begins: false, user, young, about: None }));
             }
             let outcomes = self.exchange(&commands).ok_or("Redis went away")?;
-            for ((key, from), outcome) in keys.iter().zip(froms).zip(outcomes) {
+            for (key, outcome) in keys.iter().zip(outcomes) {
                 let Ok(pulled) = self.take_answer(key, outcome?) else {
                     seen.push(None);
                     continue;
                 };
-                let said = pulled.said;
-                let (at, mark) = self.take_all(key, pulled, from).ok_or("Redis went away")?;
-                self.expire_one(at, now);
-                let kept = &self.places.get(at).kept;
-                seen.push(Some(see(kept, reading(kept, user, mark), said)));
+                seen.push(Some(self.see(key, pulled, user, now).ok_or("Redis went away")?));
             }
         }
         Ok(seen)
     }
 
+    fn see(&mut self, key: &str, pulled: Pulled, user: &str, now: Moment) -> Option<Seen> {
+        let (marked, said) = (pulled.marked(), pulled.said);
+        if self.places.find(key).is_none() {
+            let (epoch, seq, read) = (pulled.epoch, pulled.n, marked.mark.min(pulled.n));
+            let unread = match marked.unread {
+                Some(unread) => unread,
+                None => self.count_unread(key, epoch, user, read, seq)?,
+            };
+            return Some(Seen { seq, is_empty: pulled.floor > seq, reading: Reading { read, unread }, said });
+        }
+        let at = self.take_to(key, pulled, u64::MAX)?;
+        self.expire_one(at, now);
+        let reading = self.reading(key, at, user, marked)?;
+        let Head { seq, kept, .. } = self.places.get(at).head();
+        Some(Seen { seq, is_empty: kept == 0, reading, said })
+    }
+
     fn readings(&mut self, user: &str, rooms: Names<'_>, now: Moment, ticket: Ticket) -> Result<(), String> {
         let keys: Vec<String> = rooms.iter().map(|room| format!("r:{room}")).collect();
-        let seen = self.freshen_all(&keys, user, now, |_, reading, _| reading)?;
-        let readings = seen.into_iter().map(Option::unwrap_or_default).collect();
+        let seen = self.look_at(&keys, user, now)?;
+        let readings = seen.into_iter().map(|seen| seen.map_or_else(Reading::default, |seen| seen.reading)).collect();
         self.said.push(&News::Readings { ticket, readings });
         Ok(())
     }
@@ -662,9 +747,7 @@ impl Redis {
                 .collect();
             let mut keys = vec![String::new(); rows.len()];
             rows.iter().zip(&mut keys).for_each(|((with, _), key)| write_key(Conversation::Direct(user, with), key));
-            let seen = self.freshen_all(&keys, user, now, |kept, reading, ts| {
-                (!kept.is_empty()).then(|| (kept.seq(), ts, reading))
-            })?;
+            let seen = self.look_at(&keys, user, now)?;
             let asked = rows.len();
             for ((with, said), seen) in rows.into_iter().zip(seen) {
                 if found.len() == limit {
@@ -672,7 +755,7 @@ impl Redis {
                     break 'pages;
                 }
                 (last, before) = (said, said.to_string());
-                if let Some((seq, ts, reading)) = seen.flatten() {
+                if let Some(Seen { seq, reading, said: ts, .. }) = seen.filter(|seen| !seen.is_empty) {
                     found.push((with, seq, ts, reading));
                 }
             }
@@ -688,15 +771,14 @@ impl Redis {
 
     /// Drops what is too old of what is here.
     pub(super) fn expire_one(&mut self, at: usize, now: Moment) {
-        let place = self.places.get(at);
-        if !place.covers || place.kept.is_empty() {
+        if self.places.get(at).kept.is_empty() {
             return;
         }
         let age = self.options.age;
-        let kept = &mut self.places.get_mut(at).kept;
-        kept.expire(Tick(now.unix_ms), age);
-        if kept.is_empty()
-            && let Conversation::Room(room) = kept.conversation()
+        let place = self.places.get_mut(at);
+        place.expire(Tick(now.unix_ms), age);
+        if place.kept.is_empty()
+            && let Conversation::Room(room) = place.kept.conversation()
         {
             self.said.push(&News::Emptied { room });
         }
@@ -730,10 +812,10 @@ impl Redis {
         left > 0
     }
 
-    /// Redis keeps nothing of a room any more. Of one that is covered here that is seen by its entries, and told once.
+    /// Redis keeps nothing of a room any more. Where entries are here that is seen by them, and told once.
     pub(super) fn emptied(&mut self, room: &str) {
-        let at = self.places.find(&format!("r:{room}"));
-        if at.is_none_or(|at| !self.places.get(at).covers) {
+        let place = self.places.find(&format!("r:{room}")).map(|at| self.places.get(at));
+        if place.is_none_or(|place| !place.covers && place.kept.is_empty()) {
             self.said.push(&News::Emptied { room });
         }
     }
@@ -798,12 +880,6 @@ impl Redis {
     }
 }
 
-/// What a user has read of a conversation that is here.
-fn reading(kept: &Kept, user: &str, mark: u64) -> Reading {
-    let read = mark.min(kept.seq());
-    Reading { read, unread: kept.unread(user, read) }
-}
-
 fn describe(command: &mut Cmd, about: Option<Description<'_>>) {
     let Some(Description { title, topic, created_at, created, .. }) = about else {
         command.arg(0);
@@ -859,6 +935,9 @@ const MOST: u64 = 1 << 53;
 
 /// Pieces in which a conversation is pulled, of 256 entries or 512 KiB each: many more than one has.
 const PIECES_AT_MOST: usize = 1 << 16;
+
+/// Newest messages that are looked for in Redis; where more are wanted, all is pulled.
+const MAX_NEWEST: usize = 4096;
 
 /// Conversations that are pulled in one go.
 const PULLED_AT_ONCE: usize = 64;

@@ -1,7 +1,7 @@
 //! What a node hears of a conversation, wherever it is from, and in which order it tells of it.
 
 use super::carrying::{Pulled, list};
-use super::places::{Place, conversation_of};
+use super::places::{Need, Place, conversation_of};
 use super::*;
 use crate::backend::{Body, Entry};
 
@@ -125,9 +125,8 @@ impl Redis {
             if place.before == Some(epoch) && ticket.is_none() {
                 return;
             }
-            place.kept.restart(epoch, seq - 1);
-            (place.before, place.heard, place.began, place.covers) = (Some(life), seq - 1, seq, seq == 1);
-            place.told = 0;
+            place.restart(epoch, seq - 1);
+            (place.before, place.heard, place.began, place.told) = (Some(life), seq - 1, seq, 0);
         }
         if seq <= place.heard {
             if let Some(ticket) = ticket {
@@ -147,10 +146,8 @@ impl Redis {
         }
         let limit = self.options.messages;
         let place = self.places.get_mut(at);
-        if !place.covers {
-            place.kept.restart(epoch, seq);
-        } else if seq > place.kept.seq() {
-            place.kept.take(&read, limit);
+        if seq > place.kept.seq() {
+            place.take(&read, limit);
         }
         place.heard = seq;
         let entry = place.kept.at(seq).map_or_else(|| read.entry(seq), for_all);
@@ -161,34 +158,14 @@ impl Redis {
     /// Tells what is missing of a conversation up to a number.
     pub(super) fn fill(&mut self, key: &str, at: usize, to: u64) {
         while self.places.find(key) == Some(at) && self.places.get(at).heard < to {
-            let Place { heard, kept, covers, .. } = self.places.get(at);
-            let (heard, life, covers) = (*heard, kept.head().epoch, *covers);
-            let from = if covers { kept.seq() + 1 } else { heard + 1 };
-            let Some(pulled) = self.pull_from(key, from) else { return };
+            let Place { heard, kept, .. } = self.places.get(at);
+            let (heard, life) = (*heard, kept.head().epoch);
+            let Some(pulled) = self.pull_more(key, Need::Head) else { return };
             if pulled.epoch != life {
                 return self.begin_life(at, pulled.epoch, pulled.n);
             }
-            if covers {
-                if self.take_to(key, pulled, from, to).is_none() {
-                    return;
-                }
-            } else if leans_on_others(&pulled.found) {
-                // Their texts are elsewhere in the log.
-                let Some(pulled) = self.pull_from(key, 1) else { return };
-                if self.take_to(key, pulled, 1, to).is_none() {
-                    return;
-                }
-            } else {
-                let Pulled { epoch, first, found, .. } = pulled;
-                if first > heard + 1 {
-                    self.miss(key, life, heard + 1, (first - 1).min(to));
-                    let place = self.places.get_mut(at);
-                    place.heard = (first - 1).min(to);
-                    self.places.uncover(at);
-                }
-                for (seq, record) in (first..=to).zip(&found) {
-                    self.hear_entry(key, epoch, seq, record, None);
-                }
+            if self.take_to(key, pulled, to).is_none() {
+                return;
             }
             if self.places.find(key) == Some(at) && self.places.get(at).heard <= heard {
                 return;
@@ -208,40 +185,42 @@ impl Redis {
         let place = self.places.get_mut(at);
         let life = place.kept.head().epoch;
         (place.before, place.heard, place.began) = (Some(life), n, 0);
-        place.kept.restart(epoch, n);
-        place.covers = n == 0;
+        place.restart(epoch, n);
         self.places.note(at);
         self.said.push(&News::Renewed);
     }
 
     /// Takes what was pulled of a conversation, of which something up to a number is to be told.
     pub(super) fn take(&mut self, key: &str, pulled: Pulled, to: u64) -> usize {
-        let Pulled { epoch, n, first, mut found, left, .. } = pulled;
+        let Pulled { epoch, n, first, floor, mut found, .. } = pulled;
         let at = self.places.find(key).unwrap_or_else(|| self.places.insert(key, epoch, n));
         let limit = self.options.messages;
         let place = self.places.get_mut(at);
-        if place.kept.head().epoch != epoch {
-            let life = place.kept.head().epoch;
-            (place.before, place.heard, place.began, place.covers) = (Some(life), n, 0, false);
-            place.kept.restart(epoch, first - 1);
-        } else if place.covers && first <= place.kept.seq() {
-            // Another question that went out with this one has brought some of it.
-            let known = usize::try_from(place.kept.seq() + 1 - first).unwrap_or(usize::MAX).min(found.len());
-            found.drain(..known);
-        } else if first != place.kept.seq() + 1 {
-            // The beginning of what was not here; or what is between was not kept long enough.
-            place.kept.restart(epoch, first - 1);
+        let Head { epoch: life, seq, .. } = place.kept.head();
+        if life != epoch {
+            (place.before, place.heard, place.began) = (Some(life), n, 0);
+            place.restart(epoch, first - 1);
+        } else if first > seq + 1 {
+            // What is between was not kept long enough.
+            place.restart(epoch, first - 1);
             let (heard, last) = (place.heard, (first - 1).min(to));
-            (place.covers, place.heard) = (false, heard.max(last));
+            place.heard = heard.max(last);
             if heard < last {
                 self.miss(key, epoch, heard + 1, last);
             }
+        } else if first >= place.kept.head().oldest() {
+            // Another question that went out with this one has brought some of it.
+            let known = usize::try_from(seq + 1 - first).unwrap_or(usize::MAX).min(found.len());
+            found.drain(..known);
+        } else {
+            // It begins before what is here, and goes as far.
+            place.restart(epoch, first - 1);
         }
         let place = self.places.get_mut(at);
         for record in found.iter().map_while(|record| Record::read(record)) {
-            place.kept.take(&record, limit);
+            place.take(&record, limit);
         }
-        place.covers = left == 0;
+        place.note_floor(floor);
         self.places.note(at);
         at
     }

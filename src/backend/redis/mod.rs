@@ -58,10 +58,10 @@ use self::listener::Listener;
 use self::outside::{Commands, Link, Notes, Outcome, Outside};
 use self::places::Places;
 use super::carried::{Reports, Requests};
-use super::memory::kept::{Kept, Record};
+use super::memory::kept::{MAX_COUNTED, Record};
 use super::{
-    Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, Names, NewEntry, News,
-    Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, MAX_UNREAD, Names, NewEntry,
+    News, Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};

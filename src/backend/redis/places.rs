@@ -1,23 +1,27 @@
 //! The conversations that this node has to do with: up to which number it has told of each, and, of those that are
-//! read, all that Redis keeps of it, so that pages are made here and not there.
+//! read, the newest entries, from the oldest that anybody has needed, so that pages are made here and not there.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use slab::Slab;
 
-use super::super::memory::kept::Kept;
-use super::super::{Conversation, Epoch};
+use super::super::memory::kept::{Kept, Record};
+use super::super::{Conversation, Epoch, Head, Query};
 use crate::slack;
+use crate::time::Tick;
 
 /// A conversation.
 ///
-/// Invariant: where it covers all, `kept` goes up to `heard`, or further: an entry that was edited has its text in the
-/// edit, so that of what was missed all is taken before any of it is told.
+/// Invariant: `kept` goes up to `heard`, or further: an entry that was edited has its text in the edit, so that of what
+/// was missed all is taken before any of it is told. So what is done to an entry that is here is here too.
 #[derive(Debug)]
 pub(super) struct Place {
     pub kept: Kept,
-    /// All that Redis keeps is in `kept`; else nothing of it is.
+    /// All that Redis keeps is in `kept`; else the newest entries are, or none.
     pub covers: bool,
+    /// The oldest number that Redis kept when it was asked last.
+    floor: u64,
     /// The last number that was told.
     pub heard: u64,
     /// Numbers before this one were told before this place was, or are still to be told.
@@ -29,6 +33,103 @@ pub(super) struct Place {
     /// It was of use since the hand came by.
     used: bool,
     noted: usize,
+}
+
+/// What a question takes of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing but its head.
+    Head,
+    /// All from this number on.
+    From(u64),
+    /// So many of the newest messages.
+    Newest(usize),
+    /// All behind a number of that life, or so many of the newest messages.
+    Behind(Epoch, u64, usize),
+    /// All that is kept.
+    All,
+}
+
+impl Need {
+    /// The same, or less where it is here already. At most so many entries are kept.
+    pub fn where_not(self, place: Option<&Place>, limit: usize) -> Self {
+        match self {
+            // Redis may know of another life, in which another part is needed.
+            Self::Behind(..) => self,
+            need if place.is_some_and(|place| place.has(need)) => Self::Head,
+            Self::Newest(messages) if messages >= limit => Self::All,
+            need => need,
+        }
+    }
+}
+
+impl From<Query> for Need {
+    fn from(query: Query) -> Self {
+        match query {
+            Query::Head => Self::Head,
+            Query::Newest(bounds) => Self::Newest(bounds.entries),
+            // Whoever reads back goes on to do so.
+            Query::Before(..) => Self::All,
+            Query::After(seq, _) => Self::From(seq.saturating_add(1)),
+            Query::Resume { since: None, newest, .. } => Self::Newest(newest),
+            Query::Resume { since: Some((epoch, seq)), newest, .. } => Self::Behind(epoch, seq, newest),
+        }
+    }
+}
+
+impl Place {
+    /// The state of the conversation, as Redis has it.
+    pub fn head(&self) -> Head {
+        let head = self.kept.head();
+        match self.covers {
+            true => head,
+            false => Head { kept: (head.seq + 1).saturating_sub(self.floor), ..head },
+        }
+    }
+
+    /// Whether that is here.
+    pub fn has(&self, need: Need) -> bool {
+        let (Head { epoch, seq, .. }, oldest) = (self.kept.head(), self.kept.head().oldest());
+        self.covers
+            || match need {
+                Need::Head => true,
+                Need::From(first) => oldest <= first.max(self.floor),
+                Need::Behind(life, heard, _) if life == epoch && heard <= seq => {
+                    oldest <= heard.max(self.floor - 1) + 1
+                }
+                Need::Newest(messages) | Need::Behind(_, _, messages) => self.kept.has_messages(messages),
+                Need::All => oldest <= self.floor,
+            }
+    }
+
+    /// Takes the next entry of the log. At most so many are kept.
+    pub fn take(&mut self, record: &Record<'_>, limit: usize) {
+        // What is older than these is not kept there either.
+        self.covers |= self.kept.len() >= limit;
+        self.kept.take(record, limit);
+    }
+
+    /// Drops what is too old; what is older than that is so too.
+    pub fn expire(&mut self, now: Tick, age: Duration) {
+        let before = self.kept.len();
+        self.kept.expire(now, age);
+        self.covers |= self.kept.len() < before;
+    }
+
+    /// Nothing is here any more of this life, which goes on behind that number.
+    pub fn restart(&mut self, epoch: Epoch, seq: u64) {
+        if epoch != self.kept.head().epoch {
+            self.floor = 1;
+        }
+        self.kept.restart(epoch, seq);
+        self.covers = seq == 0;
+    }
+
+    /// This is the oldest number that Redis keeps.
+    pub fn note_floor(&mut self, floor: u64) {
+        self.floor = floor.max(1);
+        self.covers |= self.kept.head().oldest() <= self.floor;
+    }
 }
 
 /// All of them.
@@ -103,7 +204,7 @@ impl Places {
         let kept = Kept::behind_number(key.get(2..).unwrap_or_default().into(), direct, epoch, heard);
         // Nothing is all there is.
         let covers = heard == 0;
-        let place = Place { kept, covers, heard, began: heard + 1, told, before, used: true, noted: 0 };
+        let place = Place { kept, covers, floor: 1, heard, began: heard + 1, told, before, used: true, noted: 0 };
         let at = self.all.insert(Box::new(place));
         self.index.insert(key.into(), at);
         at
@@ -143,8 +244,7 @@ impl Places {
     pub fn uncover(&mut self, at: usize) {
         let place = &mut self.all[at];
         self.bytes -= std::mem::take(&mut place.noted);
-        place.kept.restart(place.kept.head().epoch, place.heard);
-        place.covers = place.heard == 0;
+        place.restart(place.kept.head().epoch, place.heard);
     }
 
     /// Gives up so many bytes of what is kept here, or all.

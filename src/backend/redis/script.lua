@@ -4,10 +4,12 @@
 -- Keys, behind the prefix: m: a conversation (hash: e epoch, n last number, r the run of Redis that began the epoch,
 -- a the last entry that is no message, s when something was last said, d c b t o the description of a room, v the
 -- number of its last change among all changes of rooms), l: its
--- entries (list, without holes, the last is number n), k: marks (hash), u: nodes that use a room (set), i: what was
--- said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives, w: its board (hash:
--- who is there, and # its version). Of all: rooms, users, pairs, kept (sorted sets; the last one has rooms by their last
--- entry), nodes (set), bans (hash), nothing (hash: the epoch of two people who have said nothing).
+-- entries (list, without holes, the last is number n), h: who has said each of them (list, made from the log when
+-- unread messages are counted; h of m: is the number that it goes up to), k: marks (hash), u: nodes that use a room
+-- (set), i: what was said with a key (5 minutes), t: with whom somebody talks (sorted by when), n: a node that lives,
+-- w: its board (hash: who is there, and # its version). Of all: rooms, users, pairs, kept (sorted sets; the last one
+-- has rooms by their last entry), nodes (set), bans (hash), nothing (hash: the epoch of two people who have said
+-- nothing).
 
 local P, RUN, NODE, OP = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local call = redis.call
@@ -65,7 +67,7 @@ end
 
 -- Ends the life of a conversation.
 local function finish(conv)
-  call('DEL', key('m', conv), key('l', conv), key('k', conv), key('u', conv))
+  call('DEL', key('m', conv), key('l', conv), key('h', conv), key('k', conv), key('u', conv))
   local name = room(conv)
   if name then
     call('ZREM', P .. ':rooms', name)
@@ -152,6 +154,89 @@ local function entries(conv, from, n, most)
   return from, found, n - at + 1
 end
 
+-- Forgets entries at the front of a log that are too old, up to 256. How many are left.
+local function age_out(log, young)
+  local len, gone = call('LLEN', log), 0
+  while gone < 256 and len > 0 do
+    local front = call('LINDEX', log, 0)
+    if tonumber(string.match(front, '^.(%d+)')) >= young then break end
+    call('LPOP', log)
+    len, gone = len - 1, gone + 1
+  end
+  return len
+end
+
+-- The number of the first of the newest so many messages; of more than 4,096 entries, those are looked at alone.
+local function first_of_newest(conv, n, floor, most)
+  local at = n
+  while most > 0 and at >= floor and n - at < 4096 do
+    local from = math.max(floor, at - 31)
+    local piece = call('LRANGE', key('l', conv), from - floor, at - floor)
+    for place = #piece, 1, -1 do
+      if string.find(piece[place], '^[MVG]') then most = most - 1 end
+      if most == 0 then return from + place - 1 end
+    end
+    at = from - 1
+  end
+  return at + 1
+end
+
+-- Has the list of who has said what go further with the log, by up to `most` entries: of a message `=` and its sender,
+-- of a deleted one `-`, of other entries nothing. What is deleted is so by an entry behind it, whichever node has
+-- written that. Returns the number that the list goes up to, and that of its first entry.
+local function note_senders(conv, n, most, age)
+  local log, senders, meta = key('l', conv), key('h', conv), key('m', conv)
+  local first = n - call('LLEN', log) + 1
+  local last, len = tonumber(call('HGET', meta, 'h') or '0'), call('LLEN', senders)
+  if last > n or last < first - 1 or last - len + 1 > first then
+    call('DEL', senders)
+    last, len = first - 1, 0
+  elseif last - len + 1 < first then
+    call('LTRIM', senders, first - (last - len + 1), -1)
+    len = last - first + 1
+  end
+  if last < n then
+    local _, found = entries(conv, last + 1, n, most)
+    local new = {}
+    for at, record in ipairs(found) do
+      local kind, of, sender = string.match(record, '^(.)%d+ %+?(%d+) ([^\n]*)')
+      new[at] = (kind == 'M' or kind == 'V') and '=' .. sender or kind == 'G' and '-' or ''
+      local place = kind == 'D' and tonumber(of) - first or -1
+      if place >= len and place < len + at then
+        new[place - len + 1] = '-'
+      elseif place >= 0 and place < len then
+        call('LSET', senders, place, '-')
+      end
+    end
+    if #new > 0 then call('RPUSH', senders, unpack(new)) end
+    if age ~= '' then call('PEXPIRE', senders, age) end
+    last = last + #new
+    call('HSET', meta, 'h', number(last))
+  end
+  return last, first
+end
+
+-- Of the newest `looked` messages up to a number, how many that others have said stand behind what a user has read, up
+-- to `most`.
+local function count_unread(conv, user, mark, to, first, most, looked)
+  local senders, own, count, at = key('h', conv), '=' .. user, 0, to
+  local stop = math.max(mark + 1, first)
+  while at >= stop do
+    local from = math.max(stop, at - 255)
+    local piece = call('LRANGE', senders, from - first, at - first)
+    for place = #piece, 1, -1 do
+      local sender = piece[place]
+      if sender ~= '' then
+        looked = looked - 1
+        if sender ~= '-' and sender ~= own then count = count + 1 end
+        if count == most or looked == 0 then return count end
+      end
+    end
+    at = from - 1
+  end
+  return count
+end
+
 local OPS = {}
 
 -- conv, new epoch, known epoch, head that is known, how many entries of the node may have gone out before it (not all
@@ -193,13 +278,7 @@ function OPS.append()
       local place = tonumber(ARGV[at]) - (n - len + 1)
       if place >= 0 and place < len then call('LSET', log, place, ARGV[at + 1]) end
     end
-    local gone = 0
-    while gone < 256 and len > 0 do
-      local front = call('LINDEX', log, 0)
-      if tonumber(string.match(front, '^.(%d+)')) >= young then break end
-      call('LPOP', log)
-      len, gone = len - 1, gone + 1
-    end
+    len = age_out(log, young)
     call('RPUSH', log, record)
     if room(conv) then
       call('ZADD', P .. ':kept', 'GT', ts, conv)
@@ -239,22 +318,61 @@ function OPS.recall()
   return call('GET', key('i', ARGV[5] .. ':' .. ARGV[6]))
 end
 
--- conv, new epoch, known epoch, head that is known, number that is wanted first, whether it is begun, whose mark,
+-- conv, new epoch, known epoch, head that is known, the first number that the asker lacks behind what it has (0: it has
+-- nothing, and lacks nothing), the oldest that it has, the first number that is wanted, the epoch for which that is so,
+-- how many of the newest messages are wanted otherwise, whether it is begun, the time from which on entries are young
+-- enough, their age in ms; whose mark, up to which number unread messages are counted, how many are looked at for that;
 -- people, pairs; description.
+--
+-- Returns what the asker lacks of what is wanted, and always what is behind what it has. Unread messages are -1 where
+-- the asker can count them by what it then has, or is to ask for them (`unread`).
 function OPS.pull()
   local conv, new, known, head = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
-  local from, begins, user = tonumber(ARGV[9]), ARGV[10] == '1', ARGV[11]
+  local lacks, has, wanted = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+  local life, newest, begins = ARGV[12], tonumber(ARGV[13]), ARGV[14] == '1'
+  local young, age, user = tonumber(ARGV[15]), ARGV[16], ARGV[17]
+  local most, looked = tonumber(ARGV[18]), tonumber(ARGV[19])
   local epoch, n = look(conv, new, known, head)
   if not epoch then
     if not begins then return {'N', nothing(new)} end
-    epoch, n = begin(conv, new, tonumber(ARGV[12]), tonumber(ARGV[13]))
+    epoch, n = begin(conv, new, tonumber(ARGV[20]), tonumber(ARGV[21]))
   end
   if begins then use(conv) end
-  local other = describe(conv, 14)
-  local mark = user ~= '' and call('HGET', key('k', conv), user) or '0'
-  if epoch ~= known then from = 1 end
+  local other = describe(conv, 22)
+  local floor = n - age_out(key('l', conv), young) + 1
+  if epoch ~= known or lacks == 0 then lacks, has = n + 1, n + 1 end
+  if wanted > n + 1 or life ~= '' and life ~= epoch then
+    wanted = newest > 0 and first_of_newest(conv, n, floor, newest) or n + 1
+  end
+  local from = math.min(lacks, n + 1)
+  if wanted < has and floor < has then
+    from = math.min(from, wanted)
+    has = from
+  end
+  local mark = tonumber(user ~= '' and call('HGET', key('k', conv), user) or '0')
+  local unread = -1
+  if user ~= '' and (mark >= n or floor > n) then
+    unread = 0
+  elseif user ~= '' and mark + 1 < has and floor < has then
+    local last, first = note_senders(conv, n, 256, age)
+    if last == n then unread = count_unread(conv, user, mark, n, first, most, looked) end
+  end
   local first, found, left = entries(conv, from, n, 256)
-  return {'H', epoch, n, first, found, left, tonumber(mark), other, call('HGET', key('m', conv), 's') or '0'}
+  local said = call('HGET', key('m', conv), 's') or '0'
+  return {'H', epoch, n, first, found, left, mark, other, said, floor, unread}
+end
+
+-- conv, epoch, user, up to which number they have read, and up to which one it is counted; up to which number unread
+-- messages are counted, how many are looked at for that, age in ms. -1: asked once more it is known, or nearer to that.
+function OPS.unread()
+  local conv = ARGV[5]
+  local found = call('HMGET', key('m', conv), 'e', 'n')
+  if found[1] ~= ARGV[6] then return 0 end
+  local n = tonumber(found[2])
+  local to = math.min(tonumber(ARGV[9]), n)
+  local last, first = note_senders(conv, n, 1024, ARGV[12])
+  if last < to then return -1 end
+  return count_unread(conv, ARGV[7], tonumber(ARGV[8]), to, first, tonumber(ARGV[10]), tonumber(ARGV[11]))
 end
 
 -- conv, user, number, marks that there may be. A mark does not move back, but 0 takes it away; -1: nothing changes.
@@ -349,7 +467,7 @@ function OPS.sweep()
   if ARGV[6] ~= '' then
     for _, conv in ipairs(call('ZRANGEBYSCORE', P .. ':kept', '-inf', ARGV[6], 'LIMIT', 0, 64)) do
       call('ZREM', P .. ':kept', conv)
-      call('DEL', key('l', conv))
+      call('DEL', key('l', conv), key('h', conv))
       emptied[#emptied + 1] = room(conv)
       tell('V', NODE, room(conv))
     end

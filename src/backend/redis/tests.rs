@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::imitation::Imitation;
+use super::imitation::{Imitation, Traffic};
 use super::*;
 use crate::backend::{Bounds, NewBody};
 
@@ -152,11 +152,13 @@ rows! {
     an_own_word_of_a_life_that_is_over_is_not_told
     bans_and_topics_are_looked_for_behind_a_cut
     others_hear_of_what_is_no_entry
+    pages_are_the_same_by_what_is_here_and_by_what_is_not
     reactions_come_by_their_own_entries
     retries_among_others_begin_no_life
     two_pages_in_one_go_are_the_same
     what_is_given_up_here_is_read_again
     what_is_judged_by_too_little_is_judged_anew
+    what_is_unread_is_the_same_wherever_it_is_counted
     what_was_missed_is_found_without_another_word
     who_is_here_is_told_to_the_others_and_to_one_who_comes_later
     words_are_carried_to_the_others
@@ -920,5 +922,148 @@ fn a_hole_that_cannot_be_filled_is_named(redis: &dyn Place) {
         let heard = hear(&mut other);
         let heard: Vec<&String> = heard.iter().filter(|it| *it != "Room").collect();
         assert_eq!(heard, ["Missed", "5 x", "6 x", "7 x"], "{covers}");
+    }
+}
+
+/// Says or does something in the room for each letter: `m` and `M` are messages of two people, `e`, `d` and `r` edit,
+/// delete or react to the message five entries before, if it is one.
+fn goes_on(store: &mut Redis, deeds: &str) {
+    for deed in deeds.chars() {
+        let (_, seq) = epoch_of(store, ROOM);
+        let of = seq.saturating_sub(4);
+        let sender = if deed == 'M' { "bob" } else { "ann" };
+        let body = match deed {
+            'e' => NewBody::Edit { of, content: "edited", within: None, calls_room: false },
+            'd' => NewBody::Delete { of, right: crate::backend::Right::Moderator },
+            'r' => NewBody::Reaction { of, emoji: ":x:", on: true },
+            _ => NewBody::Message { content: "said", reply_to: None, calls_room: false },
+        };
+        let entry = NewEntry { sender, body, at: moment() };
+        store.ask(Request::Append { conversation: ROOM, entry, retry: None, about: None, ticket: Ticket(1) }).unwrap();
+        hear(store);
+    }
+}
+
+/// A page, as `Debug` has it.
+fn page_of(store: &mut Redis, query: Query) -> String {
+    let (reader, now) = (Some(Reader { user: "ann", reading: true }), moment());
+    store.ask(Request::Read { conversation: ROOM, query, reader, now, about: None, ticket: Ticket(9) }).unwrap();
+    std::iter::from_fn(|| store.poll().map(|news| format!("{news:?}"))).last().unwrap()
+}
+
+/// A node that has all of a room, one that has nothing of it, and one that has what it was asked for before.
+fn pages_are_the_same_by_what_is_here_and_by_what_is_not(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| Options { messages: 40, ..options });
+    let mut third = redis.open(one.options.clone());
+    hear(&mut third);
+    assert_eq!(page(&mut third, ROOM), ["page 0: []"]);
+    for deeds in ["mMmmMemMdrmmerM", "mmMMreedmMm", "mMmmMemMdrmmerMmMmmMemMdrmmerM"] {
+        goes_on(&mut one, deeds);
+        let (epoch, seq) = epoch_of(&mut one, ROOM);
+        one.ask(Request::Mark { user: "ann", conversation: ROOM, seq: seq - 7, ticket: Ticket(2) }).unwrap();
+        hear(&mut one);
+        let few = Bounds { entries: 4, ..ALL };
+        let mut queries = vec![Query::Head, Query::Newest(few), Query::Newest(ALL), Query::Before(seq - 2, few)];
+        for at in (0..=seq + 1).rev() {
+            queries.push(Query::After(at, few));
+            for life in [epoch, Epoch(1)] {
+                queries.push(Query::Resume { since: Some((life, at)), newest: 3, bounds: few });
+            }
+            queries.push(Query::Resume { since: None, newest: at as usize, bounds: few });
+        }
+        for query in queries {
+            let all = page_of(&mut one, query);
+            other.places.give_up(usize::MAX);
+            assert_eq!(page_of(&mut other, query), all, "{query:?}");
+            assert_eq!(page_of(&mut third, query), all, "{query:?}");
+            if query == Query::Head {
+                // The next ones find nothing here.
+                third.places.give_up(usize::MAX);
+            }
+        }
+    }
+}
+
+fn reading_of(store: &mut Redis, user: &str) -> (u64, u64) {
+    let (mut names, now) = (String::new(), moment());
+    let rooms = Names::join(["den"], &mut names);
+    store.ask(Request::Readings { user, rooms, now, ticket: Ticket(3) }).unwrap();
+    loop {
+        match store.poll().expect("a request has an outcome") {
+            News::Readings { readings, .. } => return (readings[0].read, readings[0].unread),
+            _ => {}
+        }
+    }
+}
+
+/// By the entries that are here, by Redis for one that has given them up, and for one that has never had any.
+fn what_is_unread_is_the_same_wherever_it_is_counted(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| Options { messages: 400, ..options });
+    // More than is looked at in one go, and then more than is kept.
+    for deeds in ["mMmmMemMdrmmerM".repeat(24), "mMmmMemMdrmmerM".into(), "ddd".into(), "mMM".repeat(40)] {
+        goes_on(&mut one, &deeds);
+        let (_, last) = epoch_of(&mut one, ROOM);
+        for behind in [last, last - 1, 130, 60, 7, 1, 0] {
+            for user in ["ann", "bob", "cat"] {
+                for seq in [0, last - behind] {
+                    one.ask(Request::Mark { user, conversation: ROOM, seq, ticket: Ticket(2) }).unwrap();
+                }
+                hear(&mut one);
+                let mut third = redis.open(one.options.clone());
+                other.places.give_up(usize::MAX);
+                let here = reading_of(&mut one, user);
+                assert_eq!(here.0, last - behind);
+                assert_eq!([reading_of(&mut other, user), reading_of(&mut third, user)], [here; 2], "{user} {behind}");
+            }
+        }
+    }
+}
+
+/// What a list of rooms takes does not grow with what is kept of them, also where more is kept than a node has at once:
+/// a node that has given it up reads nothing of it again.
+#[test]
+fn a_list_of_rooms_reads_what_it_answers() {
+    let redis = imitation();
+    let options = Place::options(&redis);
+    let (mut one, mut other) = (Place::open(&redis, options.clone()), Place::open(&redis, options));
+    let rooms: Vec<String> = (0..20).map(|n| format!("room{n}")).collect();
+    let text = "x".repeat(1000);
+    for room in &rooms {
+        let conversation = Conversation::Room(room);
+        (0..50).for_each(|n| one.ask(append(conversation, "ann", &text, n)).unwrap());
+        one.ask(Request::Mark { user: "bob", conversation, seq: 45, ticket: Ticket(1) }).unwrap();
+        hear(&mut one);
+    }
+    let (mut names, now) = (String::new(), moment());
+    let names = Names::join(rooms.iter().map(String::as_str), &mut names);
+    let list = Request::Readings { user: "bob", rooms: names, now, ticket: Ticket(3) };
+    assert_eq!(hear(&mut other), vec!["Room"; rooms.len()]);
+    redis.takes_traffic();
+    other.ask(list).unwrap();
+    assert_eq!(hear(&mut other), ["Readings"]);
+    assert!(redis.takes_traffic().answered < 200 * rooms.len());
+    // And by those inside, whose list of joins it is.
+    let head = |room, epoch| {
+        let (conversation, reader) = (Conversation::Room(room), Some(Reader { user: "bob", reading: true }));
+        let query = Query::Resume { since: epoch, newest: 0, bounds: ALL };
+        Request::Read { conversation, query, reader, now, about: None, ticket: Ticket(4) }
+    };
+    for joins in [false, true] {
+        for round in 0..3 {
+            for room in rooms.iter().filter(|_| joins) {
+                let epoch = epoch_of(&mut one, Conversation::Room(room));
+                redis.takes_traffic();
+                other.ask(head(room, (round > 0).then_some(epoch))).unwrap();
+                assert_eq!(hear(&mut other), ["page 50: []"]);
+                let Traffic { answered, looked_at } = redis.takes_traffic();
+                assert!(answered < 200 && looked_at < 4000, "{answered} {looked_at}");
+            }
+            other.places.give_up(usize::MAX);
+            redis.takes_traffic();
+            other.ask(list).unwrap();
+            assert_eq!(hear(&mut other), ["Readings"]);
+            let Traffic { answered, looked_at } = redis.takes_traffic();
+            assert!(answered < 200 * rooms.len() && looked_at < 4000 * rooms.len(), "{answered} {looked_at}");
+        }
     }
 }

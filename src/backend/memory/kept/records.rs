@@ -131,8 +131,8 @@ impl Kept {
         match kind {
             Kind::Message | Kind::Moved | Kind::Gone => {}
             _ if entry.back == 0 => {}
-            // What it was done to is not there any more, which is told by entries behind it.
-            Kind::ReactionOn | Kind::ReactionOff if self.content(of).is_none() && !self.is_moved(of) => {
+            // What it was done to is not here, or not there any more, which is told by entries behind it.
+            Kind::ReactionOn | Kind::ReactionOff if !self.is_shown(of) => {
                 self.beside_changes(|beside| beside.note_other(seq));
             }
             _ => self.change(&entry, of),
@@ -145,9 +145,14 @@ impl Kept {
         self.ring.push_back(entry);
     }
 
-    /// Whether the text of a message that is kept is in an edit.
-    fn is_moved(&self, of: u64) -> bool {
-        self.place(of).is_some_and(|place| self.ring[place].kind == Kind::Moved)
+    /// Whether a message is kept here, and not deleted.
+    fn is_shown(&self, of: u64) -> bool {
+        self.place(of).is_some_and(|place| matches!(self.ring[place].kind, Kind::Message | Kind::Moved))
+    }
+
+    /// Whether so many messages are kept here.
+    pub fn has_messages(&self, many: usize) -> bool {
+        self.messages(0, self.ring.len()).take(many).count() == many
     }
 
     fn beside_changes(&mut self, change: impl FnOnce(&mut Beside)) {

@@ -72,6 +72,16 @@ struct Inside {
     older: Keys,
     /// Those who hear channels, one for each node.
     ears: Vec<Rc<RefCell<Ear>>>,
+    traffic: Traffic,
+}
+
+/// Bytes of texts that were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// By nodes, in answers.
+    pub answered: usize,
+    /// By scripts.
+    pub looked_at: usize,
 }
 
 /// What a Redis has that is started again, or takes the place of another one.
@@ -144,10 +154,16 @@ impl Imitation {
             has_written: false,
             older: Keys::new(),
             ears: Vec::new(),
+            traffic: Traffic::default(),
         };
         let inside = Rc::new(RefCell::new(inside));
         let of_script = inside.clone();
-        let script = Script::read(SCRIPT, move |args| of_script.borrow_mut().call(args))?;
+        let script = Script::read(SCRIPT, move |args| {
+            let inside = &mut *of_script.borrow_mut();
+            let answer = inside.call(args);
+            inside.traffic.looked_at += bytes(&answer);
+            answer
+        })?;
         let sha = Sha1::digest(SCRIPT).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let weather = weather.unwrap_or_else(|| Rc::new(Calm));
         Ok(Self { inside, script: Rc::new(script), sha: sha.into(), weather })
@@ -301,6 +317,12 @@ impl Imitation {
         }
     }
 
+    /// What was read of it since this was asked last.
+    #[cfg(test)]
+    pub fn takes_traffic(&self) -> Traffic {
+        std::mem::take(&mut self.inside.borrow_mut().traffic)
+    }
+
     /// There is no more memory, or some again.
     pub fn is_full(&self, full: bool) {
         self.inside.borrow_mut().is_full = full;
@@ -371,7 +393,11 @@ impl Link for Wire {
         if self.redis.inside.borrow().run != self.of_run {
             return Err("the connection is broken".into());
         }
-        let carry_out = |at| outcome(self.redis.carry_out(&words(commands.get(at..at + 1))));
+        let carry_out = |at| {
+            let answer = self.redis.carry_out(&words(commands.get(at..at + 1)));
+            self.redis.inside.borrow_mut().traffic.answered += bytes(&answer);
+            outcome(answer)
+        };
         let outcomes = which.take(done).map(carry_out).collect();
         match fate {
             Fate::Answered => Ok(outcomes),
@@ -427,6 +453,15 @@ fn number(bytes: &mut &[u8], sign: u8) -> usize {
     assert_eq!(line[0], sign, "a command is a list of texts");
     *bytes = &rest[2..];
     std::str::from_utf8(&line[1..]).expect("digits").parse().expect("a number")
+}
+
+/// Bytes of the texts in an answer.
+fn bytes(answer: &Answer) -> usize {
+    match answer {
+        Answer::Text(text) => text.len(),
+        Answer::List(list) => list.iter().map(bytes).sum(),
+        _ => 0,
+    }
 }
 
 /// An answer as it is read from a wire.
