@@ -100,6 +100,7 @@ enum Asked {
     Release(Span),
     Erase(Span),
     Unfollow(Span),
+    Seats(Span),
     Tell(Hearers, Span),
     Post(Stand, Option<Span>),
 }
@@ -300,6 +301,7 @@ impl Requests {
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
             Request::Unfollow { room } => Asked::Unfollow(texts.put(room)),
+            Request::Seats { room } => Asked::Seats(texts.put(room)),
             Request::Tell { to, word } => Asked::Tell(texts.hearers(to), texts.put(word)),
             Request::Post { presence, how } => Asked::Post(texts.stand(presence), texts.put_maybe(how)),
         });
@@ -352,6 +354,7 @@ impl Requests {
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
             Asked::Unfollow(room) => Request::Unfollow { room: texts.get(room) },
+            Asked::Seats(room) => Request::Seats { room: texts.get(room) },
             Asked::Tell(to, word) => Request::Tell { to: texts.audience(to), word: texts.get(word) },
             Asked::Post(stand, how) => Request::Post { presence: texts.presence(stand), how: texts.maybe_text(how) },
         })
@@ -844,6 +847,7 @@ mod tests {
             Request::Release { room: "den" },
             Request::Erase { room: "" },
             Request::Unfollow { room: "den" },
+            Request::Seats { room: "den" },
             Request::Tell { to: Audience::Everybody, word: "a" },
             Request::Tell { to: Audience::Room("den"), word: "" },
             Request::Tell { to: Audience::User(user), word: "c" },

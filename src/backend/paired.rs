@@ -95,7 +95,8 @@ impl<W: Backend, R: Backend> Paired<W, R> {
             Request::Topic { about: Description { room, .. }, .. }
             | Request::Release { room }
             | Request::Erase { room }
-            | Request::Unfollow { room } => (Some(self.lane_of(Conversation::Room(room))), false),
+            | Request::Unfollow { room }
+            | Request::Seats { room } => (Some(self.lane_of(Conversation::Room(room))), false),
             Request::Search { search, .. } => match search.scope {
                 Scope::One(conversation) => (Some(self.lane_of(conversation)), true),
                 Scope::All { .. } => (None, true),

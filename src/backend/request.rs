@@ -164,6 +164,13 @@ pub enum Request<'a> {
         /// The room.
         room: &'a str,
     },
+    /// The store tells once more which users are inside a room on other nodes, and how these stand there
+    /// ([`Posted`](super::News::Posted)): the caller had no place for the room when it was told of them. It has no
+    /// outcome.
+    Seats {
+        /// The room.
+        room: &'a str,
+    },
     /// A word that is neither numbered nor kept, for people on other nodes. It has no outcome, and is lost while the
     /// store is away.
     Tell {
@@ -205,6 +212,7 @@ impl Request<'_> {
             | Self::Release { .. }
             | Self::Erase { .. }
             | Self::Unfollow { .. }
+            | Self::Seats { .. }
             | Self::Tell { .. }
             | Self::Post { .. } => None,
         }
@@ -223,7 +231,8 @@ impl<'a> Request<'a> {
             Self::Topic { about: Description { room, .. }, .. }
             | Self::Release { room }
             | Self::Erase { room }
-            | Self::Unfollow { room } => Some(Conversation::Room(room)),
+            | Self::Unfollow { room }
+            | Self::Seats { room } => Some(Conversation::Room(room)),
             Self::Search { .. }
             | Self::Readings { .. }
             | Self::Conversations { .. }

@@ -45,6 +45,9 @@ impl Hall {
         self.allowance.take(ROOM_BYTES + 4 * name.len()).ok()?;
         // It loses its place in the list, and nothing that the backend has of it.
         empty.into_iter().for_each(|key| self.roster.unlist_room(key));
+        if self.others.had_no_place {
+            self.others.listed.insert(new.clone());
+        }
         Some(self.roster.make_room(new, created_at))
     }
 

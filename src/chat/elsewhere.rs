@@ -37,6 +37,12 @@ impl Hall {
             }
             self.others.words.clear();
         }
+        // What it does not take is asked for in the next turn.
+        while let Some(room) = self.others.listed.first()
+            && ctx.store.ask(Request::Seats { room: room.as_str() }).is_ok()
+        {
+            self.others.listed.pop_first();
+        }
     }
 
     /// Hands the store who has come and gone here, and how they are seen. What it does not take is told later.
@@ -93,7 +99,10 @@ impl Hall {
             }
             (Some(room), Some(sessions)) => {
                 let (Some(user), Ok(sessions)) = (known, sessions.parse()) else { return };
-                let Some(room) = self.list_room(room, now.unix_ms, turn) else { return };
+                let Some(room) = self.list_room(room, now.unix_ms, turn) else {
+                    self.others.had_no_place = true;
+                    return;
+                };
                 if self.roster.room(room).members.sessions(user).is_none() && self.allowance.take(SEAT_BYTES).is_err() {
                     return;
                 }

@@ -21,7 +21,7 @@ use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
 use super::work;
-use crate::backend::{Conversation, Query};
+use crate::backend::{Conversation, Query, Request};
 use crate::id::ConnId;
 
 /// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
@@ -207,6 +207,9 @@ impl Hall {
             })?;
             self.evict(longest_empty, ctx)?;
             self.release_ended(ctx);
+        }
+        if self.others.had_no_place {
+            ctx.store.ask(Request::Seats { room: name })?;
         }
         Ok(self.roster.make_room(new, ctx.now.unix_ms))
     }

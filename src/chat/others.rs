@@ -1,5 +1,7 @@
 //! What is to be told to other nodes at the end of a turn. `elsewhere` has what is heard of them.
 
+use std::collections::BTreeSet;
+
 use super::name::{RoomName, UserName};
 use super::wire::word::Word;
 use crate::backend::carried::Requests;
@@ -13,6 +15,11 @@ pub(super) struct Others {
     pub words: Requests,
     /// Users who are put out of rooms.
     pub kicked: Vec<(UserName, RoomName)>,
+    /// There was no place for a room in which somebody is on another node: of rooms that are listed from then on, who is
+    /// inside elsewhere may not be known here.
+    pub had_no_place: bool,
+    /// Rooms that were listed since, of which the store is to tell that.
+    pub listed: BTreeSet<RoomName>,
 }
 
 impl Others {

@@ -52,6 +52,7 @@ pub(super) fn most_of(request: &Request<'_>) -> u32 {
         | Request::Release { .. }
         | Request::Erase { .. }
         | Request::Unfollow { .. }
+        | Request::Seats { .. }
         | Request::Tell { .. }
         | Request::Post { .. } => 0,
     };

@@ -476,7 +476,11 @@ impl Backend for Memory {
                 self.waiting.push_back(Waiting::Trail { cursor: cursor.map(Into::into), limit, ticket });
             }
             // It is alone.
-            Request::Know { .. } | Request::Unfollow { .. } | Request::Tell { .. } | Request::Post { .. } => {}
+            Request::Know { .. }
+            | Request::Unfollow { .. }
+            | Request::Seats { .. }
+            | Request::Tell { .. }
+            | Request::Post { .. } => {}
             Request::Release { room } => {
                 if let Some(&place) = self.index.get(room)
                     && self.conversations[place].is_empty()

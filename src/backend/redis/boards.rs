@@ -7,6 +7,7 @@
 //! off, writes its board anew.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::carrying::{list, number, text};
 use super::*;
@@ -204,6 +205,22 @@ impl Redis {
         }
         // What has changed while it was read is told by changes that are still to be heard, or by the next beat.
         self.take_board(node, Board { version, lines });
+    }
+
+    /// Tells once more who is inside a room on other nodes, as far as that is known here.
+    pub(super) fn tell_seats(&mut self, room: &str) {
+        let first = format!("v:{room}\0");
+        for (&node, Board { lines, .. }) in &self.boards.others {
+            let seats = lines.range::<str, _>((Bound::Included(&*first), Bound::Unbounded));
+            for (line, how) in seats.take_while(|(line, _)| line.starts_with(&first)) {
+                let Some(presence) = presence_of(line) else { continue };
+                let user = Presence { room: None, ..presence };
+                if let Some(stand) = lines.get(&write_line(user)) {
+                    self.said.push(&News::Posted { node, presence: user, how: Some(stand) });
+                }
+                self.said.push(&News::Posted { node, presence, how: Some(how) });
+            }
+        }
     }
 
     /// Another node's board is this from now on.

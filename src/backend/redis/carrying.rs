@@ -82,6 +82,10 @@ impl Redis {
                 }
                 continue;
             }
+            if let Request::Seats { room } = request {
+                self.tell_seats(room);
+                continue;
+            }
             self.tell_board(&mut flight);
             match self.command_of(request, &mut flight) {
                 Some(command) => {
@@ -196,7 +200,9 @@ impl Redis {
             | Request::Note { .. }
             | Request::Trail { .. }
             // They go out together.
-            | Request::Post { .. } => return None,
+            | Request::Post { .. }
+            // It is known here.
+            | Request::Seats { .. } => return None,
         };
         Some(command)
     }
@@ -346,6 +352,7 @@ impl Redis {
             Request::Know { .. }
             | Request::Tell { .. }
             | Request::Post { .. }
+            | Request::Seats { .. }
             | Request::Readings { .. }
             | Request::Conversations { .. }
             | Request::Search { .. }

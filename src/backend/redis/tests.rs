@@ -748,6 +748,19 @@ fn who_is_here_is_told_to_the_others_and_to_one_who_comes_later(redis: &dyn Plac
     assert_eq!(boards(&mut other, 1), ["/ann 2"]);
     let mut later = redis.open(one.options.clone());
     assert_eq!(boards(&mut later, 2), ["/ann 2", "den/ann 1"]);
+    // And again to one who had no place for the room, and not of other rooms.
+    post(&mut one, Some("dent"), "ann", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    for store in [&mut other, &mut later] {
+        assert_eq!(boards(store, 1), ["dent/ann 1"]);
+        store.ask(Request::Seats { room: "den" }).unwrap();
+        assert_eq!(boards(store, 2), ["/ann 2", "den/ann 1"]);
+    }
+    post(&mut one, Some("dent"), "ann", None);
+    assert_eq!(hear(&mut one), [""; 0]);
+    for store in [&mut other, &mut later] {
+        assert_eq!(boards(store, 1), ["dent/ann"]);
+    }
     post(&mut one, Some("den"), "ann", None);
     post(&mut one, None, "ann", None);
     assert_eq!(hear(&mut one), [""; 0]);

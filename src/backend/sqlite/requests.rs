@@ -141,7 +141,7 @@ impl Sqlite {
                 }
             }
             // It is alone.
-            Request::Unfollow { .. } | Request::Tell { .. } | Request::Post { .. } => {}
+            Request::Unfollow { .. } | Request::Seats { .. } | Request::Tell { .. } | Request::Post { .. } => {}
         }
         Ok(())
     }

@@ -261,6 +261,18 @@ impl World {
                     self.post(node, Presence { room, user }, how);
                 }
             }
+            Request::Seats { room } => {
+                for (at, board) in self.boards.iter().enumerate().filter(|(at, _)| *at != node) {
+                    let seats = board.iter().filter(|((of, _), _)| of.as_deref() == Some(room));
+                    for ((_, user), how) in seats {
+                        let said = &mut self.links[node].said;
+                        for (room, how) in [(None, board.get(&(None, user.clone()))), (Some(room), Some(how))] {
+                            let how = how.map(String::as_str);
+                            said.push(&News::Posted { node: at as u64, presence: Presence { room, user }, how });
+                        }
+                    }
+                }
+            }
             Request::Unfollow { room } => {
                 if let Some(log) = self.logs.get_mut(room) {
                     log.used_by.remove(&node);

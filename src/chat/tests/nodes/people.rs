@@ -62,6 +62,31 @@ fn a_user_who_moves_to_another_node_never_left() {
     assert!(nodes.stages[1].chat.hall.roster.users().visible() == 1);
 }
 
+/// A node that has no place for a room in which somebody is on another one knows who is inside when it lists the room:
+/// because somebody joins it here, or because it is told of the room.
+#[test]
+fn who_is_in_a_room_that_had_no_place_is_known_when_it_has_one() {
+    for is_told in [false, true] {
+        let mut nodes = Nodes::new(100, &Settings { max_rooms: 1, ..unhurried() }, 2);
+        for (node, name, room) in [(0, "ann", "den"), (1, "bob", "attic")] {
+            nodes.stages[node].opens(name, name);
+            nodes.says(node, name, &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
+        }
+        nodes.says(1, "bob", r#"{"type":"leave","room_id":"attic"}"#);
+        if is_told {
+            nodes.says(0, "ann", r#"{"type":"topic","room_id":"den","topic":"tea"}"#);
+            nodes.stages[0].opens("cat", "cat");
+            nodes.says(0, "cat", r#"{"type":"join","room_id":"den"}"#);
+        }
+        nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+        nodes.stages[1].all_forget();
+        nodes.says(1, "bob", r#"{"type":"members","room_id":"den"}"#);
+        let members = nodes.stages[1].takes("bob").remove(0);
+        assert_eq!(number_of(&members, "count"), Some(if is_told { 3 } else { 2 }), "{members}");
+        assert!(members.contains(r#""user_id":"ann""#), "{members}");
+    }
+}
+
 /// A node whose lease ends takes its people with it; when it comes back, they are there again.
 #[test]
 fn people_of_a_node_that_is_no_more_have_left() {
