@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -314,6 +315,62 @@ def a_file_that_is_taken_away_is_missed():
         os.rename(disk.file + ".away", disk.file)
         house.goes_on()
         wait_until(lambda: house.lines("taken away"), "it is said that the file was taken away")
+        house.is_all_there(disk)
+
+
+@check()
+def a_file_that_is_written_over_is_missed():
+    """`cp backup salon.db`, `truncate`: the same inode, and something else in it."""
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        assert house.say() is None
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        backup = disk.file + ".backup"
+        shutil.copy(disk.file, backup)
+        house.server = disk.serve("process")
+        house = House(house.server)
+        for _ in range(10):
+            assert house.say() is None
+        right = disk.file + ".right"
+        shutil.copy(disk.file, right)
+        for change in (lambda: shutil.copyfile(backup, disk.file), lambda: os.truncate(disk.file, 0)):
+            change()
+            with open(disk.file, "rb") as file:
+                before = file.read()
+            assert house.say() == "backend_down"
+            assert house.say() == "backend_down"
+            assert get(house.server.admin, "/readyz")[0] == 503
+            house.both_are_here()
+            with open(disk.file, "rb") as file:
+                assert file.read() == before, "nothing is written into it"
+            shutil.copyfile(right, disk.file)
+            house.goes_on()
+        # A start refuses it beside the log of what was there.
+        shutil.copyfile(backup, disk.file)
+        assert house.say() == "backend_down"
+        assert [words for words in house.lines("something else was written into the file") if "remove the log" in words]
+        house.server.signal("TERM")
+        assert house.server.process.wait() == 0
+        with open(disk.file, "rb") as file, open(backup, "rb") as other:
+            assert file.read() == other.read(), "nor is anything when it ends"
+        assert "remove that log" in refused(disk)
+        shutil.copyfile(right, disk.file)
+        house.server = disk.serve("process")
+        house.is_all_there(disk)
+
+
+@check()
+def a_shared_index_that_is_cut_off_is_the_end_and_no_loss():
+    """What is mapped into memory is gone (SIGBUS): as after `kill -9`, all that was told is there."""
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        for _ in range(10):
+            assert house.say() is None
+        os.truncate(disk.file + "-shm", 0)
+        house.begin()
+        assert house.server.process.wait(harness.PATIENCE) == -signal.SIGBUS
+        house.server = disk.serve("process")
         house.is_all_there(disk)
 
 

@@ -60,7 +60,7 @@ const PURE: [&str; 4] = ["proto", "engine", "backend", "chat"];
 /// What one file of such a floor may know all the same: a store waits for something, in a file of its own; its tests
 /// make files, and a pipe; a formatter of `serde_json` names the trait by which it writes, here into memory; and the
 /// codec's adapters read and write a stream.
-const MAY: [(&str, &[&str]); 16] = [
+const MAY: [(&str, &[&str]); 17] = [
     // The adapters for streams.
     ("crates/salon-proto/src/blocking.rs", &["std::io"]),
     ("crates/salon-proto/src/tokio.rs", &["std::io"]),
@@ -77,6 +77,8 @@ const MAY: [(&str, &[&str]); 16] = [
     ("src/backend/sqlite/file.rs", &["std::fs", "std::io", "rustix"]),
     // The log beside it, as far as it is read here and not by SQLite.
     ("src/backend/sqlite/wal.rs", &["std::fs", "std::io"]),
+    // Whether somebody has written to the file.
+    ("src/backend/sqlite/stamp.rs", &["std::fs", "std::io"]),
     // The limit on the size of files.
     ("src/backend/sqlite/trouble.rs", &["rustix"]),
     ("src/backend/sqlite/tests.rs", &["std::fs"]),

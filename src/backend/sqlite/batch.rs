@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::reading::Counted;
 use super::tables::Tables;
-use super::trouble::{Result, Trouble};
+use super::trouble::{Overwritten, Result, Trouble};
 use super::{Connected, MAX_DELETED_AT_ONCE, MAX_PLACES, News, Request, Requests, Sqlite, TRIMMED_TOGETHER};
 
 impl Sqlite {
@@ -15,6 +15,8 @@ impl Sqlite {
         }
         if self.tables.is_none() {
             self.reopen()?;
+        } else if self.ailing {
+            self.look_at_files()?;
         }
         if self.places.len() > MAX_PLACES {
             self.forget_places();
@@ -27,7 +29,13 @@ impl Sqlite {
 
     /// Moves the log into the file when it has become long; says once if it is held up.
     fn shorten_log(&mut self) -> Result<()> {
-        let left = self.tables()?.shorten_log()?;
+        let (is_long, mut left) = self.tables()?.is_log_long();
+        if is_long {
+            let all;
+            self.look_at_files()?;
+            (left, all) = self.tables()?.shorten_log()?;
+            self.note_moved(all)?;
+        }
         let is_held_up = left > HELD_UP_PAGES;
         if is_held_up && !self.held_up {
             log::warn!(
@@ -44,16 +52,15 @@ impl Sqlite {
     /// Opens the file anew, and tells what turns out to be in it.
     pub(super) fn reopen(&mut self) -> Result<()> {
         // What was said is in the file that was opened first, and in no other.
-        if self.claim.inode().ok() != Some(self.inodes[0]) {
-            return Err(Trouble::Away);
-        }
+        self.look_before_opening()?;
         let Connected { tables, last, renewed, .. } =
             Self::connect(&self.options, &mut self.claim, &mut self.random, Some(self.batches))?;
         if renewed {
             self.said.push(&News::Renewed);
         }
-        self.inodes = self.claim.inodes().map_err(|error| Trouble::Said(error.to_string()))?;
+        self.own.renew(&self.claim.path)?;
         self.tables = Some(tables);
+        self.committed = (last.nothing, last.entry, last.indexed);
         (self.nothing, self.batches) = (last.nothing, last.batch);
         (self.entry, self.indexed) = (last.entry, last.indexed);
         if let Some((batch, said)) = self.doubt.take()
@@ -108,6 +115,7 @@ impl Sqlite {
             None if self.open => self.commit(),
             None => Ok(()),
         };
+        let ended = ended.map_err(|(trouble, in_commit)| (self.reason(trouble), in_commit));
         self.settle(ended);
     }
 
@@ -128,7 +136,7 @@ impl Sqlite {
 
     /// Does a piece of what is not asked for, in a transaction of its own.
     pub(super) fn work_beside(&mut self, piece: fn(&mut Self) -> Result<()>) {
-        match piece(self) {
+        match piece(self).map_err(|trouble| self.reason(trouble)) {
             Err(trouble) if trouble.is_of_a_page() => self.give_up_piece(&trouble),
             done => {
                 self.error = done.err();
@@ -140,8 +148,11 @@ impl Sqlite {
     /// Moves all of the log into the file and empties it, because of texts in it that are gone; tried again with the
     /// next sweep if somebody reads.
     fn clear_log(&mut self) -> Result<()> {
-        if let Some(tables) = &self.tables {
-            self.has_old_text = !tables.clear_log()?;
+        if self.tables.is_some() {
+            self.look_at_files()?;
+            let all = self.tables()?.clear_log()?;
+            self.has_old_text = !all;
+            self.note_moved(all)?;
         }
         Ok(())
     }
@@ -203,9 +214,9 @@ impl Sqlite {
     /// The same of what was asked alone, without what is done beside.
     pub(super) fn commit_asked(&mut self) -> std::result::Result<(), (Trouble, bool)> {
         let written = self.write_heads(false).and_then(|()| match self.wrote {
-            true if self.claim.inodes().ok() != Some(self.inodes) => Err(Trouble::Away),
-            true => Ok(self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)?),
-            false => Ok(()),
+            true => self.look_at_files().and_then(|()| self.number_batch()),
+            // What is read of files that were taken away is what was said.
+            false => self.look_into_open_files(),
         });
         written.map_err(|trouble| (trouble, false))?;
         let began = Instant::now();
@@ -214,6 +225,13 @@ impl Sqlite {
             self.health.commits.note(began.elapsed());
         }
         Ok(())
+    }
+
+    fn number_batch(&mut self) -> Result<()> {
+        match self.tables()?.number_batch(self.batches + 1, self.entry, self.indexed)? {
+            true => Ok(()),
+            false => Err(Trouble::Overwritten(Overwritten::File)),
+        }
     }
 
     /// The batch is over.
@@ -226,6 +244,7 @@ impl Sqlite {
                 }
                 // Reading alone does not show that it can be written to.
                 if self.wrote {
+                    self.committed = (self.nothing, self.entry, self.indexed);
                     self.note_well();
                     if !self.damaged {
                         self.unnoted.clear();
@@ -289,6 +308,10 @@ impl Sqlite {
         self.tables.iter().for_each(|tables| drop(tables.marks.take()));
         match last {
             // It has been seen before anything was written, or is only open still, so that it can be saved by hand.
+            _ if rolled_back && matches!(trouble, Trouble::Overwritten(_)) => {
+                (self.nothing, self.entry, self.indexed) = self.committed;
+                self.note_overwritten();
+            }
             Some(last) if rolled_back && trouble.leaves_file_whole() => {
                 (self.nothing, self.entry, self.indexed) = (last.nothing, last.entry, last.indexed);
             }
@@ -319,10 +342,12 @@ impl Sqlite {
             self.wrote = true;
             self.end_batch();
         }
+        self.look_into_open_files()?;
         let tables = self.tables()?;
         tables.synchronize(true)?;
         tables.note_clean_end()?;
-        tables.checkpoint()?;
+        let all = tables.checkpoint()?;
+        self.note_moved(all)?;
         if let Err(error) = self.claim.note_batch(self.batches) {
             log::debug!("{}: it is not noted beside it how much is in it: {error}", self.claim.path.display());
         }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, FlockOperation, flock};
 
 use super::schema;
+use super::stamp::Stamp;
 
 /// A file that is ours alone until this is dropped.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Claim {
     pub lacked: Vec<PathBuf>,
     /// The number of the last batch that is known to have been in the file that was used here last.
     pub noted: Option<i64>,
+    /// The same without its log, when all of that had been moved into the file the last time.
+    pub moved: Option<i64>,
     /// Its log was there before it was claimed: from then on a reader may make an empty one.
     pub had_log: bool,
     /// It is noted that what was said last in it is missing.
@@ -104,8 +107,9 @@ impl Claim {
         // From here on nobody else makes one of them.
         let lacked =
             files_of(&path).into_iter().filter(|file| if *file == lock_path { made_lock } else { !file.exists() });
-        let (noted, lost) = notes(&lock_path);
-        let claim = Self { lacked: lacked.collect(), noted, had_log, lost, lock, held: Vec::from_iter(held), path };
+        let Notes { noted, lost, moved } = notes(&lock_path);
+        let held = Vec::from_iter(held);
+        let claim = Self { lacked: lacked.collect(), noted, moved, had_log, lost, lock, held, path };
         claim.write_lock().map_err(|error| self::cannot(&claim.path, &error))?;
         Ok(Some(claim))
     }
@@ -189,6 +193,27 @@ impl Claim {
         self.write_lock().and_then(|()| self.sync_lock())
     }
 
+    /// Notes beside the file that this batch is in it without its log, and on the disk: a file beside a log that has
+    /// fewer is not the one that the log is of. `None`: nobody knows. It is not awaited that this is on the disk.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_moved(&mut self, batch: Option<i64>) -> std::io::Result<()> {
+        match std::mem::replace(&mut self.moved, batch) == batch {
+            true => Ok(()),
+            false => self.write_lock(),
+        }
+    }
+
+    /// The file that was claimed, wherever it is now.
+    ///
+    /// # Errors
+    /// That it cannot be looked at.
+    pub fn stamp(&self) -> std::io::Result<Stamp> {
+        let held = self.held.last().ok_or(std::io::ErrorKind::NotFound)?;
+        held.metadata().map(|found| Stamp::from(&found))
+    }
+
     /// Notes beside the file, and on the disk, that what was said last in it is missing.
     ///
     /// # Errors
@@ -206,9 +231,10 @@ impl Claim {
     /// Writes the number of this process into the lock, and behind it what is noted: in place, in lines of fixed width,
     /// so that a process that ends amid it loses nothing of what was noted.
     fn write_lock(&self) -> std::io::Result<()> {
-        let batch = self.noted.map_or(String::new(), |batch| batch.to_string());
+        let [batch, moved] =
+            [self.noted, self.moved].map(|batch| batch.map_or(String::new(), |batch| batch.to_string()));
         let lost = if self.lost { LOST } else { "" };
-        let text = format!("{:<10}\n{batch:<20}\n{lost:<4}\n", std::process::id());
+        let text = format!("{:<10}\n{batch:<20}\n{lost:<4}\n{moved:<20}\n", std::process::id());
         self.lock.write_all_at(text.as_bytes(), 0)
     }
 
@@ -275,14 +301,6 @@ impl Claim {
             usable(&self.path, &beside)?;
         }
         Ok(())
-    }
-
-    /// What tells the file and its log from others of the same names, as long as they are there.
-    ///
-    /// # Errors
-    /// One of them is not there any more.
-    pub fn inodes(&self) -> std::io::Result<[u64; 2]> {
-        Ok([self.inode()?, fs::metadata(beside(&self.path, "-wal"))?.ino()])
     }
 
     /// The folder that it lies in.
@@ -625,16 +643,67 @@ pub fn has_log(path: &Path) -> bool {
     resolve(path).is_ok_and(|path| beside(&path, "-wal").exists())
 }
 
-/// The last batch that is noted in a lock, and whether it is that what was said last is missing.
-fn notes(lock: &Path) -> (Option<i64>, bool) {
-    let text = fs::read_to_string(lock).unwrap_or_default();
-    let mut lines = text.lines().skip(1).map(str::trim_end);
-    (lines.next().and_then(|batch| batch.parse().ok()), lines.next() == Some(LOST))
+/// What is noted in a lock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notes {
+    /// The number of the last batch that is known to have been in the file.
+    pub noted: Option<i64>,
+    /// What was said last in it is missing.
+    pub lost: bool,
+    /// The last batch that is known to have been in it without its log.
+    pub moved: Option<i64>,
 }
 
-/// Whether it is noted beside a file that what was said last in it is missing.
-pub fn notes_loss(path: &Path) -> bool {
-    resolve(path).is_ok_and(|path| notes(&lock_of(&path)).1)
+fn notes(lock: &Path) -> Notes {
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    let mut lines = text.lines().skip(1).map(str::trim_end);
+    let noted = lines.next().and_then(|batch| batch.parse().ok());
+    let lost = lines.next() == Some(LOST);
+    Notes { noted, lost, moved: lines.next().and_then(|batch| batch.parse().ok()) }
+}
+
+/// What is noted beside a file.
+pub fn noted_beside(path: &Path) -> Notes {
+    resolve(path).map_or_else(|_| Notes::default(), |path| notes(&lock_of(&path)))
+}
+
+/// Whether a log with anything in it lies beside a file.
+pub fn has_filled_log(path: &Path) -> bool {
+    resolve(path).is_ok_and(|path| fs::metadata(beside(&path, "-wal")).is_ok_and(|found| found.len() > 0))
+}
+
+/// Whether what those who use a file share lies beside it.
+pub fn has_shared(path: &Path) -> bool {
+    resolve(path).is_ok_and(|path| beside(&path, "-shm").exists())
+}
+
+/// The sentence for a file in use that lacks what those who use it share: who opens it then has that to themselves, and
+/// may read what is being written over.
+pub fn shared_away(path: &Path) -> String {
+    format!(
+        "--store {}: it is in use, and what those who use it share (-shm) is not beside it; do this again, and if it \
+         is not there then, end that Salon in order (SIGTERM) and start it again",
+        path.display()
+    )
+}
+
+/// The sentence for a file in use into which something else was written.
+pub fn overwritten_in_use(path: &Path) -> String {
+    format!(
+        "--store {}: it is in use, and something else was written into it; the log of that Salon says what to do",
+        path.display()
+    )
+}
+
+/// The sentence for a file into which something else was written, so that the log beside it is not of it.
+pub fn not_of_its_log(path: &Path) -> String {
+    format!(
+        "--store {}: something else was written into the file than what the log beside it ({}) was written for; remove \
+         that log with its -shm to go on with this file, or put that file back, of which the log has what was said \
+         last",
+        path.display(),
+        beside(path, "-wal").display()
+    )
 }
 
 /// The sentence for a file that has a log of another one beside it: as long as it keeps none itself, which a backup

@@ -30,7 +30,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::entries::{Found, maybe};
 use super::schema::{self, PART_LEN, part_of};
 use super::tables::{Tables, count};
-use super::trouble::{Result, Trouble};
+use super::trouble::{Overwritten, Result, Trouble};
 use super::{Sqlite, names};
 use crate::backend::{Conversation, words::words};
 
@@ -129,7 +129,8 @@ impl Sqlite {
         let (batch, entry, indexed) = (self.batches + 1, self.entry, self.indexed + INDEXED_TOGETHER);
         let written = self.tables().and_then(|tables| Ok(tables.number_batch(batch, entry, indexed)?));
         match written {
-            Ok(()) => (self.batches, self.indexed) = (batch, indexed),
+            Ok(true) => (self.batches, self.indexed) = (batch, indexed),
+            Ok(false) => self.fail(&Trouble::Overwritten(Overwritten::File), false),
             // It is tried again when something can be written: what waits is not lost to the index by that.
             Err(trouble) => self.fail(&trouble, false),
         }

@@ -45,6 +45,7 @@ mod folding;
 mod index;
 mod marks;
 mod opening;
+mod overwritten;
 mod places;
 mod purging;
 mod read_only;
@@ -56,6 +57,7 @@ mod room_settings;
 mod schema;
 mod search;
 mod size;
+mod stamp;
 mod tables;
 mod talks;
 #[cfg(test)]
@@ -84,6 +86,7 @@ pub use file::boot_id;
 use file::{Claim, Found};
 use index::Gathered;
 use opening::Log;
+use overwritten::Own;
 use purging::{Allowance, Purge};
 pub use read_only::ReadOnly;
 use reading::{Counted, Many};
@@ -218,8 +221,10 @@ pub struct Sqlite {
     health: Health,
     /// Its log is long, which has been said.
     held_up: bool,
-    /// Of the file and its log, as they were opened.
-    inodes: [u64; 2],
+    /// Behind the connection as well.
+    own: Own,
+    /// What the last batch has left to the next one: an epoch for those who have said nothing, and the last keys.
+    committed: (Epoch, i64, i64),
     /// When it was last looked.
     file_bytes: u64,
     about: String,
@@ -276,9 +281,10 @@ impl Sqlite {
         let Connected { tables, last, bans, set, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
-        let inodes = claim.inodes().map_err(|error| file::cannot_open(&claim.path, &error))?;
+        let own = Own::of(&claim.path).map_err(|trouble| trouble.sentence(&claim.path))?;
         Ok(Self {
-            inodes,
+            own,
+            committed: (last.nothing, last.entry, last.indexed),
             claim,
             tables: Some(tables),
             random,
@@ -411,7 +417,7 @@ impl Sqlite {
         }
         let mut last = tables.last()?;
         // One that was copied into its place has its inode, and has not what is known to have been in it.
-        let is_older = batches.is_none() && claim.noted.is_some_and(|noted| last.batch < noted);
+        let is_older = batches.is_none() && claim.noted.max(claim.moved).is_some_and(|noted| last.batch < noted);
         let original = new || last.inode == inode && !is_older;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.
@@ -446,6 +452,7 @@ impl Sqlite {
             tables.renew_epochs(last.nothing)?;
             tables.commit()?;
         }
+        claim.moved = is_noted.then_some(last.batch);
         if let Err(error) = claim.note_batch(last.batch) {
             log::debug!("{}: it is not noted beside it how much is in it: {error}", claim.path.display());
         }
@@ -503,6 +510,7 @@ impl Backend for Sqlite {
             while self.said.len() == 0
                 && let Err(trouble) = self.tell_more()
             {
+                let trouble = self.reason(trouble);
                 if trouble.is_of_a_page() {
                     self.note_damage(&trouble);
                     self.go_around_in_catalogue();
@@ -529,7 +537,7 @@ impl Backend for Sqlite {
         if self.error.is_some() {
             return true;
         }
-        match self.sweep(now) {
+        match self.sweep(now).map_err(|trouble| self.reason(trouble)) {
             Ok(more) => more,
             Err(trouble) if trouble.is_of_a_page() && self.asked.len() == 0 => {
                 self.give_up_piece(&trouble);

@@ -32,12 +32,16 @@ enum Loss {
     Noted,
 }
 
-/// What the file says of it without its log.
+/// What the file says of its last use without its log.
 #[derive(Clone, Copy, Debug)]
 pub struct Alone {
     /// It was ended in order. A copy was used by nobody.
     pub ended_in_order: bool,
     pub power: bool,
+    /// That of the file that was used.
+    pub inode: u64,
+    /// The last one that is in it.
+    pub batch: i64,
 }
 
 impl Log {
@@ -48,7 +52,7 @@ impl Log {
     /// # Errors
     /// One sentence that says what to do.
     pub fn of_claimed(claim: &mut Claim, boot: Option<&str>) -> std::result::Result<Self, String> {
-        let mut log = Self::look(&claim.path, claim.had_log, boot)?;
+        let mut log = Self::look(&claim.path, claim.had_log, claim.moved, boot)?;
         if log.loss.is_none() && claim.notes_loss() {
             log.loss = Some(Loss::Noted);
         }
@@ -70,15 +74,23 @@ impl Log {
             return Err(sentence);
         }
         let has_log = file::has_log(path);
+        // Before the file is looked at, which has more and more.
+        let notes = file::noted_beside(path);
         if file::user(path).is_none() {
-            let mut log = Self::look(path, has_log, file::boot_id().as_deref())?;
-            if log.loss.is_none() && file::notes_loss(path) {
+            let mut log = Self::look(path, has_log, notes.moved, file::boot_id().as_deref())?;
+            if log.loss.is_none() && notes.lost {
                 log.loss = Some(Loss::Noted);
             }
             return Ok(log);
         }
         // Those who use it have looked, and may be writing to it.
         let alone = without_log(path).ok();
+        if alone.is_some_and(|alone| Some(alone.batch) < notes.moved) {
+            return Err(file::overwritten_in_use(path));
+        }
+        if has_log && !file::has_shared(path) {
+            return Err(file::shared_away(path));
+        }
         match has_log || alone.is_none_or(|alone| alone.ended_in_order) {
             true => Ok(Self { loss: None, untold: None, alone }),
             false => Err(file::log_away(path)),
@@ -90,12 +102,20 @@ impl Log {
         Self { loss: None, untold: None, alone: None }
     }
 
-    fn look(path: &Path, has_log: bool, boot: Option<&str>) -> std::result::Result<Self, String> {
+    /// `moved`: the file is known to have had this batch without its log.
+    fn look(path: &Path, has_log: bool, moved: Option<i64>, boot: Option<&str>) -> std::result::Result<Self, String> {
         if let Some(sentence) = file::log_of_another(path) {
             return Err(sentence);
         }
         let alone = without_log(path).ok();
         let mut log = Self { loss: None, untold: None, alone };
+        if let Some(alone) = alone.filter(|_| file::has_filled_log(path)) {
+            // What is in its own log is behind what it had when that was begun.
+            let last = log.to_read(path).and_then(|tables| tables.batch());
+            if Some(alone.batch) < moved || last.is_ok_and(|last| last < alone.batch) {
+                return Err(file::not_of_its_log(path));
+            }
+        }
         // What is wrong with the file is said when it is opened.
         if !has_log && alone.is_some_and(|alone| !alone.ended_in_order) {
             may_lie_elsewhere(path)?;
@@ -181,9 +201,13 @@ fn may_lie_elsewhere(path: &Path) -> std::result::Result<(), String> {
 }
 
 /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
-fn without_log(path: &Path) -> Result<Alone> {
-    let row = |row: &Row<'_>| Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)? });
-    connect_without_log(path)?.query_row("SELECT clean OR inode = 0, durability = 'power' FROM store", [], row)
+pub fn without_log(path: &Path) -> Result<Alone> {
+    let row = |row: &Row<'_>| {
+        let inode = row.get::<_, i64>(2)?.cast_unsigned();
+        Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)?, inode, batch: row.get(3)? })
+    };
+    let sql = "SELECT clean OR inode = 0, durability = 'power', inode, batch FROM store";
+    connect_without_log(path)?.query_row(sql, [], row)
 }
 
 fn connect_without_log(path: &Path) -> Result<Connection> {

@@ -11,8 +11,10 @@ use super::Limited;
 use super::file;
 use super::folding::Line;
 use super::opening::Log;
+use super::overwritten::Seen;
 use super::reading::{Counted, Many};
 use super::retention::is_too_old;
+use super::stamp::Stamp;
 use super::tables::{Place, Tables};
 use super::trouble::Result;
 use super::{
@@ -27,8 +29,8 @@ pub struct ReadOnly {
     messages: usize,
     age: Duration,
     rooms: RoomLimits,
-    /// `None`: it is opened at the next read.
-    tables: Option<Tables>,
+    /// `None`: it is opened at the next read. With the file as it was when it was looked at.
+    tables: Option<(Tables, Seen)>,
     /// Of conversations of which many have not read much: how much, when they had this number.
     many: HashMap<i64, (u64, Many)>,
     counted: Counted,
@@ -57,36 +59,49 @@ impl ReadOnly {
         if !matches!(request, Request::Read { about: None, .. } | Request::Search { .. }) {
             return Ok(None);
         }
-        let tables = match self.tables.take() {
-            Some(tables) => tables,
+        let (tables, mut seen) = match self.tables.take() {
+            Some(open) => open,
             None => {
                 let path = file::resolve(&self.path)?;
                 // Where its log was taken away none is made.
                 let tables = Log::seen(&path)?.to_read(&path)?;
                 tables.limit_cache(CACHE_KIB)?;
-                tables
+                let last = tables.batch()?;
+                (tables, Seen::in_use(&path, last)?)
             }
         };
         // One state of the file for all of it.
         tables.begin()?;
-        let found = self.find(&tables, request);
+        let found = self.find(&tables, &mut seen, request);
         tables.roll_back()?;
-        self.tables = Some(tables);
+        self.tables = Some((tables, seen));
         found
     }
 
-    fn find(&mut self, tables: &Tables, request: Request<'_>) -> Result<Option<()>> {
+    /// Looks whether what was read is of the file that was opened. Of one that was taken away it is.
+    fn is_own(&self, tables: &Tables, seen: &mut Seen) -> Result<()> {
+        let path = file::resolve(&self.path)?;
+        match Stamp::of(&path) {
+            Ok(stamp) if stamp.inode == seen.inode() => seen.goes_on_as(&path, stamp, tables.batch()?),
+            _ => Ok(()),
+        }
+    }
+
+    fn find(&mut self, tables: &Tables, seen: &mut Seen, request: Request<'_>) -> Result<Option<()>> {
         match request {
             Request::Read { conversation, query, reader, now, ticket, .. } => {
                 let found = self.read(tables, conversation, query, reader, now)?;
                 let Some(Page { place, lines, reading }) = found else { return Ok(None) };
+                self.is_own(tables, seen)?;
                 let head = Head { epoch: place.epoch, seq: place.seq, kept: place.kept() };
                 self.said.push(&News::Page { ticket, head, entries: lines.iter().map(Line::entry).collect(), reading });
                 Ok(Some(()))
             }
             Request::Search { search, ticket } => {
                 let last = tables.last()?;
-                match tables.search(&search, last.entry, last.indexed)? {
+                let hits = tables.search(&search, last.entry, last.indexed)?;
+                self.is_own(tables, seen)?;
+                match hits {
                     Some(hits) => self.said.push(&hits.news(ticket)),
                     None => self.said.push(&News::Refused { ticket, why: Why::BadCursor }),
                 }

@@ -239,16 +239,25 @@ impl Tables {
         cleared
     }
 
-    /// Moves into the file what may be moved of a log that has become long, between two transactions; returns how many
-    /// pages it has.
-    pub fn shorten_log(&self) -> Result<i64> {
+    /// Whether the log has become so long that it is to be moved, and how many pages it had at the last commit behind
+    /// that.
+    pub fn is_log_long(&self) -> (bool, i64) {
         let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages < LOG_PAGES {
-            return Ok(pages);
-        }
+        (pages >= LOG_PAGES, pages)
+    }
+
+    /// Moves into the file what may be moved of a long log, between two transactions; returns how many pages it has,
+    /// and whether all of them are in the file.
+    pub fn shorten_log(&self) -> Result<(i64, bool)> {
         // The next commit says how long it is then.
         self.log_pages.store(0, Ordering::Relaxed);
-        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+        let row = |row: &Row<'_>| Ok((row.get(1)?, row.get::<_, i64>(1)? == row.get::<_, i64>(2)?));
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], row)
+    }
+
+    /// Forgets what it has read of the file, between two transactions.
+    pub fn forget_pages(&self) -> Result<()> {
+        self.connection.execute_batch("PRAGMA shrink_memory")
     }
 
     pub fn version(&self) -> Result<u32> {
@@ -290,6 +299,11 @@ impl Tables {
         self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    /// The last batch. In tables of any version.
+    pub fn batch(&self) -> Result<i64> {
+        self.connection.prepare_cached("SELECT batch FROM store")?.query_row([], |row| row.get(0))
+    }
+
     pub fn note_use(&self, boot: Option<&str>, inode: u64, durability: &str, batch: i64) -> Result<()> {
         let sql = "UPDATE store SET boot = ?1, inode = ?2, clean = 0, durability = ?3, batch = ?4";
         self.connection.execute(sql, params![boot, inode.cast_signed(), durability, batch]).map(drop)
@@ -328,9 +342,11 @@ impl Tables {
         self.execute("BEGIN IMMEDIATE", []).map(drop)
     }
 
-    /// Notes which batch it is that is committed, the last key of an entry, and the last one in the index.
-    pub fn number_batch(&self, batch: i64, entry: i64, indexed: i64) -> Result<()> {
-        self.execute("UPDATE store SET batch = ?1, last = ?2, indexed = ?3", [batch, entry, indexed]).map(drop)
+    /// Notes which batch it is that is committed, the last key of an entry, and the last one in the index. `false`: the
+    /// one before is not in the file.
+    pub fn number_batch(&self, batch: i64, entry: i64, indexed: i64) -> Result<bool> {
+        let sql = "UPDATE store SET batch = ?1, last = ?2, indexed = ?3 WHERE batch = ?1 - 1";
+        self.execute(sql, [batch, entry, indexed]).map(|rows| rows > 0)
     }
 
     pub fn commit(&self) -> Result<()> {

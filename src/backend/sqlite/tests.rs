@@ -3,6 +3,7 @@
 mod damage;
 mod dump;
 mod files;
+mod overwritten;
 mod reading;
 mod search;
 mod size;

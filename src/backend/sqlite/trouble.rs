@@ -15,6 +15,15 @@ pub enum Trouble {
     Said(String),
     /// The file or its log is not where it was, or is another one.
     Away,
+    /// Something else was written into one of them, in its place.
+    Overwritten(Overwritten),
+}
+
+/// What was written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwritten {
+    File,
+    Log,
 }
 
 /// What may be in the way of it.
@@ -31,6 +40,16 @@ impl fmt::Display for Trouble {
                  file can be copied from /proc/{}/fd. If only the log (-wal) is missing, end Salon in order (SIGTERM), \
                  which moves all of it into the file; kill -9 would lose it",
                 std::process::id()
+            ),
+            Self::Overwritten(Overwritten::File) => f.write_str(
+                "something else was written into the file while it is in use (cp over it, truncate), and nothing is \
+                 written to that. Put back into its place what was there. Or, to go on with what is there now, end \
+                 Salon, remove the log (-wal) and -shm beside it, which have what was said last, and start Salon",
+            ),
+            Self::Overwritten(Overwritten::Log) => f.write_str(
+                "the log beside it (-wal) was truncated or written over while it is in use, so that what was said last \
+                 may be lost. Put back into its place what was there. Or start Salon again: conversations go on in new \
+                 epochs if anything is missing",
             ),
         }
     }
@@ -52,7 +71,7 @@ impl Trouble {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Said(_) | Self::Away => None,
+            Self::Said(_) | Self::Away | Self::Overwritten(_) => None,
         }
     }
 
@@ -78,6 +97,7 @@ impl Trouble {
     pub fn in_short(&self, path: &Path) -> String {
         match self.code() {
             _ if matches!(self, Self::Away) => "the file was taken away".into(),
+            _ if matches!(self, Self::Overwritten(_)) => "something else was written into the file".into(),
             Some(ErrorCode::DiskFull) => "the disk is full".into(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the file may not be written to".into(),
             Some(ErrorCode::CannotOpen) => "the file cannot be opened".into(),
@@ -93,7 +113,7 @@ impl Trouble {
     pub fn is_of_what_is_read(&self) -> bool {
         match self {
             Self::Sql(error) => matches!(error.sqlite_error_code(), None | Some(ErrorCode::DatabaseCorrupt)),
-            Self::Said(_) | Self::Away => false,
+            Self::Said(_) | Self::Away | Self::Overwritten(_) => false,
         }
     }
 
@@ -110,14 +130,14 @@ impl Trouble {
     /// Whether the connection is as good as before, once it has been rolled back.
     pub fn leaves_file_whole(&self) -> bool {
         let code = self.code();
-        matches!(self, Self::Away)
+        matches!(self, Self::Away | Self::Overwritten(_))
             || matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
     pub fn sentence(&self, path: &Path) -> String {
         match self {
             Self::Said(sentence) => sentence.clone(),
-            Self::Away => file::cannot_open(path, self),
+            Self::Away | Self::Overwritten(_) => file::cannot_open(path, self),
             Self::Sql(error) => match self.code() {
                 Some(ErrorCode::DiskFull) => file::disk_full(path),
                 // What readers share cannot be made larger then, which is no more than an error to SQLite.

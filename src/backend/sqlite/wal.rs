@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::file::beside;
@@ -63,6 +64,94 @@ pub fn fault(path: &Path) -> Option<Broken> {
     // That it cannot be opened or read is said by those who open it.
     let (at, behind) = found.ok().flatten()?;
     Some(Broken { log, at, behind })
+}
+
+/// The log of a file that is in use, and the index of it that those share who have the file open (`-shm`).
+///
+/// Locks of SQLite in this process end when any descriptor of the index is closed: this is to be dropped behind the
+/// connection.
+#[derive(Debug)]
+pub struct InUse {
+    log: File,
+    /// The last one is that which is there; before it those that were.
+    indexes: Vec<File>,
+}
+
+impl InUse {
+    /// Of a file that is open.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn of(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { log: File::open(beside(path, "-wal"))?, indexes: vec![File::open(beside(path, "-shm"))?] })
+    }
+
+    /// The same file was opened anew.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn renew(&mut self, path: &Path) -> std::io::Result<()> {
+        self.log = File::open(beside(path, "-wal"))?;
+        let index = beside(path, "-shm");
+        let there = std::fs::metadata(&index)?.ino();
+        let held = self.indexes.last().and_then(|index| index.metadata().ok()).map(|index| index.ino());
+        if held != Some(there) {
+            self.indexes.push(File::open(&index)?);
+        }
+        Ok(())
+    }
+
+    /// What tells the log from others in its place.
+    ///
+    /// # Errors
+    /// That it cannot be looked at.
+    pub fn inode(&self) -> std::io::Result<u64> {
+        self.log.metadata().map(|found| found.ino())
+    }
+
+    /// Whether the last commit that the index knows of is in the log, at its place. Where the index is being written
+    /// to, or has nothing to say, it is.
+    ///
+    /// # Errors
+    /// That one of them cannot be read.
+    pub fn has_last_commit(&self) -> std::io::Result<bool> {
+        for _ in 0..INDEX_TRIES {
+            let Some(index) = self.index()? else { continue };
+            let [frames, first, second] = [16, 24, 28].map(|at| word(&index, at));
+            let page = u16::from_ne_bytes([index[14], index[15]]);
+            let page = if page == 1 { 1 << 16 } else { u64::from(page) };
+            if index[12] == 0 || frames == 0 {
+                return Ok(true);
+            }
+            let at = HEAD as u64 + u64::from(frames - 1) * (FRAME as u64 + page);
+            let mut frame = [0; FRAME];
+            let is_there = match self.log.read_exact_at(&mut frame, at) {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => false,
+                read => read.map(|()| true)?,
+            };
+            let sums = [first.to_be_bytes(), second.to_be_bytes()].concat();
+            if is_there && frame[4..8] != [0; 4] && frame[8..16] == index[32..40] && frame[16..24] == sums {
+                return Ok(true);
+            }
+            // Unless another log was begun meanwhile.
+            if self.index()? == Some(index) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// How the index begins, in the order of bytes of this machine; `None`: it is being written to.
+    fn index(&self) -> std::io::Result<Option<[u8; INDEX_HEAD]>> {
+        let mut twice = [[0; INDEX_HEAD]; 2];
+        let index = self.indexes.last().ok_or(std::io::ErrorKind::NotFound)?;
+        index.read_exact_at(twice.as_flattened_mut(), 0)?;
+        Ok(Some(twice[0]).filter(|head| *head == twice[1]))
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |word| u32::from_ne_bytes(*word))
 }
 
 /// Where it cannot be read any more, if more was committed behind that.
@@ -136,6 +225,13 @@ const PAGES: std::ops::RangeInclusive<u32> = 512..=1 << 16;
 /// Bytes before its first frame, and those of a frame before its page.
 const HEAD: usize = 32;
 const FRAME: usize = 24;
+
+/// Bytes of the head of the index, which is there twice. SQLite documents them (walformat.html): how many frames there
+/// are at 16, the sums of the last one at 24, the salt of the log at 32.
+const INDEX_HEAD: usize = 48;
+
+/// How often the index is read while somebody writes to it.
+const INDEX_TRIES: usize = 8;
 
 #[cfg(test)]
 mod tests {

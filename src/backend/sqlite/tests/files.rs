@@ -671,7 +671,7 @@ fn what_is_noted_in_the_lock_stays() {
         claim.note_batch(batch).unwrap();
         claim.note_loss().unwrap();
         drop(claim);
-        assert!(file::notes_loss(&options.path));
+        assert!(file::noted_beside(&options.path).lost);
         claim = Claim::take(&options.path).unwrap();
         assert!((claim.noted, claim.notes_loss()) == (Some(batch), true));
         assert_eq!(fs::metadata(&lock).unwrap().len(), len);

@@ -1,0 +1,203 @@
+//! Whether the file and its log are as this process has left them. A backup that is copied over a file in use, or
+//! `truncate`, changes what is in it, and not its inode: SQLite goes on as before, and would move the log into
+//! something else.
+//!
+//! The file is written to when the log is moved into it, and never otherwise. So its [`Stamp`] is noted then, and
+//! compared before each commit, which costs nothing beside what tells whether it is still there. Another stamp may be
+//! harmless (a rename, a second name, somebody who has moved the log by hand): then the number of the batch decides
+//! that is in the file without its log. It is the last one that was seen in it, or one between that and the last that
+//! was committed.
+//!
+//! The log has been written over if the last commit is not in it that all who use it know of ([`wal::InUse`]), and both
+//! have been if the batch before is not the one before ([`Tables::number_batch`](super::tables::Tables::number_batch)).
+//!
+//! It does not see what is written between its look and the commit: the next batch does. Nor does it see a file that
+//! was copied to its end while the log was being moved into it.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::Sqlite;
+use super::file;
+use super::opening::{self, Alone};
+use super::stamp::Stamp;
+use super::trouble::{Overwritten, Result, Trouble};
+use super::wal::InUse;
+
+/// A file as it was when what is in it was known.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    stamp: Stamp,
+    alone: Alone,
+}
+
+impl Seen {
+    /// Of a file that is open.
+    pub fn of(path: &Path) -> Result<Self> {
+        let stamp = Stamp::of(path).map_err(|error| cannot(path, &error))?;
+        Ok(Self { stamp, alone: opening::without_log(path)? })
+    }
+
+    /// The same of a file that somebody else uses, in which this batch is the last one. One whose use is not noted in
+    /// itself yet, because its log could not be moved, is for that one to read.
+    pub fn in_use(path: &Path, last: i64) -> Result<Self> {
+        let seen = Self::of(path)?;
+        match seen.alone.inode == seen.inode() && seen.alone.batch <= last {
+            true => Ok(seen),
+            false => Err(Trouble::Overwritten(Overwritten::File)),
+        }
+    }
+
+    /// What tells it from others in its place.
+    pub fn inode(&self) -> u64 {
+        self.stamp.inode
+    }
+
+    /// Looks whether the file has become what it is now by moves of its log, in which this batch is the last one.
+    ///
+    /// # Errors
+    /// Something else was written into it, or it cannot be told.
+    pub fn goes_on_as(&mut self, path: &Path, now: Stamp, last: i64) -> Result<()> {
+        if now == self.stamp {
+            return Ok(());
+        }
+        let alone = match opening::without_log(path) {
+            Err(error) if is_of_the_system(&error) => return Err(error.into()),
+            alone => alone.map_err(|_| Trouble::Overwritten(Overwritten::File))?,
+        };
+        let is_of_it = alone.inode == self.alone.inode || alone.inode == now.inode;
+        if !is_of_it || !(self.alone.batch..=last).contains(&alone.batch) {
+            return Err(Trouble::Overwritten(Overwritten::File));
+        }
+        *self = Self { stamp: now, alone };
+        Ok(())
+    }
+}
+
+fn cannot(path: &Path, error: &dyn Display) -> Trouble {
+    Trouble::Said(file::cannot_open(path, error))
+}
+
+/// Whether an error says nothing of what is in a file.
+fn is_of_the_system(error: &rusqlite::Error) -> bool {
+    let is_short =
+        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
+    let code = error.sqlite_error_code();
+    !is_short && matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory))
+}
+
+/// The file and its log as they were opened, and what is known of them since.
+#[derive(Debug)]
+pub struct Own {
+    file: Seen,
+    log: InUse,
+    log_inode: u64,
+}
+
+impl Own {
+    /// Of what a process has just opened.
+    pub fn of(path: &Path) -> Result<Self> {
+        let log = InUse::of(path).map_err(|error| cannot(path, &error))?;
+        let log_inode = log.inode().map_err(|error| cannot(path, &error))?;
+        Ok(Self { file: Seen::of(path)?, log_inode, log })
+    }
+
+    /// The same file was opened anew.
+    pub fn renew(&mut self, path: &Path) -> Result<()> {
+        self.log.renew(path).map_err(|error| cannot(path, &error))?;
+        self.log_inode = self.log.inode().map_err(|error| cannot(path, &error))?;
+        self.file = Seen::of(path)?;
+        Ok(())
+    }
+}
+
+impl Sqlite {
+    /// Looks whether the file and its log are where they were, and as this process has left them.
+    pub(super) fn look_at_files(&mut self) -> Result<()> {
+        let path = &self.claim.path;
+        let log = file::beside(path, "-wal");
+        let inode = |path| Stamp::of(path).map(|stamp| stamp.inode).ok();
+        match Stamp::of(path) {
+            Ok(stamp) if stamp.inode == self.own.file.inode() && inode(&log) == Some(self.own.log_inode) => {
+                self.look_into_files(stamp)
+            }
+            _ => Err(Trouble::Away),
+        }
+    }
+
+    /// The same of what is in the file, as it is now, and of what is in its log.
+    fn look_into_files(&mut self, stamp: Stamp) -> Result<()> {
+        let last = self.last_batch();
+        self.own.file.goes_on_as(&self.claim.path, stamp, last)?;
+        // What a disk that cannot be read has is seen to by those who read it.
+        match self.own.log.has_last_commit().unwrap_or(true) {
+            true => Ok(()),
+            false => Err(Trouble::Overwritten(Overwritten::Log)),
+        }
+    }
+
+    /// The same for whoever ends: what is in files that were taken away is saved.
+    pub(super) fn look_into_open_files(&mut self) -> Result<()> {
+        match (self.claim.stamp(), self.claim.inode()) {
+            (Ok(stamp), Ok(inode)) if inode == stamp.inode => self.look_into_files(stamp),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks before a file that was given up is opened anew, which writes to it. What its log has lacks nothing that
+    /// the batches do not tell, but where it was written over while it was open.
+    pub(super) fn look_before_opening(&mut self) -> Result<()> {
+        let last = self.last_batch();
+        match Stamp::of(&self.claim.path) {
+            Ok(stamp) if stamp.inode == self.own.file.inode() => {
+                self.own.file.goes_on_as(&self.claim.path, stamp, last)
+            }
+            _ => Err(Trouble::Away),
+        }
+    }
+
+    /// The last batch that may be in the file.
+    fn last_batch(&self) -> i64 {
+        self.doubt.as_ref().map_or(self.batches, |&(batch, _)| batch.max(self.batches))
+    }
+
+    /// Notes what is in the file behind a move of its log by this process; `all` of it.
+    pub(super) fn note_moved(&mut self, all: bool) -> Result<()> {
+        let last = self.last_batch();
+        let Ok(stamp) = Stamp::of(&self.claim.path) else { return Ok(()) };
+        self.own.file.goes_on_as(&self.claim.path, stamp, last)?;
+        if all && let Err(error) = self.claim.note_moved(Some(self.own.file.alone.batch)) {
+            log::debug!("{}: it is not noted beside it what was moved: {error}", self.claim.path.display());
+        }
+        Ok(())
+    }
+
+    /// Nothing that was read of the file meanwhile is believed when the right one is back. A start knows by what is
+    /// noted here that what was said is not in the file that it finds.
+    pub(super) fn note_overwritten(&mut self) {
+        if let Some(tables) = &self.tables
+            && let Err(error) = tables.forget_pages()
+        {
+            log::debug!("{}: {error}", self.claim.path.display());
+        }
+        if self.claim.noted != Some(self.batches)
+            && let Err(error) = self.claim.note_batch(self.batches)
+        {
+            log::debug!("{}: it is not noted beside it how much is in it: {error}", self.claim.path.display());
+        }
+    }
+
+    /// What is wrong if an error has come of a file that was taken away or written over: then nothing is known of the
+    /// rest of it.
+    pub(super) fn reason(&mut self, trouble: Trouble) -> Trouble {
+        match &trouble {
+            Trouble::Sql(_) if self.tables.is_some() => match self.look_into_open_files() {
+                Err(reason @ Trouble::Overwritten(_)) => reason,
+                _ => trouble,
+            },
+            _ => trouble,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Something else is written into the file or its log, in their places, while they are in use.
+
+use super::*;
+use crate::backend::sqlite::trouble::Overwritten;
+
+/// A store with the file as it was after the first message, and as it is after the second, which is in it, too; a third
+/// is in the log alone.
+struct Stage {
+    folder: Folder,
+    store: Sqlite,
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let mut store = folder.open(folder.options());
+        let path = folder.options().path;
+        let mut say = |text: &str, n| {
+            ask(&mut store, append(ROOM, text, n));
+            move_log(&mut store);
+            fs::read(&path).unwrap()
+        };
+        let (old, new) = (say("one", 1), say("two", 2));
+        ask(&mut store, append(ROOM, "three", 3));
+        Self { folder, store, old, new }
+    }
+
+    fn path(&self, end: &str) -> PathBuf {
+        file::beside(&self.folder.options().path, end)
+    }
+
+    /// Nothing is taken or shown, for this reason, and nothing is written to either file.
+    fn nothing_is_taken(&mut self, what: Overwritten) {
+        let files = ["", "-wal"].map(|end| self.path(end));
+        let before = files.each_ref().map(|path| fs::read(path).unwrap());
+        for ticket in 10..13 {
+            let failed = format!("Failed {{ ticket: Ticket({ticket}) }}");
+            let failed = std::slice::from_ref(&failed);
+            assert_eq!(ask(&mut self.store, append(ROOM, "lost", ticket)), failed, "{what:?}");
+            assert_eq!(ask(&mut self.store, read(ROOM, ticket)), failed, "{what:?}");
+        }
+        assert_eq!(self.store.health().unwrap().failing.as_deref(), Some("something else was written into the file"));
+        assert!(!self.store.damaged, "{what:?}");
+        self.store.expire(moment(20));
+        hear(&mut self.store);
+        let reason = self.store.look_at_files();
+        assert!(matches!(reason, Err(Trouble::Overwritten(found)) if found == what), "{reason:?}");
+        assert_eq!(files.each_ref().map(|path| fs::read(path).unwrap()), before, "{what:?}");
+    }
+
+    /// It goes on by itself, with all that was said before, also after an end.
+    fn goes_on(mut self) {
+        let epoch = page(&mut self.store, ROOM).0.epoch;
+        assert!(ask(&mut self.store, append(ROOM, "four", 30))[0].contains("seq: 4"));
+        assert!(self.store.health().unwrap().failing.is_none());
+        drop(self.store);
+        let mut store = self.folder.open(self.folder.options());
+        let (head, texts) = page(&mut store, ROOM);
+        assert_eq!((head.epoch, texts), (epoch, ["one", "two", "three", "four"].map(str::to_owned).to_vec()));
+        assert_eq!(store.tables().unwrap().fault().unwrap(), None);
+    }
+}
+
+fn move_log(store: &mut Sqlite) {
+    let all = store.tables().unwrap().checkpoint().unwrap();
+    store.note_moved(all).unwrap();
+}
+
+/// Another file's content, of as many batches.
+fn of_another_store() -> Vec<u8> {
+    let mut stage = Stage::new();
+    move_log(&mut stage.store);
+    fs::read(stage.path("")).unwrap()
+}
+
+/// A copy of before, nothing, a part of itself, what is of another store, and what is none: whatever is written into
+/// the file, nothing is told or written behind that until what was there is there again.
+#[test]
+fn what_is_written_over_the_file_is_missed() {
+    let other = of_another_store();
+    for n in 0..5 {
+        let mut stage = Stage::new();
+        let content = match n {
+            0 => stage.old.clone(),
+            1 => Vec::new(),
+            2 => stage.new[..stage.new.len() / 2].to_vec(),
+            3 => other.clone(),
+            _ => vec![0x5a; stage.new.len()],
+        };
+        fs::write(stage.path(""), content).unwrap();
+        stage.nothing_is_taken(Overwritten::File);
+        // A reader beside it has nothing to say either.
+        let mut beside = ReadOnly::new(&stage.folder.options());
+        beside.ask(read(ROOM, 5)).unwrap();
+        assert!(matches!(beside.poll(), Some(News::Failed { .. })), "{n}");
+        fs::write(stage.path(""), &stage.new).unwrap();
+        stage.goes_on();
+    }
+}
+
+/// A reader beside the writer shows nothing of what was written into the file.
+#[test]
+fn what_is_written_over_the_file_is_not_read() {
+    let mut stage = Stage::new();
+    let mut beside = ReadOnly::new(&stage.folder.options());
+    let mut reads = || {
+        beside.ask(read(ROOM, 5)).unwrap();
+        let shown = matches!(beside.poll(), Some(News::Page { .. }));
+        assert!(beside.poll().is_none());
+        shown
+    };
+    assert!(reads());
+    move_log(&mut stage.store);
+    assert!(reads());
+    // The log is empty, so that it is in no other way amiss.
+    fs::write(stage.path(""), &stage.old).unwrap();
+    assert!(!reads() && !reads());
+    let sentence = backup(&stage.path(""), &stage.folder.0.join("copy"), &mut |_, _| ()).unwrap_err();
+    assert!(sentence.contains("in use, and something else was written into it"), "{sentence}");
+}
+
+/// What was there is written again, or named otherwise: nothing is amiss.
+#[test]
+fn a_file_that_is_touched_is_the_same() {
+    let mut stage = Stage::new();
+    fs::write(stage.path(""), &stage.new).unwrap();
+    assert!(page(&mut stage.store, ROOM).1.len() == 3);
+    fs::hard_link(stage.path(""), stage.path("-name")).unwrap();
+    fs::set_permissions(stage.path(""), fs::Permissions::from_mode(0o640)).unwrap();
+    let log = fs::read(stage.path("-wal")).unwrap();
+    fs::write(stage.path("-wal"), log).unwrap();
+    // By hand, as `sqlite3` does.
+    let hand = rusqlite::Connection::open(stage.path("")).unwrap();
+    hand.execute_batch("INSERT INTO person (name) VALUES ('eve'); PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(hand);
+    assert!(!stage.store.ailing);
+    stage.goes_on();
+}
+
+/// Salon is ended then, which leaves the file as it was put there, and started again: that is refused, because the log
+/// is not of that file, until the log is removed. Numbers are given out in another epoch.
+#[test]
+fn a_start_behind_a_file_that_was_written_over() {
+    for (ends, empty) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut stage = Stage::new();
+        let options = stage.folder.options();
+        let epoch = page(&mut stage.store, ROOM).0.epoch;
+        let content = if empty { Vec::new() } else { stage.old.clone() };
+        fs::write(stage.path(""), &content).unwrap();
+        let [log, shared] = ["-wal", "-shm"].map(|end| stage.path(end));
+        match ends {
+            true => drop(stage.store),
+            false => drop(stage.store.dies()),
+        }
+        let refused = Sqlite::open(options.clone(), 8).unwrap_err();
+        let words = if empty { "it is not there, and its log is" } else { "than what the log beside it" };
+        assert!(refused.contains(words) && refused.contains("remove"), "{refused}");
+        if !empty {
+            assert_eq!(check(&options.path).unwrap_err(), refused);
+            assert_eq!(backup(&options.path, &stage.folder.0.join("copy"), &mut |_, _| ()).unwrap_err(), refused);
+        }
+        assert_eq!(fs::read(&options.path).unwrap(), content);
+        [log, shared].iter().for_each(|path| fs::remove_file(path).unwrap());
+        let (head, texts) = page(&mut Sqlite::open(options, 9).unwrap(), ROOM);
+        assert!(head.epoch != epoch);
+        assert_eq!(texts, if empty { vec![] } else { vec!["one".to_owned()] });
+    }
+}
+
+/// The log is cut off, written over, or brought to what it was before: that is missed as well. When it is there again
+/// it goes on; a start without it begins new epochs.
+#[test]
+fn what_is_written_over_the_log_is_missed() {
+    for n in 0..4 {
+        for is_put_back in [true, false] {
+            let mut stage = Stage::new();
+            let epoch = page(&mut stage.store, ROOM).0.epoch;
+            let log = stage.path("-wal");
+            let before = fs::read(&log).unwrap();
+            ask(&mut stage.store, append(PAIR, "three and a half", 4));
+            let right = fs::read(&log).unwrap();
+            let content = match n {
+                0 => Vec::new(),
+                1 => right[..before.len()].to_vec(),
+                2 => vec![0x5a; right.len()],
+                // Of the same length, as where a log is begun again from its first byte.
+                _ => [&before[..], &vec![0; right.len() - before.len()]].concat(),
+            };
+            fs::write(&log, content).unwrap();
+            stage.nothing_is_taken(Overwritten::Log);
+            if is_put_back {
+                fs::write(&log, right).unwrap();
+                stage.goes_on();
+                continue;
+            }
+            drop(stage.store);
+            let mut store = Sqlite::open(stage.folder.options(), 8).unwrap();
+            assert_ne!(page(&mut store, ROOM).0.epoch, epoch, "{n}");
+            assert_eq!(store.tables().unwrap().fault().unwrap(), None);
+        }
+    }
+}
+
+/// A folder is brought to what it was before, all files of it in their places: it is in itself whole, and lacks what
+/// was said since.
+#[test]
+fn a_folder_that_is_copied_over_is_missed() {
+    let mut stage = Stage::new();
+    let before = ["-wal", "-shm"].map(|end| (stage.path(end), fs::read(stage.path(end)).unwrap()));
+    ask(&mut stage.store, append(ROOM, "four", 4));
+    for (path, content) in &before {
+        // The length stays, so that nobody reads behind the end of what is mapped into memory.
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, content, 0).unwrap();
+    }
+    assert_eq!(ask(&mut stage.store, append(ROOM, "lost", 5)), ["Failed { ticket: Ticket(5) }"]);
+    assert_eq!(stage.store.health().unwrap().failing.as_deref(), Some("something else was written into the file"));
+}
