@@ -1,6 +1,6 @@
 //! The [`System`] of a simulated server: its time, its network and its signals are those of the world.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,6 +26,13 @@ impl Machine {
         let started = world.borrow().net.now;
         Self { world, host, started }
     }
+
+    /// The world, in which the process may have been stopped just now.
+    fn amid_a_turn(&self) -> RefMut<'_, World> {
+        let mut world = self.world.borrow_mut();
+        world.amid_a_turn(self.host);
+        world
+    }
 }
 
 /// The server's side of a link.
@@ -33,6 +40,15 @@ impl Machine {
 pub struct Stream {
     world: Rc<RefCell<World>>,
     link: usize,
+}
+
+impl Stream {
+    fn amid_a_turn(&self) -> RefMut<'_, World> {
+        let mut world = self.world.borrow_mut();
+        let host = world.net.links[self.link].host;
+        world.amid_a_turn(host);
+        world
+    }
 }
 
 impl System for Machine {
@@ -44,11 +60,11 @@ impl System for Machine {
     }
 
     fn report(&mut self, note: impl FnMut(Ready)) {
-        self.world.borrow_mut().net.report(self.host, READY_AT_ONCE, note);
+        self.amid_a_turn().net.report(self.host, READY_AT_ONCE, note);
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_micros(self.world.borrow().net.now - self.started)
+        Duration::from_micros(self.amid_a_turn().net.now - self.started)
     }
 
     /// Work takes no time here: what passes in a turn is a standstill.
@@ -65,7 +81,7 @@ impl System for Machine {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(RawOf<Self>, Option<IpAddr>)> {
-        let (link, address) = self.world.borrow_mut().net.accept(self.host, listener)?;
+        let (link, address) = self.amid_a_turn().net.accept(self.host, listener)?;
         Ok((Raw::Tcp(Stream { world: self.world.clone(), link }), Some(address)))
     }
 
@@ -73,7 +89,7 @@ impl System for Machine {
 
     fn watch(&mut self, connection: RawMut<'_, Self>, of: Watched) -> io::Result<()> {
         let (Raw::Tcp(stream) | Raw::Unix(stream)) = connection;
-        self.world.borrow_mut().net.watch(stream.link, of);
+        self.amid_a_turn().net.watch(stream.link, of);
         Ok(())
     }
 
@@ -84,7 +100,7 @@ impl System for Machine {
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.world.borrow_mut().net.read(self.link, into)
+        self.amid_a_turn().net.read(self.link, into)
     }
 }
 
@@ -94,7 +110,7 @@ impl Write for Stream {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.world.borrow_mut().net.write(self.link, slices)
+        self.amid_a_turn().net.write(self.link, slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -110,7 +126,7 @@ impl Peek for Stream {
 
 impl Transport for Stream {
     fn end(&mut self) -> io::Result<()> {
-        self.world.borrow_mut().net.shut_down(self.link)
+        self.amid_a_turn().net.shut_down(self.link)
     }
 }
 

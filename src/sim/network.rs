@@ -170,6 +170,8 @@ pub struct Link {
     pub upgraded: bool,
     /// When the server has written to it last, and when something had come to the server last by then.
     written: (Time, Time),
+    /// When something had come last, as the server was stopped amid a turn.
+    last_up_before: Time,
 }
 
 /// What a link brings its client.
@@ -240,6 +242,10 @@ pub struct Host {
     pub thawed: Time,
     /// When the server has noticed last that it had stood still.
     pub woken_at: Time,
+    /// The process is to be stopped amid a turn.
+    pub stop_amid: Option<StopAmid>,
+    /// When it was, in the turn that goes on.
+    pub stopped_at: Option<Time>,
     /// There are no descriptors until then.
     no_descriptors_until: Time,
     /// The server has no room for a connection, and when it had none last.
@@ -251,6 +257,19 @@ pub struct Host {
     pub moved: u64,
     /// Messages that the server had taken in at the end of its last turn.
     taken_in: u64,
+}
+
+/// A stop of the process that waits for the server to be amid a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct StopAmid {
+    /// How long it takes.
+    pub wait: Time,
+    /// Whether the machine stops with it.
+    pub with_machine: bool,
+    /// It begins behind so many calls of the system.
+    pub calls: u64,
+    /// And these count from when the server has read a part of what somebody sends, whose rest is on its way.
+    pub behind_a_part: bool,
 }
 
 impl Host {
@@ -378,6 +397,7 @@ impl Network {
             ended: None,
             upgraded: false,
             written: (self.now, self.now),
+            last_up_before: self.now,
         });
         self.live.push(link);
         self.after(latency, Event::Knock(link));
@@ -410,6 +430,34 @@ impl Network {
     /// Whether its client has let go of it.
     pub fn is_let_go(&self, link: usize) -> bool {
         self.links[link].client == Side::Gone
+    }
+
+    /// For how long a process stands still, and whether its machine does.
+    pub fn draw_standstill(&mut self) -> (Time, bool) {
+        let (from, to) =
+            *self.chance.pick(&[(SECOND / 2, 3 * SECOND), (3 * SECOND, 16 * SECOND), (16 * SECOND, 90 * SECOND)]);
+        (self.chance.within(from, to), self.chance.one_in(2))
+    }
+
+    /// The server of a host does something amid a turn; returns for how long it is stopped before that, if it is.
+    pub fn stops_amid(&mut self, host: usize) -> Option<Time> {
+        let faulty = self.faulty;
+        let it = &mut self.hosts[host];
+        let stop = it.stop_amid.as_mut().filter(|stop| !stop.behind_a_part)?;
+        stop.calls = stop.calls.saturating_sub(1);
+        if stop.calls > 0 {
+            return None;
+        }
+        let StopAmid { wait, with_machine, .. } = it.stop_amid.take().filter(|_| faulty)?;
+        (it.frozen_until, it.thawed, it.stopped_at) = (self.now + wait, self.now + wait, Some(self.now));
+        if with_machine {
+            it.asleep_until = it.frozen_until;
+        }
+        for &link in &self.live {
+            self.links[link].last_up_before = self.links[link].last_up;
+        }
+        self.trace.tell(self.now, || format!("the process is stopped amid a turn, for {:.1} s", wait as f64 / 1e6));
+        Some(wait)
     }
 
     /// The client sends bytes.
@@ -716,6 +764,9 @@ impl Network {
         }
         it.unread_since = (!it.up.here.is_empty()).then_some(host.turns);
         host.moved += 1;
+        if let Some(stop) = &mut host.stop_amid {
+            stop.behind_a_part &= it.up.bytes_flying == 0;
+        }
         Ok(len)
     }
 
@@ -738,7 +789,11 @@ impl Network {
         if len == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        it.written = (self.now, it.last_up);
+        // What it says behind a stop amid its turn, it may have meant to say before.
+        it.written = match self.hosts[it.host].stopped_at {
+            Some(at) => (at, it.last_up_before),
+            None => (self.now, it.last_up),
+        };
         let mut bytes = Vec::with_capacity(len);
         for slice in slices {
             bytes.extend_from_slice(&slice[..slice.len().min(len - bytes.len())]);
@@ -748,9 +803,15 @@ impl Network {
         if matches!(bytes.first(), Some(&(PING | CLOSE)))
             && let Some(fault) = self.lurking.pop()
         {
-            // Before the answer has come, more often than not.
-            let wait = self.chance.skewed(1, 2 * self.plan.latency);
-            self.after(wait, Event::Strike(fault));
+            // Before the answer has come, more often than not; a process is stopped in this very turn, or later.
+            let host = self.links[link].host;
+            if fault == Fault::Freeze && self.plan.has_one_server() && self.chance.one_in(2) {
+                let ((wait, with_machine), calls) = (self.draw_standstill(), self.chance.skewed(1, 8));
+                self.hosts[host].stop_amid = Some(StopAmid { wait, with_machine, calls, behind_a_part: false });
+            } else {
+                let wait = self.chance.skewed(1, 2 * self.plan.latency);
+                self.after(wait, Event::Strike(fault));
+            }
         }
         self.fly(link, false, &bytes);
         Ok(len)
@@ -855,6 +916,7 @@ impl Network {
         let it = &mut self.hosts[host];
         (it.up, it.dark, it.crash) = (true, false, None);
         (it.frozen_until, it.asleep_until, it.thawed) = (0, 0, self.now);
+        (it.stop_amid, it.stopped_at) = (None, None);
         for &link in &self.live {
             let it = &mut self.links[link];
             if it.host != host {

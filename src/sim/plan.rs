@@ -318,6 +318,10 @@ impl Plan {
             }
         });
         let mut settings = settings(c, clients + ways.plain, faults.iter().any(|(fault, _)| *fault == Fault::Memory));
+        // From numbers of its own, as the ways. No polite client takes so long over a message: its pieces come
+        // together, and a server in whose turns much is done reads them within two seconds.
+        settings.engine.message_within =
+            Duration::from_secs(*Chance::new(seed ^ 0x0071_3e00_f0a1_b2c3).pick(&[8, 20, 60]));
         if ways.deflate > 0 {
             let deflate = settings.engine.deflate.insert(engine::DeflateSettings::default());
             (deflate.threshold, deflate.level) = (100, 1);

@@ -8,7 +8,7 @@ use crate::shown::Shown;
 use super::client::Client;
 use super::hostile::Hostile;
 use super::judge::Judge;
-use super::network::{Event, Host, Network, SECOND, Time};
+use super::network::{Event, Host, Network, SECOND, StopAmid, Time};
 use super::operator::Operator;
 use super::plain::Plain;
 use super::plan::Fault;
@@ -108,6 +108,7 @@ impl World {
     /// The server is no more.
     pub fn wait(&mut self, timeout: Option<Time>) -> io::Result<()> {
         self.note_turn(0);
+        self.net.hosts[0].stopped_at = None;
         // A turn takes time.
         self.net.now += self.net.chance.skewed(2, self.net.plan.turn);
         let until = timeout.map_or(Time::MAX, |timeout| self.net.now.saturating_add(timeout));
@@ -134,6 +135,16 @@ impl World {
                     self.loops[0].found_nothing = true;
                     return Ok(());
                 }
+            }
+        }
+    }
+
+    /// The server asks something of its system amid a turn: there the process may be stopped for a while.
+    pub fn amid_a_turn(&mut self, host: usize) {
+        if let Some(wait) = self.net.stops_amid(host) {
+            self.pass(wait);
+            if wait > NOTICED {
+                self.net.hosts[host].woken_at = self.net.now;
             }
         }
     }
@@ -227,15 +238,22 @@ impl World {
             Fault::Crash => it.crash = Some(false),
             Fault::Power => it.crash = Some(true),
             Fault::Freeze => {
-                let (from, to) = *net.chance.pick(&[
-                    (SECOND / 2, 3 * SECOND),
-                    (3 * SECOND, 16 * SECOND),
-                    (16 * SECOND, 90 * SECOND),
-                ]);
-                it.frozen_until = net.now + net.chance.within(from, to);
+                let (wait, with_machine) = net.draw_standstill();
+                let it = &mut net.hosts[host];
+                if it.frozen_until > net.now {
+                    return;
+                }
+                // Between two turns, or amid one. What a node does beside its loop knows no such stop.
+                if net.plan.has_one_server() && net.chance.one_in(2) {
+                    let behind_a_part = net.chance.one_in(2);
+                    let calls = net.chance.skewed(1, if behind_a_part { 8 } else { 40 });
+                    it.stop_amid = Some(StopAmid { wait, with_machine, calls, behind_a_part });
+                    return;
+                }
+                it.frozen_until = net.now + wait;
                 it.thawed = it.frozen_until;
                 // The process alone, or the machine.
-                if net.chance.one_in(2) {
+                if with_machine {
                     it.asleep_until = it.frozen_until;
                 }
             }
