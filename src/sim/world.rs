@@ -61,6 +61,8 @@ pub struct World {
     pub(super) troubled: Time,
     /// When the server held a connection last whose client was gone.
     haunted: Time,
+    /// The connections of all who are to be here, and since when they are the same.
+    held: (Vec<Option<usize>>, Time),
     /// The connections over which everybody was asked who is here.
     asked_over: Vec<Option<usize>>,
     /// When that was.
@@ -97,6 +99,7 @@ impl World {
             last: 0,
             troubled: 0,
             haunted: 0,
+            held: (Vec::new(), 0),
             asked_over: Vec::new(),
             asked_at: 0,
         }
@@ -301,6 +304,10 @@ impl World {
         if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }
+        let held = self.connections();
+        if held != self.held.0 {
+            self.held = (held, now);
+        }
         match self.stage {
             Stage::Faulty if now >= self.net.plan.faulty => {
                 self.net.faulty = false;
@@ -325,7 +332,11 @@ impl World {
                     // A client that is gone without a word is here until that is noticed, and for a grace.
                     // So is a call of the operator that was on its way when the faults ended.
                     // And so are requests that a process had not heard before it stood still.
-                    None if !banned && now > self.haunted.max(self.calm_since()) + HAUNTED_FOR => {
+                    // Who has lost a connection, and is back without a room, is in that for a grace.
+                    None if !banned
+                        && now > self.haunted.max(self.calm_since()) + HAUNTED_FOR
+                        && now > self.held.1 + GRACE =>
+                    {
                         for actor in &mut self.actors {
                             if let Actor::Client(client) = actor {
                                 client.members.clear();
@@ -578,6 +589,10 @@ pub(super) const NOTICED: Time = SECOND + SECOND / 10;
 
 /// For how long somebody is shown at most whose connection has ended.
 const HAUNTED_FOR: Time = 15 * SECOND;
+
+/// For how long somebody is in a room at most without a connection: `leave_grace` is 8 s at most, and a look comes once
+/// a second.
+const GRACE: Time = 10 * SECOND;
 
 /// By how much a deadline may be late: a look comes once a second.
 const SLACK: Time = 3 * SECOND;
