@@ -42,6 +42,7 @@ mod emoji;
 mod farewell;
 mod hall;
 mod held;
+mod left;
 mod lists;
 mod lives;
 #[doc(hidden)]
@@ -344,6 +345,11 @@ impl Chat {
     /// `None`: there is no limit.
     pub fn set_memory_left(&mut self, bytes: Option<usize>) {
         self.hall.allowance.set(bytes);
+    }
+
+    /// What is kept for sessions and graces, beside them: with none, each is 0; but for that which lasts for a while.
+    pub fn left(&self) -> impl Iterator<Item = (&'static str, usize)> + use<> {
+        self.hall.left_over().into_iter()
     }
 
     /// The memory that is held, by purpose.

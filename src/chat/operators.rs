@@ -19,6 +19,11 @@ impl Operators {
         Self(keyed.table())
     }
 
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// A call begins, without a name.
     pub fn begin(&mut self, conn: ConnId) {
         self.0.insert(conn, None);

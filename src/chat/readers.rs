@@ -65,6 +65,11 @@ impl Readers {
         Self(keyed.table())
     }
 
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn find(&self, conn: ConnId) -> Option<&Reader> {
         self.0.get(&conn)
     }

@@ -23,6 +23,11 @@ impl Rights {
         Self { verifier: None, grants: keyed.table() }
     }
 
+    /// How many grants there are.
+    pub fn len(&self) -> usize {
+        self.grants.len()
+    }
+
     /// From now on this one checks tokens.
     pub fn set_verifier(&mut self, verifier: Option<Rc<dyn Verifier>>) {
         self.verifier = verifier;

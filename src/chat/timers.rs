@@ -77,6 +77,11 @@ impl<T: Clone + Ord + Hash> Timers<T> {
         }
     }
 
+    /// How many of a kind are set.
+    pub fn count(&self, is: impl Fn(&T) -> bool) -> usize {
+        self.due.keys().filter(|timer| is(timer)).count()
+    }
+
     pub fn is_set(&self, timer: &T) -> bool {
         self.due.contains_key(timer)
     }

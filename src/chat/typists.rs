@@ -51,6 +51,11 @@ impl Typists {
         Self(keyed.table())
     }
 
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Somebody types, or types on, here or `afar`. `takes_more`: typists may be remembered who are not yet.
     pub fn begin(&mut self, place: &Place, takes_more: bool, afar: bool, now: Tick) -> Begun {
         let remembered = self.0.len();

@@ -38,6 +38,16 @@ impl Watches {
         Self { names: keyed.table(), watched: Slab::new(), sessions: keyed.table(), held: 0 }
     }
 
+    /// How many names are watched.
+    pub fn names(&self) -> usize {
+        self.names.len()
+    }
+
+    /// How many sessions watch.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Whether a session watches a name.
     pub fn is_watching(&self, conn: ConnId, name: &UserName) -> bool {
         let key = self.names.get(name);

@@ -156,6 +156,17 @@ pub struct Reactor<S: System> {
     patience: Patience,
 }
 
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Of clients.
+    pub clients: usize,
+    /// Those that are refused.
+    pub refused: usize,
+    /// Of the admin port.
+    pub operators: usize,
+}
+
 /// A new connection.
 #[derive(Debug)]
 struct Arrival<S: System> {
@@ -252,6 +263,11 @@ impl<S: System> Reactor<S> {
     /// Whether it takes no more connections of clients for now, not even to refuse them.
     pub fn is_full(&self) -> bool {
         self.room_for_clients() == 0
+    }
+
+    /// How many connections there are, but for those that wait for their PROXY header.
+    pub fn connections(&self) -> Connections {
+        Connections { clients: self.clients(), refused: self.refused, operators: self.operators }
     }
 
     /// How many connections wait for their PROXY header.

@@ -14,6 +14,7 @@ mod frames;
 mod hostile;
 mod inflate;
 mod judge;
+mod judging;
 mod machine;
 mod network;
 #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
@@ -34,7 +35,7 @@ use crate::random::Random;
 use crate::server::chat_service::ChatService;
 use crate::server::forwarded::Trusted;
 use crate::server::listener::Listener;
-use crate::server::reactor::{ADMIN_RESERVE, Bounds, REFUSALS, Reactor};
+use crate::server::reactor::{Bounds, Reactor};
 use crate::server::settings::{Reading, Settings, Starter, State};
 use crate::server::tls::Certificates;
 use crate::server::{Error, Port};
@@ -186,14 +187,17 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
     let ended = loop {
         match reactor.go_round(&mut service) {
             Ok(true) => look_inside(&reactor, &service, world, 0),
-            Ok(false) => break Ended::InOrder,
+            Ok(false) => {
+                judging::ends::look(&reactor, &mut world.borrow_mut(), 0);
+                break Ended::InOrder;
+            }
             Err(Error::Loop(_)) => break Ended::Killed,
             Err(error) => break Ended::Broken(error.to_string()),
         }
     };
     let over = world.borrow().stage == Stage::Over;
     if over && !world.borrow().net.trace.has_failed() {
-        look_at_what_is_left(&reactor, &service, world);
+        judging::left::look(&reactor, &service, &mut world.borrow_mut(), true);
     }
     let power = world.borrow().net.hosts[0].crash == Some(true);
     world.borrow_mut().net.go_down(0, power);
@@ -258,7 +262,8 @@ fn look_at_disk(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>) -> b
 /// After each turn: bounds, and mistakes that were contained.
 fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>, host: usize) {
     let engine = reactor.engine();
-    let net = &mut world.borrow_mut().net;
+    let world = &mut *world.borrow_mut();
+    let net = &mut world.net;
     let now = net.now;
     // It stays full, or not, until the next turn, which may be long after.
     let (full, it) = (reactor.is_full(), &mut net.hosts[host]);
@@ -267,45 +272,12 @@ fn look_inside(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<Ref
     }
     net.note_taken_in(host, engine.counters().messages_in);
     net.note_owed(host, |index| engine.is_owed_much(index));
-    let Network { trace, plan, hosts, .. } = net;
     let panics = engine.counters().panics + service.panics() + service.chat().counts().panics;
     if panics > 0 {
-        trace.fail(6, now, || "a panic was contained".into());
+        net.trace.fail(6, now, || "a panic was contained".into());
     }
-    // One more when settings are read again, and one that comes to the admin port while another makes room.
-    let most = plan.settings.bounds.max_connections + 1 + REFUSALS + ADMIN_RESERVE + 1;
-    if engine.len() > most {
-        trace.fail(7, now, || format!("{} connections, of which {most} may be", engine.len()));
-    }
-    if hosts[host].turns.is_multiple_of(32) {
-        let most = plan.settings.engine.outbox_bytes;
-        if let Some(blocked) = engine.blocked().find(|blocked| !blocked.ends && blocked.bytes > most) {
-            trace.fail(7, now, || format!("{} bytes wait for a peer, of which {most} may", blocked.bytes));
-        }
-    }
-}
-
-/// Everybody has left: nothing of them is left.
-fn look_at_what_is_left(reactor: &Reactor<Machine>, service: &ChatService, world: &Rc<RefCell<World>>) {
-    let (engine, chat) = (reactor.engine(), service.chat());
-    let (held, counts) = (engine.held(), chat.counts());
-    let left = [
-        ("connections", engine.len()),
-        ("connections in the lobby", reactor.waiting()),
-        ("bytes of output", held.outboxes),
-        ("bytes of messages that come", held.receiving),
-        ("sessions", counts.sessions),
-        ("users who are here", counts.users),
-        ("members of rooms", chat.rooms().map(|room| room.members).sum()),
-        ("connections of addresses", reactor.admission().open() as usize),
-        ("calls that are owed an answer", service.owed()),
-    ];
-    let world = &mut *world.borrow_mut();
-    for (what, number) in left {
-        if number > 0 {
-            world.net.trace.fail(6, world.net.now, || format!("when everybody has left, {number} {what} are left"));
-        }
-    }
+    judging::bounds::look(reactor, service, world, host);
+    judging::left::look(reactor, service, world, false);
 }
 
 /// The one who has started a simulated server.

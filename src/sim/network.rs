@@ -226,6 +226,8 @@ pub struct Host {
     pub reload: bool,
     /// The same for the end.
     pub stop: bool,
+    /// When the server has heard in this life that it is to end.
+    pub stops: Vec<Time>,
     /// Whether there is a server: a machine without power answers nothing, one without a server refuses.
     pub up: bool,
     /// Whether the machine has no power.
@@ -662,6 +664,7 @@ impl Network {
             note(Ready::Reload);
         }
         if std::mem::take(&mut host.stop) {
+            host.stops.push(self.now);
             note(Ready::Stop);
         }
         for (listener, knocked) in host.knocked.iter_mut().enumerate() {
@@ -915,6 +918,7 @@ impl Network {
     pub fn come_up(&mut self, host: usize) {
         let it = &mut self.hosts[host];
         (it.up, it.dark, it.crash) = (true, false, None);
+        it.stops.clear();
         (it.frozen_until, it.asleep_until, it.thawed) = (0, 0, self.now);
         (it.stop_amid, it.stopped_at) = (None, None);
         for &link in &self.live {

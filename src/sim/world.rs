@@ -8,6 +8,7 @@ use crate::shown::Shown;
 use super::client::Client;
 use super::hostile::Hostile;
 use super::judge::Judge;
+use super::judging::ends;
 use super::network::{Event, Host, Network, SECOND, StopAmid, Time};
 use super::operator::Operator;
 use super::plain::Plain;
@@ -301,6 +302,9 @@ impl World {
     fn look(&mut self) {
         self.look_at_deadlines();
         let now = self.net.now;
+        for host in 0..self.net.hosts.len() {
+            ends::look_at_time(&mut self.net, host);
+        }
         if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }

@@ -110,6 +110,7 @@ mod id;
 mod input;
 mod interest;
 mod ledger;
+mod left;
 pub mod memory;
 mod outbox;
 mod output;
@@ -704,6 +705,7 @@ impl<S: Stream> Engine<S> {
             self.receiving -= std::mem::take(&mut self.noted[index as usize]) as usize;
             debug_assert!(!peer.is_opened() && peer.memberships.is_empty() && peer.phase == Phase::Gone);
             self.wheel.cancel(index);
+            self.budget.forget(index);
             let end = peer.end();
             take_back(peer.stream, end);
         }

@@ -87,9 +87,19 @@ impl Budget {
         }
     }
 
+    /// The peer is no more: whoever has its slot next has spent nothing.
+    pub fn forget(&mut self, index: u32) {
+        self.costly.remove(&index);
+    }
+
     /// Whether the peer spent its share when it was last served: it is served behind those that did not.
     pub fn is_costly(&self, index: u32) -> bool {
         !self.costly.is_empty() && self.costly.contains(&index)
+    }
+
+    /// How many peers are costly.
+    pub fn costly(&self) -> usize {
+        self.costly.len()
     }
 
     /// The steps spent since the turn began.
@@ -119,6 +129,11 @@ struct Rest {
 }
 
 impl SetAside {
+    /// Of how many peers there is something.
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
     /// Keeps the rest of a read of the peer, and what follows it.
     pub fn keep(&mut self, index: u32, rest: &[u8], behind: Behind) {
         match self.of.get_mut(&index) {

@@ -72,6 +72,11 @@ impl TimerWheel {
         self.occupied[place / SLOTS][place % SLOTS / 64] |= 1 << (place % 64);
     }
 
+    /// How many entries there are. Looks at each place.
+    pub fn scheduled(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.place != UNLINKED.place).count()
+    }
+
     /// Bytes it takes.
     pub fn held_bytes(&self) -> usize {
         size_of_val(&*self.heads) + self.entries.capacity() * size_of::<Entry>()

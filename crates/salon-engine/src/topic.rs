@@ -79,6 +79,11 @@ impl Topics {
         self.places.len()
     }
 
+    /// How many topics there are.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
     /// The topic at a place, if there is one.
     pub fn get(&self, place: usize) -> Option<&Topic> {
         self.places.get(place)?.as_deref()

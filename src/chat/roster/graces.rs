@@ -54,6 +54,11 @@ impl Graces {
         self.leaving.range((user, 0)..=(user, u32::MAX)).map(|&(_, room)| room).collect()
     }
 
+    /// How many run.
+    pub fn len(&self) -> usize {
+        self.timers.count(|_| true)
+    }
+
     pub fn next(&self) -> Option<Tick> {
         self.timers.next()
     }

@@ -122,6 +122,16 @@ impl Roster {
         }
     }
 
+    /// How many graces run.
+    pub fn graces(&self) -> usize {
+        self.graces.len()
+    }
+
+    /// How many sessions have brought a status and have no user yet.
+    pub fn showing(&self) -> usize {
+        self.showing.len()
+    }
+
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
@@ -843,11 +853,6 @@ impl Roster {
         assert_eq!(visible, self.users.visible());
         assert!(self.unsettled.is_empty());
         self.rooms.check();
-    }
-
-    /// How many sessions have brought how they want to be seen, and have no user yet.
-    pub fn showing(&self) -> usize {
-        self.showing.len()
     }
 
     /// Whether no user is here and no room is left.

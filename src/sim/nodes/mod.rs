@@ -34,7 +34,7 @@ use super::machine::Machine;
 use super::network::{ADMIN, Errand, Event, PROXY, PUBLIC, SECOND, Time};
 use super::plan::{Fault, Plan};
 use super::world::{Loop, NOTICED, Stage, World};
-use super::{Simulated, look_at_what_is_left, look_inside, settings};
+use super::{Simulated, judging, look_inside, settings};
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Cluster<'_> {
             None => {
                 if self.world.borrow().stage == Stage::Over && !self.world.borrow().net.trace.has_failed() {
                     for node in self.nodes.iter().flatten() {
-                        look_at_what_is_left(&node.reactor, &node.service, &self.world);
+                        judging::left::look(&node.reactor, &node.service, &mut self.world.borrow_mut(), true);
                     }
                     self.sky.look_at_what_was_acknowledged();
                 }
@@ -126,7 +126,10 @@ impl Cluster<'_> {
                 look_inside(&node.reactor, &node.service, &self.world, host);
                 self.waits(host);
             }
-            Ok(false) => self.ends(host, false),
+            Ok(false) => {
+                judging::ends::look(&node.reactor, &mut self.world.borrow_mut(), host);
+                self.ends(host, false);
+            }
             Err(Error::Loop(_)) => unreachable!("no wait has failed"),
             Err(error) => {
                 let world = &mut *self.world.borrow_mut();

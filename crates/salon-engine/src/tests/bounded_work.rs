@@ -239,6 +239,20 @@ fn a_peer_that_cost_much_is_behind() {
     }
 }
 
+/// A connection that takes the slot of one that cost much has cost nothing: it is read as soon as any other one.
+#[test]
+fn what_a_connection_cost_ends_with_it() {
+    let mut house = House::new(Settings::default());
+    let (costly, script) = house.open();
+    script.say(&text(&"x".repeat(BYTES_A_STEP * FRESH_STEPS as usize)));
+    house.hear(costly);
+    assert!(house.engine.budget.is_costly(costly.index));
+    house.engine.abort(costly);
+    house.turn();
+    assert_eq!(house.engine.len(), 0);
+    assert!(!house.engine.budget.is_costly(costly.index));
+}
+
 /// A message in many pieces costs by their number, though most of them make no event.
 #[test]
 fn pieces_of_a_message_cost() {
