@@ -314,6 +314,11 @@ impl Client {
         self.link
     }
 
+    /// The connection over which it was welcomed, and when.
+    pub fn welcomed(&self) -> Option<(usize, Time)> {
+        Some((self.link.filter(|_| self.phase == Phase::On)?, self.welcomed_at))
+    }
+
     /// Comes back if it was sent away, and is to want these rooms.
     pub fn come_back(&mut self, now: Time) {
         if self.phase == Phase::Out {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
+use super::judging::operators::Told;
 use super::trace::Time;
 
 /// One life of a room.
@@ -85,6 +86,8 @@ pub struct Judge {
     pub banned: BTreeSet<String>,
     /// Messages of rooms that were heard, each by each who hears it.
     pub heard: u64,
+    /// What operators were told is done.
+    pub told: Told,
     /// What operators have called for, of whom.
     put: BTreeSet<(Put, String)>,
     /// In which life of the server each user was welcomed first of late, and when that was heard.
@@ -175,6 +178,30 @@ impl Judge {
     pub fn acknowledge(&mut self, room: &str, epoch: &str, seq: u64, content: &str) {
         let life = (room.to_owned(), epoch.to_owned());
         self.acknowledged.entry(life).or_default().insert(seq, content.to_owned());
+    }
+
+    /// Where a message was heard.
+    pub fn places_of(&self, content: &str) -> &[(String, String, u64)] {
+        self.said.get(content).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was acknowledged is what stands there, for those who have heard it.
+    ///
+    /// # Errors
+    /// The invariant that does not hold, and why.
+    pub fn look_at_acknowledged(&self) -> Result<(), (u8, String)> {
+        for (life, acknowledged) in &self.acknowledged {
+            let Some(log) = self.entries.get(life) else { continue };
+            for (seq, content) in acknowledged {
+                let Some(entry) = log.get(seq) else { continue };
+                if entry.kind != "broadcast" || entry.said.as_ref().is_some_and(|said| said != content) {
+                    let (room, epoch) = life;
+                    let text = format!("{room}/{epoch}/{seq} is {entry:?}, and was acknowledged as {content:.40}");
+                    return Err((1, text));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A ping of a user at an address was answered at that time: the bucket had enough in it.

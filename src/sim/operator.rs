@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::client::{room_name, user_name};
 use super::frames::{Heard, Reader};
 use super::judge::{Judge, Put};
-use super::network::{ADMIN, Brought, Event, Network, SECOND};
+use super::network::{ADMIN, Brought, Event, Network, SECOND, Time};
 use super::plan::{Fault, NEAR};
 
 /// An operator.
@@ -15,6 +15,8 @@ pub struct Operator {
     link: Option<usize>,
     reader: Reader,
     call: Option<Call>,
+    /// When it was sent.
+    called_at: Time,
     /// All have left: there is nothing more to call for.
     pub rests: bool,
 }
@@ -23,17 +25,17 @@ pub struct Operator {
 enum Call {
     Kick { user: String, room: Option<String> },
     Disconnect(String),
-    Ban(String),
+    Ban(String, u64),
     Unban(String),
     Bans,
-    Publish(String),
+    Publish(String, String),
     Look(&'static str),
 }
 
 impl Operator {
     /// One who has not called yet.
     pub fn new(id: usize) -> Self {
-        Self { id, link: None, reader: Reader::default(), call: None, rests: false }
+        Self { id, link: None, reader: Reader::default(), call: None, called_at: 0, rests: false }
     }
 
     /// Calls, and calls again after a while.
@@ -66,7 +68,7 @@ impl Operator {
         } else if net.strikes(Fault::Ban) {
             let banned: Vec<String> = judge.banned.iter().cloned().collect();
             match banned.is_empty() || net.chance.one_in(2) {
-                true => Some(Call::Ban(user)),
+                true => Some(Call::Ban(user, net.chance.skewed(1, 60))),
                 false => Some(Call::Unban(net.chance.pick(&banned).clone())),
             }
         } else {
@@ -75,7 +77,7 @@ impl Operator {
                 1 => Some(Call::Look("/top")),
                 2 => Some(Call::Look("/connections?limit=3")),
                 3 => Some(Call::Look("/health")),
-                4 => Some(Call::Publish(room)),
+                4 => Some(Call::Publish(room, format!("from the operator {}", net.now))),
                 _ => None,
             }
         };
@@ -98,7 +100,7 @@ impl Operator {
         match &call {
             Call::Kick { user, room: None } => judge.put(Put::Kicked, user),
             Call::Kick { user, room: Some(_) } => judge.put(Put::OutOfRoom, user),
-            Call::Ban(user) => judge.put(Put::Banned, user),
+            Call::Ban(user, _) => judge.put(Put::Banned, user),
             Call::Disconnect(user) => judge.put(Put::Disconnected, user),
             _ => {}
         }
@@ -110,16 +112,19 @@ impl Operator {
             Call::Kick { user, room: Some(room) } => ("kick", format!(r#"{{"user_id":"{user}","room_id":"{room}"}}"#)),
             Call::Kick { user, room: None } => ("kick", format!(r#"{{"user_id":"{user}"}}"#)),
             Call::Disconnect(user) => ("disconnect", format!(r#"{{"user_id":"{user}","code":4200}}"#)),
-            Call::Ban(user) => {
+            Call::Ban(user, seconds) => {
                 judge.banned.insert(user.clone());
-                ("ban", format!(r#"{{"user_id":"{user}","seconds":{}}}"#, net.chance.skewed(1, 60)))
+                judge.told.perhaps_let_in(&user);
+                ("ban", format!(r#"{{"user_id":"{user}","seconds":{seconds}}}"#))
             }
-            Call::Unban(user) => ("unban", format!(r#"{{"user_id":"{user}"}}"#)),
+            Call::Unban(user) => {
+                judge.told.perhaps_let_in(&user);
+                ("unban", format!(r#"{{"user_id":"{user}"}}"#))
+            }
             Call::Bans => ("bans", "{}".to_owned()),
-            Call::Publish(room) => {
-                ("publish", format!(r#"{{"room_id":"{room}","content":"from the operator {}"}}"#, net.now))
-            }
+            Call::Publish(room, content) => ("publish", format!(r#"{{"room_id":"{room}","content":"{content}"}}"#)),
         };
+        self.called_at = net.now;
         net.trace.tell(net.now, || format!("operator > {path} {body}"));
         let head = format!(
             "POST /api/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -165,7 +170,23 @@ impl Operator {
         if !matches!(code, 200 | 404 | 409 | 429 | 503) {
             return net.trace.fail(13, net.now, || format!("{call:?} is answered {code} {text}"));
         }
+        let (asked, now, life) = (self.called_at, net.now, net.hosts[0].life);
+        if code == 200
+            && net.plan.has_one_server()
+            && let Call::Kick { user, room: None } | Call::Disconnect(user) | Call::Ban(user, _) = &call
+        {
+            judge.told.sent_away(user, asked, now);
+        }
         match (call, json) {
+            (Call::Ban(user, seconds), _) if code == 200 && net.plan.has_one_server() => {
+                judge.told.banned(&user, life, (asked, now), seconds)
+            }
+            (Call::Publish(room, content), Ok(answer)) if code == 200 && net.plan.has_one_server() => {
+                let Some(seq) = answer["seq"].as_u64() else {
+                    return net.trace.fail(13, now, || format!("a publish is answered {text}"));
+                };
+                judge.told.published(&room, seq, &content);
+            }
             (Call::Unban(user), _) if code == 200 => drop(judge.banned.remove(&user)),
             (Call::Bans, Ok(page)) if code == 200 => {
                 let bans = page["bans"].as_array().into_iter().flatten();

@@ -31,6 +31,7 @@ pub struct Plain {
     reader: Reader,
     phase: Phase,
     heard_at: Time,
+    entered_at: Time,
     /// What it has said and not heard.
     said: VecDeque<String>,
     drawn: u64,
@@ -70,6 +71,7 @@ impl Plain {
             reader: Reader::default(),
             phase: Phase::Waiting(0),
             heard_at: 0,
+            entered_at: 0,
             said: VecDeque::new(),
             drawn: 0,
             record: 0,
@@ -94,6 +96,11 @@ impl Plain {
     /// The connection that it has, if it has one.
     pub fn link(&self) -> Option<usize> {
         self.link
+    }
+
+    /// The connection over which it has come into its room, and when.
+    pub fn entered(&self) -> Option<(usize, Time)> {
+        Some((self.link.filter(|_| self.is_inside())?, self.entered_at))
     }
 
     /// Whether it is in its room and has heard what it has said. If not: why.
@@ -300,6 +307,7 @@ impl Plain {
                     return Err((9, format!("the first that it hears is of {username}, and it is {}", self.user)));
                 }
                 (self.phase, self.names_follow, self.turned_away) = (Phase::On, true, false);
+                self.entered_at = self.heard_at;
             }
             // It has no word for which of them is refused.
             "error" => self.said.clear(),

@@ -305,6 +305,7 @@ impl World {
         for host in 0..self.net.hosts.len() {
             ends::look_at_time(&mut self.net, host);
         }
+        self.judge.told.look(&mut self.net, &self.actors);
         if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }
@@ -399,7 +400,12 @@ impl World {
                 }
             }
             Stage::Leaving(until) if now > until => {
-                if let Err((invariant, wrong)) = self.judge.look_at_plain() {
+                let heard = [
+                    self.judge.look_at_plain(),
+                    self.judge.look_at_acknowledged(),
+                    self.judge.told.look_at_published(&self.judge),
+                ];
+                for (invariant, wrong) in heard.into_iter().filter_map(Result::err) {
                     self.net.trace.fail(invariant, now, || wrong);
                 }
                 self.stage = Stage::Over;

@@ -42,6 +42,9 @@ impl Client {
         match kind {
             "welcome" => {
                 self.welcome(net, message)?;
+                if let Some(link) = self.link {
+                    judge.told.welcome(&self.user, link, net)?;
+                }
                 judge.meet(&self.user, self.link.map_or(0, |link| net.links[link].life), net.now);
                 self.pump_joins(net);
                 self.pump_outbox(net);

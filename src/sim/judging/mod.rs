@@ -4,3 +4,4 @@
 pub mod bounds;
 pub mod ends;
 pub mod left;
+pub mod operators;
