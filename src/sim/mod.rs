@@ -99,6 +99,18 @@ pub fn run(seed: u64, wish: &Wish, lines: usize) -> Outcome {
     }
 }
 
+/// Runs a seed that holds once more, and holds it to its trace.
+pub fn run_again(outcome: &mut Outcome, wish: &Wish) {
+    if outcome.violation.is_some() {
+        return;
+    }
+    let again = run(outcome.seed, wish, 0);
+    if (again.steps, again.trace) != (outcome.steps, outcome.trace) {
+        let text = format!("it has another trace when it is run once more: {:016x}", again.trace);
+        outcome.violation = Some(Violation { invariant: 12, text, step: again.steps.min(outcome.steps), at: 0 });
+    }
+}
+
 /// Makes a failing case smaller: fewer kinds of faults, fewer clients. Returns what is left to wish for.
 pub fn shrink(failed: &Outcome) -> Wish {
     let mut wish =
