@@ -168,6 +168,41 @@ await run(async () => {
     await guest.context().close();
   });
 
+  await check("a link to a direct message leads both who can read it to it, also by the door, and nobody else anywhere", async () => {
+    await say(ada, "/msg Bob between us");
+    await sees(ada, "between us");
+    await menu(ada, /^between us$/, "Copy link");
+    await toast(ada, "Link copied");
+    const link = await ada.evaluate(() => navigator.clipboard.readText());
+    const shown = (page) => until("it is shown", () => page.evaluate(() => document.querySelector("#messages > li.shown .text")?.textContent === "between us"));
+    for (const page of [ada, bob]) {
+      await say(page, "/join attic");
+      await titled(page, "attic");
+      await page.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+      await titled(page, page === ada ? "Bob" : "Ada");
+      await shown(page);
+      await page.goBack();
+      await titled(page, "attic");
+      await say(page, "/leave");
+      await say(page, "/join kitchen");
+      await titled(page, "kitchen");
+    }
+    const other = await newPage();
+    await other.goto(link);
+    await other.locator("#door-name").fill("Bob");
+    await other.getByRole("button", { name: "Enter" }).click();
+    await other.getByRole("button", { name: "Yes, that is me" }).click();
+    await connected(other);
+    await titled(other, "Ada");
+    await shown(other);
+    const third = await newPage();
+    await enter(third, "Third", "kitchen");
+    await third.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+    await until("it says so", async () => (await third.locator("#composer-problem").textContent()) === "That link leads to a message between two other people.");
+    await titled(third, "kitchen");
+    for (const page of [other, third]) await page.context().close();
+  });
+
   await check("code, bold, italic, struck out, quotes and lists are shown as meant, and copied as written", async () => {
     const written = "**bold** *it* ~~no~~ `x < y`\n> wise words\n- one\n- two\n```js\nconst a = 1; // <b>\n\tif (a) b();\n```\nend https://example.org/ @Bob";
     await composer(ada).fill(written);

@@ -49,6 +49,22 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("who needs a link first is where they were on the way to when they have it, in the same tab", async () => {
+    await say(ada, "See above");
+    await until("it is said", async () => (await texts(ada)).includes("See above"));
+    await ada.locator("#messages > li.message", { hasText: "Tea?" }).hover();
+    await ada.evaluate(() => Object.defineProperty(navigator, "clipboard", { configurable: true, value: { writeText: (text) => { window.link = text; return Promise.resolve(); } } }));
+    await ada.locator("#bar-link").click();
+    const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+    await page.goto(await ada.evaluate(() => window.link));
+    await until("a link is asked for", async () => (await page.locator("#door-status").textContent()).startsWith("You need a link of your own"));
+    await page.evaluate((hash) => { location.hash = hash; }, `#${new URLSearchParams({ token: token("Late") })}`);
+    await connected(page);
+    equal(new URL(page.url()).hash, "#room=kitchen", "the address");
+    await until("the message is shown", () => page.evaluate(() => document.querySelector("#messages > li.shown .text")?.textContent === "Tea?"));
+    await page.context().close();
+  });
+
   await check("the token goes by the sub-protocol, or the first message where it is long, and never in the address of the socket", async () => {
     const rooms = Array.from({ length: 60 }, (_, n) => `${n} ${"x".repeat(60)}`).join(",");
     for (const given of [token("Ada"), token("Ada", "--rooms", `kitchen,${rooms}`)]) {

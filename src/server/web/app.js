@@ -76,8 +76,8 @@ if ("BroadcastChannel" in window) {
   };
 }
 
-/** Somebody comes in. `known` are the names that were used in this browser. */
-export function enter({ name, room, person, token, at = addressed().at, known }) {
+/** Somebody comes in, to where the address leads. `known` are the names that were used in this browser. */
+export function enter({ name, token, known, ...place }) {
   if (known) keepPlacesOf(known);
   fillIn(document);
   lookAtZone();
@@ -102,13 +102,16 @@ export function enter({ name, room, person, token, at = addressed().at, known })
   holdStatus(status ?? { status: "online" });
   for (const { id, removed } of rooms()) if (!removed) client.join(id, { history: PAGE });
   const how = { instead: true };
+  const to = { ...addressed(), ...place };
+  const { room, person, at } = asSeen(to);
   if (person && !nameProblem(person)) open("person", person, how);
-  else if (room) open("room", room, how);
+  else if (room && !nameProblem(room)) open("room", room, how);
   else {
     const last = conversations.get(places.active) ?? rooms()[0];
     open(last?.kind ?? "room", last?.id ?? DEFAULT_ROOM, how);
   }
   if (room || person) goToMessage(active, at);
+  sayWrongPlace(to);
   client.connect();
   drawMe();
   if (!narrow.matches) focusComposer();
@@ -174,7 +177,7 @@ export function renew(token, place) {
   if (byId("app").hidden || subjectOf(token) !== me) {
     if (client) letGoOfUnsent();
     client?.close();
-    return enter({ token, person: place.person, at: place.at, room: place.room && !nameProblem(place.room) ? place.room : undefined });
+    return enter({ token, ...place });
   }
   client.authenticate(token).catch((error) => {
     active.problem = t("newLinkNotTaken", { why: inWords(error) });
@@ -185,33 +188,37 @@ export function renew(token, place) {
 }
 
 /** Where the address leads, after a link or the Back button changed it. */
-function goTo({ room, person, at }, how) {
-  if (person && !nameProblem(person)) open("person", person, how);
+function goTo(place, how) {
+  const { room, person, by, at } = asSeen(place);
+  if (person && !nameProblem(person)) open("person", person, by ? { instead: true } : how);
   else if (room && !nameProblem(room)) (history.state?.visited ? revisit : goInto)(room, how);
-  else return sayWrongPlace({ room, person });
+  else return sayWrongPlace(place);
   goToMessage(active, at);
 }
 
+/** A place as we see it: the address of a direct message names two, of whom one is us. */
+function asSeen(place) {
+  const { person, by } = place;
+  if (!by || !person || !me || by === me) return place;
+  return { ...place, person: person === me ? by : null };
+}
+
 /** A link that leads nowhere says why. */
-function sayWrongPlace({ room, person }) {
+function sayWrongPlace(place) {
+  const { room, person } = asSeen(place);
   const problem = person ? nameProblem(person) : room && nameProblem(room);
-  if (!problem) return;
-  active.problem = t(person ? "nameInLink" : "roomInLink", { problem });
+  const isOfOthers = place.person && !person;
+  if (!problem && !isOfOthers) return;
+  active.problem = isOfOthers ? t("linkOfOthers") : t(person ? "nameInLink" : "roomInLink", { problem });
   redraw("composer");
 }
 
 /** Where the address leads, after it was changed while we are in. */
-export function follow({ room, person, name, at }) {
+export function follow({ name, ...place }) {
   if (name && name !== me) {
     letGoOfUnsent();
     client.close();
     return openDoor();
   }
-  goTo({ room, person, at });
-}
-
-/** The page was opened by somebody who is known here. */
-export function arrive(who, { room, person }) {
-  enter({ ...who, room: room && !nameProblem(room) ? room : undefined, person });
-  sayWrongPlace({ room, person });
+  goTo(place);
 }

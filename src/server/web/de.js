@@ -93,6 +93,7 @@ export const WORDS = {
   newLinkNotTaken: "Der neue Link wurde nicht angenommen. {why}",
   nameInLink: "Der Name im Link: {problem}",
   roomInLink: "Der Raum im Link: {problem}",
+  linkOfOthers: "Dieser Link führt zu einer Nachricht zwischen zwei anderen Leuten.",
 
   // The card for what does not mend itself
   signedOut: "Du bist abgemeldet",

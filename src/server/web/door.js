@@ -85,7 +85,7 @@ function loadAgain() {
 export function addressed() {
   const fields = new URLSearchParams(location.hash.slice(1));
   const name = (field) => (fields.has(field) ? normalName(fields.get(field)) : null);
-  return { room: name("room"), name: name("name"), person: name("with"), at: fields.get("at") };
+  return { room: name("room"), name: name("name"), person: name("with"), by: name("by"), at: fields.get("at") };
 }
 
 /**
@@ -110,6 +110,7 @@ const ROOMS_LOOKED_AT = 200; // at the door, for how many are in the one that so
 let doorstep = null;
 let asking = ""; // the name that it asks about
 let knownOpen = false; // the server takes names
+let wanted = null; // where somebody was on the way to who needs a link of their own first
 
 export function serverAddress() {
   const url = new URL("ws", location.href);
@@ -194,6 +195,7 @@ export async function openDoor({ again = false } = {}) {
   if (code === UNAUTHORIZED) {
     const token = await askOtherTabs();
     if (token && !byId("door").hidden) return goIn((app) => app.renew(token, addressed()));
+    wanted = addressed();
     return doorSays(t("needsLink"));
   }
   knownOpen = true;
@@ -286,7 +288,8 @@ document.addEventListener("change", async ({ target }) => {
 window.addEventListener("hashchange", async () => {
   const token = takeToken();
   await spoken;
-  const place = addressed();
+  let place = addressed();
+  if (token && !place.room && !place.person) place = { ...wanted };
   if (token) return goIn((app) => app.renew(token, place));
   if (goesIn) return undefined; // and looks at the address then
   if (byId("app").hidden) return openDoor();
@@ -304,7 +307,7 @@ function arrive(token) {
   if (comesIn) {
     byId("door").classList.add("patient");
     byId("door").hidden = false;
-    goIn((app) => app.arrive(comesIn, addressed()));
+    goIn((app) => app.enter(comesIn));
   } else {
     openDoor();
     requestAnimationFrame(() => setTimeout(() => app().catch(() => {}))); // when the door has been drawn

@@ -93,6 +93,7 @@ export const WORDS = {
   newLinkNotTaken: "The new link was not taken. {why}",
   nameInLink: "The name in the link: {problem}",
   roomInLink: "The room in the link: {problem}",
+  linkOfOthers: "That link leads to a message between two other people.",
 
   // The card for what does not mend itself
   signedOut: "You are signed out",

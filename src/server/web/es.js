@@ -101,6 +101,7 @@ export const WORDS = {
   newLinkNotTaken: "El enlace nuevo no se ha aceptado. {why}",
   nameInLink: "El nombre del enlace: {problem}",
   roomInLink: "La sala del enlace: {problem}",
+  linkOfOthers: "Ese enlace lleva a un mensaje entre otras dos personas.",
 
   // The card for what does not mend itself
   signedOut: "Se ha cerrado tu sesión",

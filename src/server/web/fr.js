@@ -102,6 +102,7 @@ export const WORDS = {
   newLinkNotTaken: "Le nouveau lien n’a pas été accepté. {why}",
   nameInLink: "Le nom dans le lien\u00A0: {problem}",
   roomInLink: "Le salon dans le lien\u00A0: {problem}",
+  linkOfOthers: "Ce lien mène à un message entre deux autres personnes.",
 
   // The card for what does not mend itself
   signedOut: "Vous êtes déconnecté",

@@ -79,9 +79,13 @@ export function setAddress(address, { instead = true, state = null } = {}) {
 /** The address of a room, to be given to others. */
 export const invitationTo = (c) => new URL(`#${new URLSearchParams({ room: c.id })}`, location.href).href;
 
-/** The address of a message: it is found again only in the epoch that it is of. */
+/**
+ * The address of a message: it is found again only in the epoch that it is of. That of a direct message names both who
+ * can read it.
+ */
 export function linkTo(c, { seq, epoch }) {
-  return new URL(`#${new URLSearchParams({ [c.kind === "room" ? "room" : "with"]: c.id, at: `${seq}.${epoch.slice(0, EPOCH_DIGITS)}` })}`, location.href).href;
+  const place = c.kind === "room" ? { room: c.id } : { with: c.id, by: me };
+  return new URL(`#${new URLSearchParams({ ...place, at: `${seq}.${epoch.slice(0, EPOCH_DIGITS)}` })}`, location.href).href;
 }
 
 const EPOCH_DIGITS = 8; // of it, in an address
