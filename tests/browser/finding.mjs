@@ -52,6 +52,28 @@ await run(async () => {
     await ada.keyboard.press("Escape");
   });
 
+  await check("a search takes names as people write them: the title of a room, small letters; and says how a day is written", async () => {
+    const page = await newPage();
+    await enter(page, "Tilda", "kitchen");
+    await page.locator("#add-room").click();
+    await page.locator("#finder-input").fill("p-7");
+    await page.locator("#finder-room-title").fill("Great Project");
+    await page.locator("#finder-submit").click();
+    await titled(page, "Great Project");
+    await say(page, "a kettle of our own");
+    await sees(page, "a kettle of our own");
+    await page.locator("#open-search").click();
+    for (const where of ["in:\"great project\"", "in:P-7", "in:p-7", "from:tilda", "from:@Tilda"]) {
+      await page.locator("#search-input").fill(`kettle nobody ${where}`);
+      await until("nothing is found", async () => (await page.locator("#search-status").textContent()) === "Nothing was found." || Promise.reject(new Error(`${where}: ${await page.locator("#search-status").textContent()}`)));
+      await page.locator("#search-input").fill(`kettle ${where}`);
+      await until(`it is found ${where}`, async () => (await results(page)).join() === "a kettle of our own");
+    }
+    await page.locator("#search-input").fill("kettle before:yesterday");
+    await until("it says how", async () => (await page.locator("#search-status").textContent()).includes("before:2026-01-31"));
+    await page.context().close();
+  });
+
   await check("Ctrl+K goes to a room, a person or a command by a few letters", async () => {
     await ada.keyboard.press("Control+k");
     await focused(ada, "switcher-input");

@@ -3,11 +3,12 @@
  * the message in its place; the results are there again when the search is opened again.
  */
 import { avatar } from "./avatar.js";
-import { active, client, conversations, me } from "./conversations.js";
+import { active, client, conversations, me, rooms } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { phrase, t } from "./language.js";
 import { timeOf } from "./message.js";
 import { goToMessage, open } from "./places.js";
+import { presence } from "./presence.js";
 import { inWords } from "./words.js";
 
 const AFTER = 250; // the search begins when nothing was typed for so long
@@ -38,12 +39,21 @@ export function parseSearch(written) {
     else if (/^in$/iu.test(key)) Object.assign(where, value.startsWith("@") ? { user_id: value.slice(1) } : { room_id: value.replace(/^#/u, "") });
     else {
       const day = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(value);
-      if (!day) return whole;
-      where.before = new Date(day[1], day[2] - 1, day[3]).getTime();
+      where.before = day ? new Date(day[1], day[2] - 1, day[3]).getTime() : NaN;
     }
     return space;
   }).trim();
   return { text, where };
+}
+
+const isLike = (one, other) => one.toLocaleLowerCase() === other.toLocaleLowerCase();
+
+/** Puts the names that are meant into `where`: a title is the name of its room, and small letters are no other name. */
+function realNames(where) {
+  const names = [me, ...presence.keys()];
+  for (const key of ["sender", "user_id"]) if (where[key] && !names.includes(where[key])) where[key] = names.find((name) => isLike(name, where[key])) ?? where[key];
+  const { room_id: wanted } = where;
+  if (wanted && !conversations.has(`room:${wanted}`)) where.room_id = rooms().find(({ id, title }) => isLike(id, wanted) || isLike(title, wanted))?.id ?? wanted;
 }
 
 async function look(more = false) {
@@ -55,7 +65,8 @@ async function look(more = false) {
     byId("search-list").replaceChildren();
   }
   byId("search-more").hidden = true;
-  if (where.text === "") return says(/\S/u.test(byId("search-input").value) ? t("writeAWord") : t("narrowIt"));
+  if (where.text === "" || Number.isNaN(where.where.before)) return says(/\S/u.test(byId("search-input").value) && where.text === "" ? t("writeAWord") : t("narrowIt"));
+  realNames(where.where);
   const number = asked += 1;
   says(more ? "" : t("searching"));
   try {
