@@ -89,6 +89,7 @@ await run(async () => {
     await kicked.screenshot({ path: path.join(pictures, "kicked.png") });
     await kicked.getByRole("button", { name: "Come back" }).click();
     await connected(kicked);
+    await until("one can write on", () => kicked.evaluate(() => document.activeElement.id === "composer-input"));
   });
 
   await check("who is banned is told so, does not reconnect, and is turned away until it is lifted", async () => {

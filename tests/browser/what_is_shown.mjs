@@ -55,9 +55,9 @@ await run(async () => {
   await check("what the operator says to everybody looks like nobody's, and what a person says is theirs", async () => {
     await broadcast({ content: "Tea at https://example.org/tea." });
     await broadcast({ sender: "Ada", content: "Or coffee." });
-    const last = bob.locator("#announcements > li.announcement").last();
+    const last = bob.locator("#announcements > li.announcement").first(); // the latest, which is above the others
     await until("both are there", async () => (await last.textContent()).includes("Or coffee."));
-    const shown = await bob.locator("#announcements > li.announcement").evaluateAll((all) => all.slice(-2).map((one) => [
+    const shown = await bob.locator("#announcements > li.announcement").evaluateAll((all) => all.slice(0, 2).reverse().map((one) => [
       one.classList.contains("of-operator"), one.querySelector(".announced-by").lastChild.textContent, one.querySelectorAll(".avatar").length, one.querySelector("a")?.href ?? "",
     ]));
     equal(shown, [[true, "From the server", 0, "https://example.org/tea"], [false, " to everybody", 1, ""]], "by the operator, name and end, avatars, links");

@@ -134,13 +134,6 @@ function openMenu(item) {
   menu.showModal();
   byId("menu-list").querySelector("button").focus();
 }
-byId("message-menu").addEventListener("keydown", (event) => {
-  const all = [...byId("menu-list").querySelectorAll("button")];
-  const chosen = all.indexOf(document.activeElement);
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  event.preventDefault();
-  all.at((chosen + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length).focus();
-});
 
 // A long press on touch
 

@@ -32,7 +32,7 @@ function dismiss(one) {
 /** Draws the cards, also those that were there before a reload. */
 export function drawAnnouncements() {
   storeInTab(KEY, shown);
-  byId("announcements").replaceChildren(...shown.map(card));
+  byId("announcements").replaceChildren(...shown.map(card).reverse());
 }
 
 function card(one) {

@@ -23,6 +23,15 @@ for (const dialog of all) {
   }).observe(dialog, { attributeFilter: ["open"] });
 }
 
+// In a menu arrows go from one entry to the next.
+for (const menu of document.querySelectorAll("dialog.menu")) menu.addEventListener("keydown", (event) => {
+  const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!way) return;
+  event.preventDefault();
+  const entries = [...menu.querySelectorAll(".menu-list button")];
+  entries.at((entries.indexOf(document.activeElement) + way + entries.length) % entries.length).focus();
+});
+
 window.addEventListener("popstate", () => {
   const stale = step === location.href && history.state?.under;
   step = "";

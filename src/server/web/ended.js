@@ -5,6 +5,7 @@
 import { client, me, proven } from "./conversations.js";
 import { byId, named } from "./dom.js";
 import { phrase, t } from "./language.js";
+import { focusComposer } from "./places.js";
 import { whyClosed } from "./words.js";
 
 const OWN = 1000; // we have closed it ourselves
@@ -29,7 +30,7 @@ export function drawEnded(connection) {
     if (byId("ended").hidden) return;
     byId("ended").hidden = true;
     for (const part of ["places", "conversation", "details"]) byId(part).inert = false;
-    return;
+    return focusComposer();
   }
   code = connection.code;
   const [title, text, button] = CARDS.get(code)?.() ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];

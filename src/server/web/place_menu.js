@@ -26,9 +26,3 @@ byId("title").addEventListener("click", () => {
   byId("place-menu-list").replaceChildren(...ACTIONS.map(byId).filter(({ hidden }) => !hidden).map(entryOf));
   menu.showModal();
 });
-menu.addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  event.preventDefault();
-  const all = [...byId("place-menu-list").querySelectorAll("button")];
-  all.at((all.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length).focus();
-});

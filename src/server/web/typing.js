@@ -9,7 +9,5 @@
 export function typeInto(field, text, from = field.selectionStart, to = field.selectionEnd) {
   field.focus();
   field.setSelectionRange(from, to);
-  if (document.execCommand("insertText", false, text)) return;
-  field.setRangeText(text, from, to, "end");
-  field.dispatchEvent(new Event("input", { bubbles: true }));
+  document.execCommand("insertText", false, text); // the only way that can be undone
 }
