@@ -282,6 +282,23 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("unread messages that are exactly what a page brings are read as they come into view", async () => {
+    const page = await newPage();
+    await enter(page, "Fifi", "gallery");
+    await say(page, "Here until now");
+    await sees(page, "Here until now");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await until("the browser has the mark", () => page.evaluate(() => Object.keys(localStorage).some((key) => /"gallery".*"porch"/u.test(localStorage[key]))));
+    await page.goto("about:blank");
+    await speak(bob, "Speaker", { room_id: "gallery" }, lines(50));
+    await page.goto(`${page.origin}/#room=gallery`);
+    await connected(page);
+    await until("the line is before the first", async () => (await view(page)).first === "line 1");
+    await until("what is in view is read", async () => { const left = Number(await page.locator("#to-latest-text").textContent()); return (left > 0 && left < 45) || Promise.reject(new Error(`${left} are unread`)); });
+    await page.context().close();
+  });
+
   await check("edits, deletions and reactions are not counted as messages", async () => {
     const page = await newPage();
     await enter(page, "Nora", "attic");

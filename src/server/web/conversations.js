@@ -156,7 +156,8 @@ class Conversation {
   /** The first message behind the mark, if the window holds what stands before it: else it is not known. */
   get firstUnread() {
     const at = this.items.findIndex((item) => item.type === "said" && item.epoch === this.epoch && item.seq > this.readSeq);
-    return this.start || this.items.slice(0, Math.max(0, at)).some(({ type }) => type === "said") ? this.items[at] : undefined;
+    const first = this.items[at];
+    return this.start || first?.seq === this.readSeq + 1 || this.items.slice(0, at).some(({ type }) => type === "said") ? first : undefined;
   }
 
   /** Everything is read, or everything up to an entry. */
