@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { begin, composer, connected, members, newPage, say, texts } from "./browser.mjs";
+import { begin, composer, connected, members, newPage, say, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
@@ -103,6 +103,28 @@ await run(async () => {
     equal(await ada.locator("#messages > li.mention").allTextContents().then((all) => all.length), 1, "what calls Ada");
     equal(await ada.locator("#messages .call").allTextContents(), ["@room"], "what is marked");
     await mod.context().close();
+  });
+
+  await check("a link with other rights gives them at once, in the same tab, and what is written stays", async () => {
+    const page = await visit({ token: token("Nora"), room: "kitchen" });
+    await connected(page);
+    const proposesRoom = async () => {
+      await composer(page).fill("@ro");
+      await until("it has been looked for", () => page.evaluate(() => document.getElementById("composer-input").value === "@ro"));
+      return await page.locator("#suggestions .suggestion-label", { hasText: /^room$/u }).count() > 0;
+    };
+    equal(await proposesRoom(), false, "whether @room is proposed");
+    await composer(page).fill("half a sentence");
+    await page.evaluate((hash) => { location.hash = hash; }, `#${new URLSearchParams({ token: token("Nora", "--roles", "moderate") })}`);
+    await until("there is another connection", () => page.sockets === 2);
+    await connected(page);
+    await titled(page, "kitchen");
+    await until("what was written is there", async () => await composer(page).inputValue() === "half a sentence");
+    await until("@room is proposed", proposesRoom);
+    await page.locator("#messages > li.message", { hasText: "Tea?" }).first().hover();
+    await page.locator("#bar-more").click();
+    equal(await page.locator("#message-menu .delete").count(), 1, "a way to delete what others said");
+    await page.context().close();
   });
 
   await check("a room the token is not for stays closed, in words", async () => {

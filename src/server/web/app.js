@@ -24,7 +24,7 @@ import { SalonClient } from "./client.js";
 import { sayKeys } from "./composer.js";
 import { firstConnection } from "./connection.js";
 import {
-  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, rooms, savePlaces,
+  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, roles, rooms, savePlaces,
 } from "./conversations.js";
 import { byId, element, named } from "./dom.js";
 import { addressed, openDoor, serverAddress } from "./door.js";
@@ -41,7 +41,7 @@ import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
 import { enterHereToo, focusComposer, goInto, goToMessage, leaveHereToo, open, revisit, setAddress } from "./places.js";
 import { presence } from "./presence.js";
-import { keptPlaces, sessionToken, storeInTab, subjectOf } from "./storage.js";
+import { keptPlaces, rolesOf, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { UNAUTHORIZED, inWords, nameProblem } from "./words.js";
 import "./actions.js";
@@ -169,17 +169,18 @@ function goOut({ forgotten }) {
 
 /**
  * A link with another token was opened in this tab. One of the same person goes on where we are; another person begins
- * anew.
+ * anew, and so does one with other rights, which the server says at the beginning of a connection.
  */
 export function renew(token, place) {
-  sessionToken(token);
-  setAddress(location.pathname);
-  if (byId("app").hidden || subjectOf(token) !== me) {
+  const anew = () => {
     if (client) letGoOfUnsent();
     client?.close();
     return enter({ token, ...place });
-  }
-  client.authenticate(token).catch((error) => {
+  };
+  sessionToken(token);
+  setAddress(location.pathname);
+  if (byId("app").hidden || subjectOf(token) !== me) return anew();
+  client.authenticate(token).then(() => { if (`${rolesOf(token)}` !== `${roles}`) anew(); }, (error) => {
     active.problem = t("newLinkNotTaken", { why: inWords(error) });
     redraw("composer");
   });

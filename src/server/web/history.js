@@ -132,23 +132,15 @@ const CALLS_PAGES = 5; // of a room: the server counts no further
 const CALLS_ALL = 50; // of all rooms of a connection
 const CALLS_EVERY = 250; // between two pages
 
-const called = new Set();
-let looks = 0;
-let looking = false;
+let looks = 0; // that are left
+let looking = Promise.resolve();
 
 /**
- * Unread messages that the window of a room does not hold may call the reader: they are looked through for that, a few
- * pages at a time, and not kept.
+ * Unread messages that the window of a room does not hold may call the reader: they are looked through for that, one
+ * page after the other, and not kept. Where they are not to be had, the badge counts what is known.
  */
-export async function lookForCalls(c) {
-  if (c.unread > 0 && !c.firstUnread) called.add(c);
-  if (looking) return;
-  looking = true;
-  for (const room of called) {
-    called.delete(room);
-    await lookThrough(room).catch(() => {}); // its badge counts what is known
-  }
-  looking = false;
+export function lookForCalls(c) {
+  if (c.unread > 0 && !c.firstUnread) looking = looking.then(() => lookThrough(c)).catch(() => {});
 }
 
 async function lookThrough(c) {
