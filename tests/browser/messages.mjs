@@ -169,38 +169,40 @@ await run(async () => {
   });
 
   await check("a link to a direct message leads both who can read it to it, also by the door, and nobody else anywhere", async () => {
-    await say(ada, "/msg Bob between us");
-    await sees(ada, "between us");
-    await menu(ada, /^between us$/, "Copy link");
-    await toast(ada, "Link copied");
-    const link = await ada.evaluate(() => navigator.clipboard.readText());
+    const lia = await newPage({ permissions: ["clipboard-read", "clipboard-write"] });
+    const leo = await newPage();
+    await enter(lia, "Lia", "porch");
+    await enter(leo, "Leo", "porch");
+    await say(lia, "/msg Leo between us");
+    await sees(lia, "between us");
+    await menu(lia, /^between us$/, "Copy link");
+    await toast(lia, "Link copied");
+    const link = await lia.evaluate(() => navigator.clipboard.readText());
     const shown = (page) => until("it is shown", () => page.evaluate(() => document.querySelector("#messages > li.shown .text")?.textContent === "between us"));
-    for (const page of [ada, bob]) {
+    const follow = (page) => page.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+    for (const [page, other] of [[lia, "Leo"], [leo, "Lia"]]) {
       await say(page, "/join attic");
       await titled(page, "attic");
-      await page.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
-      await titled(page, page === ada ? "Bob" : "Ada");
+      await follow(page);
+      await titled(page, other);
       await shown(page);
       await page.goBack();
       await titled(page, "attic");
-      await say(page, "/leave");
-      await say(page, "/join kitchen");
-      await titled(page, "kitchen");
     }
-    const other = await newPage();
-    await other.goto(link);
-    await other.locator("#door-name").fill("Bob");
-    await other.getByRole("button", { name: "Enter" }).click();
-    await other.getByRole("button", { name: "Yes, that is me" }).click();
-    await connected(other);
-    await titled(other, "Ada");
-    await shown(other);
+    const device = await newPage();
+    await device.goto(link);
+    await device.locator("#door-name").fill("Leo");
+    await device.getByRole("button", { name: "Enter" }).click();
+    await device.getByRole("button", { name: "Yes, that is me" }).click();
+    await connected(device);
+    await titled(device, "Lia");
+    await shown(device);
     const third = await newPage();
-    await enter(third, "Third", "kitchen");
-    await third.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+    await enter(third, "Third", "porch");
+    await follow(third);
     await until("it says so", async () => (await third.locator("#composer-problem").textContent()) === "That link leads to a message between two other people.");
-    await titled(third, "kitchen");
-    for (const page of [other, third]) await page.context().close();
+    await titled(third, "porch");
+    for (const page of [lia, leo, device, third]) await page.context().close();
   });
 
   await check("code, bold, italic, struck out, quotes and lists are shown as meant, and copied as written", async () => {
