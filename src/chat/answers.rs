@@ -93,6 +93,9 @@ impl Hall {
                 };
                 self.answer_room(ask, room, created, found.head, turn);
             }
+            (What::History(_), Some(room)) if !self.may_still_read(ask.conn, room) => {
+                self.refuse(ask, &not_joined(), turn);
+            }
             (What::History(wanted), room) => {
                 if let Err(refusal) = self.answer_history(ask, room, &wanted, found, turn) {
                     self.refuse(ask, &refusal, turn);

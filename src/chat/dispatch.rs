@@ -152,7 +152,7 @@ impl Hall {
             }
             News::Found { ticket, items, next } => {
                 if let Some(waiting) = self.answered(ticket) {
-                    self.answer_search(waiting.asker.ask(), &items, next.as_deref(), turn);
+                    self.answer_search(&waiting, &items, next.as_deref(), turn);
                 }
             }
             News::Trail { ticket, steps, next } => {

@@ -15,8 +15,8 @@ pub(super) struct Others {
     pub words: Requests,
     /// Users who are put out of rooms.
     pub kicked: Vec<(UserName, RoomName)>,
-    /// There was no place for a room in which somebody is on another node: of rooms that are listed from then on, who is
-    /// inside elsewhere may not be known here.
+    /// There was no place for a room in which somebody is on another node: of rooms that are listed from then on, those
+    /// who are inside elsewhere may not be known here.
     pub had_no_place: bool,
     /// Rooms that were listed since, of which the store is to tell that.
     pub listed: BTreeSet<RoomName>,

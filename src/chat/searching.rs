@@ -3,6 +3,7 @@
 //! The store looks; here it is decided where it may.
 
 use super::ask::Ask;
+use super::checks::not_joined;
 use super::hall::Hall;
 use super::name::UserName;
 use super::rate_limit::Price;
@@ -65,11 +66,29 @@ impl Hall {
         self.ask_store(waiting, |ticket| Request::Search { search, ticket }, ctx)
     }
 
-    pub(super) fn answer_search(&self, ask: Ask<'_>, hits: &[Hit<'_>], next: Option<&str>, turn: &mut Turn<'_>) {
+    /// What was found, without what was said in rooms that the session was kept out of since.
+    pub(super) fn answer_search(
+        &mut self,
+        waiting: &Waiting,
+        hits: &[Hit<'_>],
+        next: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        let ask = waiting.asker.ask();
         let Some(user) = self.user_of(ask.conn) else { return };
+        if waiting.room.is_some_and(|room| !self.may_still_read(ask.conn, room)) {
+            return self.refuse(ask, &not_joined(), turn);
+        }
+        let is_shown = |hit: &&Hit<'_>| match hit.conversation {
+            Conversation::Room(name) => {
+                self.roster.rooms().find(name).is_some_and(|room| self.may_still_read(ask.conn, room))
+            }
+            Conversation::Direct(..) => true,
+        };
         let user = self.roster.user(user).name.as_str();
         let items: Vec<_> = hits
             .iter()
+            .filter(is_shown)
             .map(|&Hit { conversation, seq, ts, sender, content }| {
                 let place = match conversation {
                     Conversation::Room(name) => Shown::room(name),

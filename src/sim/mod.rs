@@ -200,7 +200,7 @@ fn live(world: &Rc<RefCell<World>>, platter: &Rc<RefCell<Platter>>, plan: &Plan)
         match reactor.go_round(&mut service) {
             Ok(true) => look_inside(&reactor, &service, world, 0),
             Ok(false) => {
-                judging::ends::look(&reactor, &mut world.borrow_mut(), 0);
+                judging::ends::look(&reactor, &mut world.borrow_mut().net, 0);
                 break Ended::InOrder;
             }
             Err(Error::Loop(_)) => break Ended::Killed,

@@ -305,7 +305,13 @@ impl World {
         for host in 0..self.net.hosts.len() {
             ends::look_at_time(&mut self.net, host);
         }
-        self.judge.told.look(&mut self.net, &self.actors);
+        let here = self.actors.iter().filter_map(|actor| match actor {
+            Actor::Client(client) => client.welcomed().map(|(link, since)| (&*client.user, link, since)),
+            Actor::Plain(plain) => plain.entered().map(|(link, since)| (&*plain.user, link, since)),
+            _ => None,
+        });
+        let here: Vec<_> = here.collect();
+        self.judge.told.look(&mut self.net, &here);
         if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }
@@ -337,7 +343,7 @@ impl World {
                     // A client that is gone without a word is here until that is noticed, and for a grace.
                     // So is a call of the operator that was on its way when the faults ended.
                     // And so are requests that a process had not heard before it stood still.
-                    // Who has lost a connection, and is back without a room, is in that for a grace.
+                    // Somebody who has lost a connection, and is back without a room, is in that for a grace.
                     None if !banned
                         && now > self.haunted.max(self.calm_since()) + HAUNTED_FOR
                         && now > self.held.1 + GRACE =>
@@ -403,7 +409,7 @@ impl World {
                 let heard = [
                     self.judge.look_at_plain(),
                     self.judge.look_at_acknowledged(),
-                    self.judge.told.look_at_published(&self.judge),
+                    self.judge.told.look_at_published(|content| self.judge.places_of(content)),
                 ];
                 for (invariant, wrong) in heard.into_iter().filter_map(Result::err) {
                     self.net.trace.fail(invariant, now, || wrong);

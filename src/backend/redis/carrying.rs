@@ -515,8 +515,8 @@ impl Redis {
         })
     }
 
-    /// Takes what was pulled, and has what is needed here: what was here when it was asked may have been given up since.
-    /// The place; `None`: Redis is away.
+    /// Takes what was pulled, and has what is needed here: what was here when it was asked may have been given up
+    /// since. The place; `None`: Redis is away.
     fn have(&mut self, key: &str, pulled: Pulled, need: Need, young: u64) -> Option<usize> {
         let mut at = self.take_to(key, pulled, u64::MAX)?;
         for need in [need, Need::All] {

@@ -68,7 +68,7 @@ impl From<Query> for Need {
         match query {
             Query::Head => Self::Head,
             Query::Newest(bounds) => Self::Newest(bounds.entries),
-            // Whoever reads back goes on to do so.
+            // A reader that reads back goes on to do so.
             Query::Before(..) => Self::All,
             Query::After(seq, _) => Self::From(seq.saturating_add(1)),
             Query::Resume { since: None, newest, .. } => Self::Newest(newest),

@@ -139,6 +139,11 @@ impl Session {
         self.seats.iter().any(|seat| seat.room == room && seat.wanted)
     }
 
+    /// Whether it is in a room or waits to be let in, and was not put out since: also if it has asked to leave.
+    pub fn may_read(&self, room: u32) -> bool {
+        self.seats.iter().any(|seat| seat.room == room && (seat.inside || seat.entering > seat.void))
+    }
+
     /// Takes a seat, or keeps it, and waits to be let in.
     pub fn sit(&mut self, room: u32) {
         match self.seat(room) {

@@ -307,6 +307,48 @@ fn kicked_amid_a_join_and_a_message() {
     stage.heard_kinds("cat", &["joined", "broadcast", "online_users"]);
 }
 
+/// A session that is put out of a room before a late store has let it in is shown nothing of it: neither its history nor
+/// what a search finds there. One that is inside has what it has asked for before it hears `left`, whoever wants that.
+#[test]
+fn nothing_is_read_in_a_room_that_one_was_kept_out_of() {
+    for (inside, kicked, expected) in [
+        (true, true, &["history", "found", "found", "left"][..]),
+        (false, true, &["forbidden", "not_joined", "not_joined", "found", "left"]),
+        (true, false, &["history", "found", "found", "left"]),
+        (false, false, &["joined", "online_users", "history", "found", "found", "left"]),
+    ] {
+        let (mut stage, gate) = stage(&["ann", "bob"]);
+        stage.joins("ann", "den");
+        stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"the secret"}"#);
+        if inside {
+            stage.joins("bob", "den");
+        }
+        stage.all_forget();
+        *gate.borrow_mut() = Gate::Shut;
+        if !inside {
+            stage.says("bob", r#"{"type":"join","room_id":"den"}"#);
+        }
+        stage.says("bob", r#"{"type":"history","room_id":"den","id":1}"#);
+        stage.says("bob", r#"{"type":"search","room_id":"den","text":"secret","id":2}"#);
+        stage.says("bob", r#"{"type":"search","text":"secret","id":3}"#);
+        if kicked {
+            let conn = ConnId { index: 1000, generation: 1 };
+            let body = br#"{"user_id":"bob","room_id":"den"}"#;
+            stage.chat.handle_call(conn, Call::Kick, body, stage.now, &mut stage.out);
+            stage.dispatch();
+        } else {
+            stage.says("bob", r#"{"type":"leave","room_id":"den"}"#);
+        }
+        *gate.borrow_mut() = Gate::Open;
+        stage.hears_the_backend();
+        let heard = stage.takes("bob");
+        let kinds: Vec<String> = heard.iter().map(|text| kind(text)).collect();
+        assert_eq!(kinds, expected, "{inside} {kicked}");
+        let shown = heard.iter().filter(|text| text.contains("the secret")).count();
+        assert_eq!(shown, if kicked && !inside { 0 } else { 3 }, "{heard:?}");
+    }
+}
+
 /// What a store does not answer costs its frame and no more: the message is that it is overloaded, and not soon that
 /// the client is too fast.
 #[test]

@@ -2,8 +2,8 @@
  * What all dialogs have in common: a click beside one closes it, and so do its button for that and, where fingers work,
  * Back, which then goes nowhere.
  *
- * For Back an open dialog has a step in the history of the browser, if no drawer beneath it has one. The step stays when
- * the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
+ * For Back an open dialog has a step in the history of the browser, if no drawer beneath it has one. The step stays
+ * when the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
  */
 import { setAddress, whenOpened } from "./places.js";
 

@@ -1,14 +1,12 @@
 //! Invariant 8, of the whole server: it ends when it is asked to, in the time for that, and each session is told.
 
-use super::super::machine::Machine;
 use super::super::network::{Network, SECOND, Time};
-use super::super::world::World;
 use crate::server::reactor::Reactor;
+use crate::server::system::System;
 
 /// The server of a host has ended by itself.
-pub fn look(reactor: &Reactor<Machine>, world: &mut World, host: usize) {
+pub fn look<S: System>(reactor: &Reactor<S>, net: &mut Network, host: usize) {
     let untold = reactor.engine().not_parted();
-    let net = &mut world.net;
     let asked = net.hosts[host].stops.len();
     if asked == 0 {
         return net.trace.fail(8, net.now, || "the server ends, and nobody has asked it to".into());

@@ -19,6 +19,8 @@ pub fn look(reactor: &Reactor<Machine>, service: &ChatService, world: &mut World
         return;
     }
     let held = reactor.connections();
+    // Those on other nodes are known here too.
+    let of_people = |number: usize| if over || world.net.plan.has_one_server() { number } else { 0 };
     let server = [
         ("connections", engine.len()),
         ("connections in the lobby", reactor.waiting()),
@@ -26,8 +28,8 @@ pub fn look(reactor: &Reactor<Machine>, service: &ChatService, world: &mut World
         ("places of the admin port", held.operators),
         ("connections of addresses", reactor.admission().open() as usize),
         ("calls that are owed an answer", service.owed()),
-        ("users who are here", chat.counts().users),
-        ("members of rooms", chat.rooms().map(|room| room.members).sum()),
+        ("users who are here", of_people(chat.counts().users)),
+        ("members of rooms", of_people(chat.rooms().map(|room| room.members).sum())),
     ];
     // Somebody types for a while longer than they are here, and so a room hears who is in it.
     let lasts = |what: &str| !over && what.ends_with("for a while");

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::judge::Judge;
 use super::super::network::{Network, SECOND, Time};
 use super::super::plan::Fault;
-use super::super::world::Actor;
 
 /// What operators were told.
 #[derive(Debug, Default)]
@@ -73,9 +71,9 @@ impl Told {
         }
     }
 
-    /// Once a second: whether those who were sent away are gone. One to whom nothing is on the way has heard all that
-    /// the server has said.
-    pub fn look(&mut self, net: &mut Network, actors: &[Actor]) {
+    /// Once a second: whether those who were sent away are gone. `here` are the users who show that they are here, each
+    /// with their link and since when. One to whom nothing is on the way has heard all that the server has said.
+    pub fn look(&mut self, net: &mut Network, here: &[(&str, usize, Time)]) {
         let (now, turn, thawed) = (net.now, net.plan.turn, net.hosts[0].thawed);
         if !net.hosts[0].up || net.hosts[0].frozen_until >= now {
             return;
@@ -84,15 +82,11 @@ impl Told {
         let late = if net.plan.has(Fault::Late) { LATE } else { 0 };
         let due = |away: &SentAway| now > away.told.max(thawed) + 2 * SECOND + 4 * turn + late;
         for away in self.sent_away.iter().filter(|away| due(away)) {
-            let mut devices = actors.iter().filter_map(|actor| match actor {
-                Actor::Client(client) if client.user == away.user => client.welcomed(),
-                Actor::Plain(plain) if plain.user == away.user => plain.entered(),
-                _ => None,
-            });
-            let stays = |&(link, since): &(usize, Time)| {
-                since < away.asked && net.takes_all(link) && !net.links[link].owed_much && net.is_served(link)
+            let stays = |&(user, link, since): &(&str, usize, Time)| {
+                let heard_all = net.takes_all(link) && !net.links[link].owed_much && net.is_served(link);
+                user == away.user && since < away.asked && heard_all
             };
-            if devices.any(|device| stays(&device)) {
+            if here.iter().any(stays) {
                 let text = format!("{} was sent away at {} us, and is still here", away.user, away.asked);
                 net.trace.fail(18, now, || text);
             }
@@ -100,13 +94,16 @@ impl Told {
         self.sent_away.retain(|away| !due(away));
     }
 
-    /// What was published is heard, where anybody has heard anything of its number.
+    /// What was published is heard, where anybody has heard anything of its number: by the places of a content.
     ///
     /// # Errors
     /// It is not.
-    pub fn look_at_published(&self, judge: &Judge) -> Result<(), (u8, String)> {
+    pub fn look_at_published<'a>(
+        &self,
+        places_of: impl Fn(&str) -> &'a [(String, String, u64)],
+    ) -> Result<(), (u8, String)> {
         for (room, seq, content) in &self.published {
-            let places = judge.places_of(content);
+            let places = places_of(content);
             if places.iter().any(|(at, _, number)| at != room || number != seq) {
                 return Err((18, format!("{content:?} was published as {room}/{seq}, and stands at {places:?}")));
             }

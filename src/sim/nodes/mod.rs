@@ -127,7 +127,7 @@ impl Cluster<'_> {
                 self.waits(host);
             }
             Ok(false) => {
-                judging::ends::look(&node.reactor, &mut self.world.borrow_mut(), host);
+                judging::ends::look(&node.reactor, &mut self.world.borrow_mut().net, host);
                 self.ends(host, false);
             }
             Err(Error::Loop(_)) => unreachable!("no wait has failed"),

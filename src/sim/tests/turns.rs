@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::{Engine, Event as Told};
 use crate::id::ConnId;
-use crate::server::reactor::Bounds;
+use crate::server::reactor::{Bounds, REFUSALS};
 use crate::server::socket::Socket;
 use crate::server::{Port, Seen, Service, Turn};
 use crate::sim::network::{StopAmid, Time};
