@@ -61,6 +61,7 @@ salon ($debian) unstable; urgency=medium
 END
 gzip -9n <CHANGELOG.md >"$doc/NEWS.gz"
 gzip -9n <"$work/licences" >"$doc/LICENSES-OF-PARTS.gz"
+install -D -m 644 contrib/deb/lintian "$root/usr/share/lintian/overrides/salon"
 # As dpkg-gencontrol counts, in KiB, so that the file system plays no part.
 size=$(find "$root" -printf '%y %s\n' | awk '{ kib += $1 == "f" ? int(($2 + 1023) / 1024) : 1 } END { print kib }')
 mkdir "$root/DEBIAN"

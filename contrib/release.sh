@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes all files of a release, from a clean tree, into FOLDER, which is made or is empty:
 #
-#   contrib/release.sh FOLDER
+#   contrib/release.sh FOLDER            for both targets
+#   contrib/release.sh FOLDER TARGET     for one of them
 #
 #   salon-VERSION-TARGET.tar.gz         a static Salon and what belongs to it, for x86_64 and aarch64 with Linux
 #   salon_VERSION_ARCHITECTURE.deb      the same for Debian and its kind
@@ -17,11 +18,16 @@ set -euo pipefail
 umask 022
 step() { printf '== %s (%ss)\n' "$*" "$SECONDS"; }
 
-[ $# -eq 1 ] || { echo "expected: contrib/release.sh FOLDER" >&2; exit 2; }
+targets=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
+if [ $# -eq 2 ] && [[ " ${targets[*]} " == *" $2 "* ]]; then
+    targets=("$2")
+elif [ $# -ne 1 ]; then
+    echo "expected: contrib/release.sh FOLDER, or FOLDER and one of ${targets[*]}" >&2
+    exit 2
+fi
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-targets=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 declare -A architectures=([x86_64]=amd64 [aarch64]=arm64)
 
 step "what is here"
@@ -40,7 +46,7 @@ zig=(python3 -m ziglang)
 ! command -v zig >/dev/null || zig=(zig)
 needs cargo-zigbuild "pip install cargo-zigbuild" cargo-zigbuild --version
 needs zig "pip install ziglang" "${zig[@]}" version
-needs cargo-cyclonedx "cargo install cargo-cyclonedx --locked" cargo-cyclonedx --version
+needs cargo-cyclonedx "cargo install cargo-cyclonedx --locked" cargo cyclonedx --version
 needs dpkg-deb "apt-get install dpkg" dpkg-deb --version
 needs deb-systemd-helper "apt-get install init-system-helpers" command -v deb-systemd-helper
 needs systemd-sysusers "apt-get install systemd" systemd-sysusers --version
@@ -76,12 +82,14 @@ for map in "${maps[@]}"; do
     rust+=${rust:+$'\x1f'}--remap-path-prefix=$map
     c+=" -ffile-prefix-map=$map"
 done
-step "compiles ${targets[*]}"
 # Zig is the C compiler and the linker for both, with musl's headers; its caches are among what is compiled.
-CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
-    CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zigbuild \
-    ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig ZIG_LOCAL_CACHE_DIR=$CARGO_TARGET_DIR/zig \
-    cargo zigbuild --release --locked --package salon --bin salon "${targets[@]/#/--target=}"
+for target in "${targets[@]}"; do
+    step "compiles for $target"
+    CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
+        CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zigbuild \
+        ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig ZIG_LOCAL_CACHE_DIR=$CARGO_TARGET_DIR/zig \
+        cargo zigbuild --release --locked --package salon --bin salon --target "$target"
+done
 
 buildah=(buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs)
 for target in "${targets[@]}"; do
@@ -119,7 +127,7 @@ done
     cargo --version
     cargo-zigbuild --version
     echo "zig $("${zig[@]}" version)"
-    cargo-cyclonedx --version
+    cargo cyclonedx --version
     dpkg-deb --version | head -n 1
     tar --version | head -n 1
     gzip --version | head -n 1

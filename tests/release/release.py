@@ -104,7 +104,8 @@ async def the_package_holds_the_same_binary():
     assert files == {"usr/bin/salon": 0o755} | {name: 0o644 for name in [
         "etc/salon/salon.toml", "usr/lib/systemd/system/salon.service", "usr/lib/systemd/system/salon.socket",
         "usr/lib/sysusers.d/salon.conf", "usr/share/doc/salon/LICENSES-OF-PARTS.gz", "usr/share/doc/salon/NEWS.gz",
-        "usr/share/doc/salon/changelog.gz", "usr/share/doc/salon/copyright"]}, found
+        "usr/share/doc/salon/changelog.gz", "usr/share/doc/salon/copyright",
+        "usr/share/lintian/overrides/salon"]}, found
     assert binary == in_archive("salon")
     field = {name: call("dpkg-deb", "--field", PACKAGE, name).strip()
              for name in ["Package", "Version", "Architecture"]}
