@@ -58,6 +58,11 @@ impl RoomLimits {
         self.at(of.age).and_then(|limit| limit.age).unwrap_or(otherwise)
     }
 
+    /// Whether what is said becomes too old in some rooms.
+    pub fn have_age(&self) -> bool {
+        self.0.iter().any(|limit| limit.age.is_some_and(|age| age < Duration::MAX))
+    }
+
     fn at(&self, place: u8) -> Option<&RoomLimit> {
         self.0.get(usize::from(place).checked_sub(1)?)
     }

@@ -204,7 +204,9 @@ impl Sqlite {
         if let Some(now) = self.sweeps_on.filter(|_| !self.tickets.is_empty()) {
             self.sweep(now)?;
         }
-        self.index_if_late(i64::try_from(self.tickets.len()).unwrap_or(i64::MAX))?;
+        let came = i64::try_from(self.tickets.len()).unwrap_or(i64::MAX);
+        self.index_if_late(came)?;
+        self.refold(2 * came.min(i64::from(u16::MAX)))?;
         self.purge_in_turn()?;
         // Room for all of this, and behind what has given room back.
         self.lacks_room = self.make_room(MAX_DELETED_AT_ONCE)?;

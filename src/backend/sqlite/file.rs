@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, flock};
 
+use super::clock::Known;
 use super::schema;
 use super::stamp::Stamp;
 
@@ -26,6 +27,8 @@ pub struct Claim {
     pub noted: Option<i64>,
     /// The same without its log, when all of that had been moved into the file the last time.
     pub moved: Option<i64>,
+    /// What was known of the time when it was used last.
+    pub time: Option<Known>,
     /// Its log was there before it was claimed: from then on a reader may make an empty one.
     pub had_log: bool,
     /// It is noted that what was said last in it is missing.
@@ -107,9 +110,9 @@ impl Claim {
         // From here on nobody else makes one of them.
         let lacked =
             files_of(&path).into_iter().filter(|file| if *file == lock_path { made_lock } else { !file.exists() });
-        let Notes { noted, lost, moved } = notes(&lock_path);
+        let Notes { noted, lost, moved, time } = notes(&lock_path);
         let held = Vec::from_iter(held);
-        let claim = Self { lacked: lacked.collect(), noted, moved, had_log, lost, lock, held, path };
+        let claim = Self { lacked: lacked.collect(), noted, moved, time, had_log, lost, lock, held, path };
         claim.write_lock().map_err(|error| self::cannot(&claim.path, &error))?;
         Ok(Some(claim))
     }
@@ -205,6 +208,18 @@ impl Claim {
         }
     }
 
+    /// Notes beside the file what is known of the time, to a minute. It is not awaited that this is on the disk.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_time(&mut self, known: Option<Known>) -> std::io::Result<()> {
+        let minutes = |known: Option<Known>| known.map(|known| (known.time / 60_000, known.waited / 60_000));
+        match minutes(std::mem::replace(&mut self.time, known)) == minutes(known) {
+            true => Ok(()),
+            false => self.write_lock(),
+        }
+    }
+
     /// The file that was claimed, wherever it is now.
     ///
     /// # Errors
@@ -234,7 +249,10 @@ impl Claim {
         let [batch, moved] =
             [self.noted, self.moved].map(|batch| batch.map_or(String::new(), |batch| batch.to_string()));
         let lost = if self.lost { LOST } else { "" };
-        let text = format!("{:<10}\n{batch:<20}\n{lost:<4}\n{moved:<20}\n", std::process::id());
+        let [time, waited] = [self.time.map(|it| it.time), self.time.map(|it| it.waited)]
+            .map(|ms| ms.map_or(String::new(), |ms| ms.to_string()));
+        let process = std::process::id();
+        let text = format!("{process:<10}\n{batch:<20}\n{lost:<4}\n{moved:<20}\n{time:<20}\n{waited:<20}\n");
         self.lock.write_all_at(text.as_bytes(), 0)
     }
 
@@ -652,6 +670,8 @@ pub struct Notes {
     pub lost: bool,
     /// The last batch that is known to have been in it without its log.
     pub moved: Option<i64>,
+    /// What was known of the time.
+    pub time: Option<Known>,
 }
 
 fn notes(lock: &Path) -> Notes {
@@ -659,7 +679,10 @@ fn notes(lock: &Path) -> Notes {
     let mut lines = text.lines().skip(1).map(str::trim_end);
     let noted = lines.next().and_then(|batch| batch.parse().ok());
     let lost = lines.next() == Some(LOST);
-    Notes { noted, lost, moved: lines.next().and_then(|batch| batch.parse().ok()) }
+    let moved = lines.next().and_then(|batch| batch.parse().ok());
+    let mut ms = || lines.next().and_then(|ms| ms.parse().ok());
+    let time = ms().zip(ms()).map(|(time, waited)| Known { time, waited });
+    Notes { noted, lost, moved, time }
 }
 
 /// What is noted beside a file.

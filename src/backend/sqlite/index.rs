@@ -94,7 +94,7 @@ impl Gathered {
 }
 
 /// Takes a place into a list, or out of it; whether that changes it.
-fn set(list: &mut Vec<u8>, place: [u8; 2], is_in: bool) -> bool {
+pub(super) fn set(list: &mut Vec<u8>, place: [u8; 2], is_in: bool) -> bool {
     let at = 2 * list.as_chunks::<2>().0.partition_point(|other| *other < place);
     let is_there = list[at..].starts_with(&place);
     match is_in {
@@ -109,13 +109,14 @@ impl Sqlite {
     /// Whether there is something to be done about the index when nobody waits.
     pub(super) fn lags(&self) -> bool {
         let behind = self.gathered.is_some() || self.entry - self.indexed >= INDEXED_TOGETHER;
-        behind || self.purge.is_some() || self.purges > 0
+        behind || self.refolds || self.purge.is_some() || self.purges > 0
     }
 
     /// Takes in some of the newest messages, or takes away some of what is gone.
     pub(super) fn index_piece(&mut self) -> Result<()> {
         match self.gathered.is_some() || self.entry - self.indexed >= INDEXED_TOGETHER {
             true => self.take_in_piece().map(drop),
+            false if self.refolds => self.refold(GATHERED_TOGETHER),
             false => self.purge_piece(),
         }
     }
@@ -123,6 +124,10 @@ impl Sqlite {
     /// Where the index cannot be read or written: the next messages are found by nobody, or a part stays as it is.
     pub(super) fn skip_indexing(&mut self) {
         if self.entry - self.indexed < INDEXED_TOGETHER {
+            if std::mem::take(&mut self.refolds) {
+                // It is tried again at the next start.
+                return;
+            }
             self.purges = self.purges.saturating_sub(1);
             return;
         }
@@ -290,11 +295,11 @@ impl Sqlite {
 }
 
 /// A message that is to be taken in.
-struct Line {
-    id: i64,
+pub(super) struct Line {
+    pub(super) id: i64,
     conversation: i64,
     sender: String,
-    content: String,
+    pub(super) content: String,
 }
 
 impl Tables {
@@ -326,7 +331,7 @@ impl Tables {
     }
 
     /// Messages with keys from one to another, with their texts as they stand.
-    fn lines_between(&self, from: i64, to: i64) -> rusqlite::Result<Vec<Line>> {
+    pub(super) fn lines_between(&self, from: i64, to: i64) -> rusqlite::Result<Vec<Line>> {
         let sql = "SELECT id, conversation, sender, content, latest, kind FROM entry WHERE id >= ?1 AND id <= ?2 \
                    ORDER BY id";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -367,7 +372,7 @@ pub const MARK_OF_LONG: &str = "\u{e003}";
 
 /// By what a text is found: its different words, or the mark of one that has too many.
 /// And what it has cost to read it, as [`words`] counts.
-fn terms(text: &str) -> (BTreeSet<String>, usize) {
+pub(super) fn terms(text: &str) -> (BTreeSet<String>, usize) {
     let mut terms = BTreeSet::new();
     let cost = words(text, |word| {
         if terms.len() <= MAX_WORDS && !terms.contains(word) {
@@ -390,7 +395,7 @@ fn marks(conversation: i64, name: &str, other: &str, sender: &str) -> Vec<String
 }
 
 /// The place of a key in its part.
-fn place_of(id: i64) -> [u8; 2] {
+pub(super) fn place_of(id: i64) -> [u8; 2] {
     u16::try_from(id & (PART_LEN - 1)).expect("a part has no more keys").to_be_bytes()
 }
 
@@ -401,11 +406,11 @@ pub const MAX_WORDS: usize = 256;
 const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };
 
 /// Entries that are gathered, and lists that are written, in one piece: some milliseconds.
-const GATHERED_TOGETHER: i64 = if cfg!(test) { 4 } else { 256 };
+pub(super) const GATHERED_TOGETHER: i64 = if cfg!(test) { 4 } else { 256 };
 const WRITTEN_TOGETHER: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What it may cost to read the texts of such a piece, beside the text that crosses this, as [`words`] counts.
-const MAX_GATHERED_COST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+pub(super) const MAX_GATHERED_COST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
 /// Bytes of what is gathered, beside the piece that crosses this, and what a list takes beside its word and its places.
 const MAX_GATHERED_BYTES: usize = 4 << 20;

@@ -37,6 +37,7 @@ mod appending;
 mod bans;
 mod batch;
 mod catalogue;
+mod clock;
 mod damage;
 pub mod dump;
 mod entries;
@@ -50,6 +51,7 @@ mod places;
 mod purging;
 mod read_only;
 mod reading;
+mod refolding;
 mod requests;
 mod retention;
 mod retries;
@@ -82,6 +84,7 @@ use super::{
 use crate::random::Random;
 use crate::time::Moment;
 
+use clock::Clock;
 pub use file::boot_id;
 use file::{Claim, Found};
 use index::Gathered;
@@ -155,6 +158,8 @@ pub struct Sqlite {
     /// others may be.
     indexed: i64,
     gathered: Option<Gathered>,
+    /// Texts are in it by words that were folded in another way.
+    refolds: bool,
     purge: Option<Purge>,
     purges: usize,
     allowance: Allowance,
@@ -193,6 +198,8 @@ pub struct Sqlite {
     /// What is set for rooms, likewise.
     set: Option<Vec<(String, String)>>,
     swept: i64,
+    /// By which it tells how old something is.
+    clock: Clock,
     /// The conversation that a sweep is at.
     sweeping: Option<retention::At>,
     /// How many conversations it looks at next.
@@ -281,8 +288,11 @@ impl Sqlite {
         let Connected { tables, last, bans, set, .. } = opened.map_err(|trouble| trouble.sentence(&claim.path))?;
         let about = tables.counts().map(|counts| about(&claim.path, counts, &options));
         let about = about.map_err(|error| Trouble::Sql(error).sentence(&claim.path))?;
+        let time = claim.time.map_or_else(|| tables.newest_time(), |known| Ok(Some(known)));
+        // What cannot be read is said by those who read it.
+        let clock = Clock::new(time.unwrap_or_default());
         let own = Own::of(&claim.path).map_err(|trouble| trouble.sentence(&claim.path))?;
-        Ok(Self {
+        let mut store = Self {
             own,
             committed: (last.nothing, last.entry, last.indexed),
             claim,
@@ -293,6 +303,7 @@ impl Sqlite {
             entry: last.entry,
             indexed: last.indexed,
             gathered: None,
+            refolds: false,
             purge: None,
             purges: 0,
             allowance: Allowance::default(),
@@ -318,6 +329,7 @@ impl Sqlite {
             bans: Some(bans),
             set: Some(set),
             swept: 0,
+            clock,
             sweeping: None,
             walks: MAX_SWEPT_AT_ONCE,
             oldest: (0, size::MAX_DROPPED_TOGETHER),
@@ -337,7 +349,9 @@ impl Sqlite {
             file_bytes: file::bytes(&options.path),
             about,
             options,
-        })
+        };
+        store.begin_refolding();
+        Ok(store)
     }
 
     /// Has it do by and by what is better not done while somebody waits: each time that it has no more to say and work

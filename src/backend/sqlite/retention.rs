@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::clock::Turn;
 use super::tables::Place;
 use super::trouble::Result;
 use super::{
@@ -33,6 +34,7 @@ impl Sqlite {
         most: u64,
     ) -> Result<u64> {
         let mut place = self.places[at].place.clone();
+        let now = self.tell_time(now);
         let gone = self.age(&mut place, self.places[at].limited, now, most)?;
         if gone > 0 {
             self.places[at].place = place;
@@ -42,6 +44,29 @@ impl Sqlite {
             self.note_emptied(at, conversation);
         }
         Ok(gone)
+    }
+
+    /// The time by which age is told: the wall clock, unless that has leapt ahead.
+    fn tell_time(&mut self, now: Moment) -> Moment {
+        let (told, turn) = self.clock.tell(now);
+        let noted = self.claim.note_time(self.clock.known());
+        let path = self.claim.path.display();
+        if let Err(error) = noted {
+            log::debug!("{path}: it is not noted beside it what time it is: {error}");
+        }
+        let hours = |time: Duration| time.as_secs().div_ceil(3600);
+        match turn.filter(|_| self.options.age < Duration::MAX || self.options.rooms.have_age()) {
+            Some(Turn::Leapt(ahead, waits)) => log::warn!(
+                "{path}: the wall clock is {} hours ahead of the time that was known when it was used last, so that as \
+                 much more would be too old; nothing goes for that for {} hours. If the clock is wrong, set it right \
+                 until then; if it is right, there is nothing to do",
+                hours(ahead),
+                hours(waits)
+            ),
+            Some(Turn::Believed) => log::info!("{path}: what is too old is told by the wall clock again"),
+            None => {}
+        }
+        told
     }
 
     /// Leaves out what is too old or too much; returns how many messages that were.
@@ -80,6 +105,7 @@ impl Sqlite {
         // What of the file cannot be read stays as it is; the walk goes on behind it.
         let (from, walks) = (self.swept, std::mem::replace(&mut self.walks, MAX_SWEPT_AT_ONCE));
         self.sweeping = Some(At::List { from, now });
+        let told = self.tell_time(now);
         self.write_heads(true)?;
         let next = self.whole_or_not(|store| Ok(store.tables()?.conversations_after(from, walks)?))?;
         let (next, mut most) = (next.unwrap_or_default(), MAX_DROPPED_AT_ONCE);
@@ -87,7 +113,7 @@ impl Sqlite {
         for (before, (place, name, other)) in next.into_iter().enumerate() {
             let id = place.id;
             self.sweeping = Some(At::One { from, before, id, now });
-            let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, now, most))?;
+            let done = self.whole_or_not(|store| store.sweep_one(place, &name, &other, told, most))?;
             most -= done.unwrap_or(0);
             if most == 0 {
                 self.swept = id - 1;
@@ -98,7 +124,7 @@ impl Sqlite {
         self.sweeping = Some(At::Rest);
         self.allow_purges()?;
         self.forget_retries(Some(now.tick))?;
-        self.whole_or_not(|store| store.delete_left_over(now))?;
+        self.whole_or_not(|store| store.delete_left_over(told))?;
         self.sweeping = None;
         self.has_old_text |= self.wrote;
         self.clears_log = self.has_old_text && self.sweeps_on.is_none();

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::backend::{Description, Epoch};
 
+use super::clock::Known;
 use super::marks::Marks;
 use super::schema;
 
@@ -153,6 +154,7 @@ impl Tables {
         self.connection.execute_batch(schema::SINCE_4)?;
         self.connection.execute_batch(schema::SINCE_5)?;
         self.connection.execute_batch(schema::SINCE_7)?;
+        self.note_refolds(None)?;
         self.connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", schema::VERSION)?;
         self.connection.execute(
@@ -458,6 +460,12 @@ impl Tables {
     pub fn said_at(&self, id: i64, seq: u64) -> Result<Option<u64>> {
         let sql = "SELECT ts FROM entry WHERE conversation = ?1 AND seq = ?2";
         self.connection.prepare_cached(sql)?.query_row(params![id, signed(seq)], |row| number(row, 0)).optional()
+    }
+
+    /// When the newest entry of all was said.
+    pub fn newest_time(&self) -> Result<Option<Known>> {
+        let sql = "SELECT ts FROM entry ORDER BY id DESC LIMIT 1";
+        self.connection.query_row(sql, [], |row| Ok(Known { time: number(row, 0)?, waited: 0 })).optional()
     }
 
     /// The next conversations by id, so many at most, with their names.

@@ -423,6 +423,52 @@ fn age_is_held_where_much_is_said() {
     assert_eq!(kept(&mut store, "den"), 10);
 }
 
+/// A wall clock that is years ahead makes nothing too old, however often the store is opened anew, until processes have
+/// run for a day with it; nor are bans gone by it.
+#[test]
+fn a_clock_that_leaps_ahead() {
+    const HOUR: u64 = 3_600_000;
+    let folder = Folder::new();
+    let options = Options { age: Duration::from_secs(30 * 24 * 3600), ..folder.options() };
+    // Hours that processes have run, and years of the wall clock.
+    let at = |hour: u64, years: u64| Moment { tick: Tick(hour * HOUR), unix_ms: (hour + years * 365 * 24) * HOUR };
+    let mut store = folder.open(options.clone());
+    let said = NewEntry::message("ann", "one", at(1, 50));
+    ask(&mut store, Request::Append { conversation: ROOM, entry: said, retry: None, about: None, ticket: Ticket(1) });
+    let until = Some(at(0, 51).unix_ms);
+    ask(&mut store, Request::Ban { ban: Ban { user: "eve", until, note: None }, ticket: Ticket(9) });
+    let kept = |store: &mut Sqlite, now: Moment| {
+        for _ in 0..3 {
+            store.expire(now);
+            hear(store);
+        }
+        let read =
+            Request::Read { conversation: ROOM, query: Query::Head, reader: None, now, about: None, ticket: Ticket(1) };
+        store.ask(read).unwrap();
+        let Some(News::Page { head, .. }) = store.poll() else { panic!() };
+        let count = "SELECT count(*) FROM ban";
+        let bans: i64 = store.tables().unwrap().connection.query_row(count, [], |row| row.get(0)).unwrap();
+        (head.kept, bans)
+    };
+    assert_eq!(kept(&mut store, at(2, 50)), (1, 1));
+    assert_eq!(kept(&mut store, at(3, 57)), (1, 1));
+    // What is said meanwhile has the time of the wall clock.
+    let said = NewEntry::message("ann", "two", at(4, 57));
+    ask(&mut store, Request::Append { conversation: ROOM, entry: said, retry: None, about: None, ticket: Ticket(2) });
+    assert_eq!(kept(&mut store, at(9, 57)), (2, 1));
+    drop(store);
+    let mut store = folder.open(options.clone());
+    assert_eq!(kept(&mut store, at(10, 57)), (2, 1));
+    assert_eq!(kept(&mut store, at(20, 57)), (2, 1));
+    // It was wrong, and is set right.
+    assert_eq!(kept(&mut store, at(21, 50)), (2, 1));
+    drop(store);
+    let mut store = folder.open(options);
+    assert_eq!(kept(&mut store, at(22, 57)), (2, 1));
+    assert_eq!(kept(&mut store, at(45, 57)), (2, 1));
+    assert_eq!(kept(&mut store, at(46, 57)), (1, 0));
+}
+
 #[test]
 fn a_batch_is_bounded() {
     let folder = Folder::new();

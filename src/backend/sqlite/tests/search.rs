@@ -455,3 +455,55 @@ fn edits_of_a_batch_are_bounded_in_words() {
     hear(&mut store);
     assert!(store.ask(act("ann", edit(1, "more"), 2)).is_ok());
 }
+
+/// An index of words as they were folded before: nothing is found by what a text is now until it is taken in again, a
+/// piece at a time, across a restart; then all is, and by what comes later too.
+#[test]
+fn an_index_of_another_folding() {
+    let folder = Folder::new();
+    let options = Options { messages: 1000, ..folder.options() };
+    let mut store = folder.open(options.clone());
+    assert!(!store.refolds, "a new one is of this folding");
+    for n in 0..40 {
+        ask(&mut store, append(ROOM, &format!("Ärger {n}"), n));
+        ask(&mut store, append(ROOM, &format!("plain {n}"), n));
+    }
+    rest(&mut store);
+    let indexed = store.indexed;
+    assert!(indexed > 60);
+    // As it would be had another form been the one of that word.
+    let tables = store.tables().unwrap();
+    let lists = tables.execute("UPDATE word SET word = 'ärger' WHERE word = 'arger'", []).unwrap();
+    assert!(lists > 0);
+    tables.execute("DELETE FROM word WHERE part < 0", []).unwrap();
+    drop(store);
+    let found = |store: &mut Sqlite, text| find(store, everywhere(text, Names::from_text("den\0"), "bob")).len();
+    let mut store = folder.open(options.clone());
+    assert!(store.refolds);
+    let before = found(&mut store, "ärger");
+    assert!(before < 10, "{before}");
+    // It is killed amid it, and goes on where it was.
+    let left = |store: &Sqlite| {
+        let sql = "SELECT entries FROM word WHERE part = -1 AND length(entries) > 0";
+        let note: Option<Vec<u8>> = store.tables().unwrap().connection.query_row(sql, [], |row| row.get(0)).ok();
+        note.map(|note| i64::from_be_bytes(note[..8].try_into().unwrap()))
+    };
+    while left(&store).is_none_or(|from| from < 20) {
+        hear(&mut store);
+    }
+    let from = left(&store);
+    let random = store.dies();
+    let mut store = Sqlite::open(options.clone(), random).unwrap();
+    assert!(store.refolds && left(&store) == from);
+    // Where somebody speaks all the time it comes to an end, too.
+    let mut turns = 0;
+    while store.refolds {
+        ask(&mut store, append(ROOM, "Ärger", 100));
+        turns += 1;
+        assert!(turns < 100);
+    }
+    assert_eq!(found(&mut store, "ärger"), 40 + turns);
+    assert_eq!(found(&mut store, "plain"), 40);
+    drop(store);
+    assert!(!folder.open(options).refolds);
+}
