@@ -1002,9 +1002,8 @@ fn reading_of(store: &mut Redis, user: &str) -> (u64, u64) {
     let rooms = Names::join(["den"], &mut names);
     store.ask(Request::Readings { user, rooms, now, ticket: Ticket(3) }).unwrap();
     loop {
-        match store.poll().expect("a request has an outcome") {
-            News::Readings { readings, .. } => return (readings[0].read, readings[0].unread),
-            _ => {}
+        if let News::Readings { readings, .. } = store.poll().expect("a request has an outcome") {
+            return (readings[0].read, readings[0].unread);
         }
     }
 }
