@@ -307,8 +307,9 @@ fn kicked_amid_a_join_and_a_message() {
     stage.heard_kinds("cat", &["joined", "broadcast", "online_users"]);
 }
 
-/// A session that is put out of a room before a late store has let it in is shown nothing of it: neither its history nor
-/// what a search finds there. One that is inside has what it has asked for before it hears `left`, whoever wants that.
+/// A session that is put out of a room before a late store has let it in is shown nothing of it: neither its history
+/// nor what a search finds there. One that is inside has what it has asked for before it hears `left`, whoever wants
+/// that.
 #[test]
 fn nothing_is_read_in_a_room_that_one_was_kept_out_of() {
     for (inside, kicked, expected) in [
