@@ -30,6 +30,7 @@ use super::{descriptors, listener, redis_url, settings};
 /// # Errors
 /// A setting is wrong: one sentence.
 pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
+    settings::check_kept(args, &args.rooms)?;
     let settings = settings::of(args, &listener::Places::default())?;
     let before = match settings.hand_over.as_ref().filter(|_| settings.takes_over) {
         Some(Address::Unix { path, .. }) => Predecessor::find(path)?,

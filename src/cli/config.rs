@@ -14,9 +14,15 @@ use super::config_file::FILE;
 use super::layers::{Changes, Kind, Setting, changes_of, keys, kind_of, variable_of};
 use super::{redis_url, rooms};
 
-/// The settings in force as a file of settings, with where each came from, and those for rooms; and what is for the
-/// next start, because it was read while Salon served.
-pub fn text_of(settings: &[Setting], pending: &[Setting], file: Option<&Path>, rules: &Rules) -> String {
+/// The settings in force as a file of settings, with where each came from, and those for rooms, of which a server was
+/// `started` with these; and what is for the next start, because it was read while Salon served.
+pub fn text_of(
+    settings: &[Setting],
+    pending: &[Setting],
+    file: Option<&Path>,
+    rules: &Rules,
+    started: &Rules,
+) -> String {
     let file = file.unwrap_or(Path::new(FILE));
     let lines: Vec<(String, String)> =
         settings.iter().map(|setting| (assignment(setting), place_of(setting, pending, file))).collect();
@@ -25,7 +31,7 @@ pub fn text_of(settings: &[Setting], pending: &[Setting], file: Option<&Path>, r
     for (line, from) in lines {
         let _ = writeln!(text, "{line:width$}  # {from}");
     }
-    text + &rooms::text_of(rules, file)
+    text + &rooms::text_of(rules, started, file)
 }
 
 /// Where it came from. What is pending stands where the one in force stood, so that its place is that of the other.

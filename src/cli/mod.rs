@@ -178,6 +178,7 @@ fn serve(command_line: Vec<OsString>, layers: Layers) -> Result<(), Failure> {
     let handed = Places::of(&sockets)
         .map_err(|error| Failure::Asked(format!("where a socket of systemd is cannot be read: {error}")))?;
     let contents = Contents::of(&args);
+    settings::check_kept(&args, &args.rooms).map_err(Failure::Asked)?;
     let settings = settings::of(&args, &handed).map_err(Failure::Asked)?;
     let void = |key: &str, places: &[Option<SocketAddr>]| {
         let named = layers.settings.iter().any(|setting| setting.key == key && setting.from != From::Default);
@@ -228,7 +229,7 @@ fn print_config(args: &args::ConfigArgs, layers: &Layers) -> Result<(), Failure>
     let text = match (&args.room, args.markdown, args.running) {
         (_, true, _) => config::reference(),
         (None, _, true) => operate::settings_in_force(&server())?,
-        (None, ..) => config::text_of(&layers.settings, &[], layers.file.as_deref(), rules),
+        (None, ..) => config::text_of(&layers.settings, &[], layers.file.as_deref(), rules, rules),
         (Some(room), _, true) => operate::room_settings(&server(), room)?,
         (Some(room), ..) => rooms::of_room(rules, room, file).map_err(Failure::Asked)?,
     };

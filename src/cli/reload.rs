@@ -73,7 +73,7 @@ impl Reload {
 
     /// The settings in force, as a file of settings.
     pub fn in_force(&self) -> String {
-        config::text_of(&self.in_force, &self.pending, self.file.as_deref(), &self.rooms)
+        config::text_of(&self.in_force, &self.pending, self.file.as_deref(), &self.rooms, &self.rooms_at_start)
     }
 
     /// Reads them again, and logs what has changed and what would have.
@@ -83,6 +83,7 @@ impl Reload {
     pub fn again(&mut self) -> Result<Reading, String> {
         let mut read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
         let rooms = std::mem::take(&mut read.args.settings_mut().rooms);
+        settings::check_kept(read.args.settings_mut(), &rooms)?;
         let mut next = self.in_force.clone();
         let (mut changed, mut pending) = (Vec::new(), Vec::new());
         for (setting, read) in next.iter_mut().zip(read.settings) {

@@ -129,15 +129,19 @@ pub fn limits(rules: &Rules) -> RoomLimits {
     RoomLimits::new(limits.collect())
 }
 
-/// The rules as they stand in a file.
-pub fn text_of(rules: &Rules, file: &Path) -> String {
+/// The rules as they stand in a file. Of what the store is given, it is said where it is not what a server was `started`
+/// with.
+pub fn text_of(rules: &Rules, started: &Rules, file: &Path) -> String {
     let mut text = String::new();
     for Rule { patterns, values, line } in rules.all() {
+        let at_start = started.all().iter().find(|rule| rule.patterns == *patterns).map(|rule| &rule.values);
         let patterns = list(patterns.iter().map(|pattern| pattern.as_str()));
         let _ = writeln!(text, "\n[[{KEY}]]  # {} line {line}\n{MATCH} = {patterns}", file.display());
         for key in values.keys() {
             let shown = values.shown(key).map(|shown| toml(&shown)).unwrap_or_default();
-            let _ = writeln!(text, "{} = {shown}", key.as_str());
+            let is_in_force = !key.is_of_store() || at_start.and_then(|values| values.shown(key)) == values.shown(key);
+            let when = if is_in_force { "" } else { "  # at the next start" };
+            let _ = writeln!(text, "{} = {shown}{when}", key.as_str());
         }
     }
     text
@@ -224,7 +228,9 @@ pub fn changes(before: &Rules, now: &Rules) -> Vec<String> {
     }
     let gone = old.iter().map(|rule| list(rule.patterns.iter().map(|pattern| pattern.as_str())));
     words.extend(gone.map(|name| format!("{KEY} {name}: the rule is gone")));
-    let same = |one: &Rule, other: &Rule| one.patterns == other.patterns && one.values == other.values;
+    // What the store is given is told by itself.
+    let chats = |rule: &Rule| Key::OF_CHAT.map(|key| rule.values.shown(key).map(|shown| toml(&shown)));
+    let same = |one: &Rule, other: &Rule| one.patterns == other.patterns && chats(one) == chats(other);
     if words.is_empty() && !before.all().iter().zip(now.all()).all(|(one, other)| same(one, other)) {
         words.push(format!("{KEY}: the order of the rules"));
     }
@@ -295,6 +301,7 @@ mod tests {
         for (now, expected) in [
             (&first[..], &[][..]),
             (&swapped, &["rooms: the order of the rules"]),
+            (&[("a*", &[(Key::Join, "named"), (Key::History, "5")]), first[1]], &[]),
             (&first[..1], &["rooms \"b\": the rule is gone"]),
             (&[first[0], first[1], ("c", &[(Key::Join, "named")])], &["rooms \"c\": a new rule"]),
             (

@@ -10,6 +10,7 @@ use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::chat;
+use crate::chat::rules::Rules;
 use crate::engine::DeflateSettings;
 use crate::proto::Limits;
 use crate::server::listener::Address;
@@ -155,7 +156,6 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         return Err("--topics role: nobody has a role without --auth jwt".into());
     }
     rooms::check(&args.rooms, keys.is_some())?;
-    rooms::check_store(&args.rooms, messages(args), is_on_redis(args))?;
     let chat = chat::Settings {
         rooms: args.rooms.clone(),
         content_bytes: fine.content_bytes,
@@ -253,6 +253,15 @@ pub fn is_on_disk(args: &ServeArgs) -> bool {
 }
 
 /// Whether messages are kept on a Redis.
+/// Whether the store can keep what rules for rooms ask of it, which is for the start: of a server that runs, these are
+/// the settings of the next one.
+///
+/// # Errors
+/// One sentence.
+pub fn check_kept(args: &ServeArgs, rules: &Rules) -> Result<(), String> {
+    rooms::check_store(rules, messages(args), is_on_redis(args))
+}
+
 fn is_on_redis(args: &ServeArgs) -> bool {
     match &args.store {
         #[cfg(feature = "redis")]

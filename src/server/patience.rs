@@ -24,9 +24,11 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// The process stood still.
+    /// The process stood still. Once more before all has been seen puts nothing off for longer.
     pub fn begin(&mut self, now: Tick) {
-        *self = Self::Catching(now + AT_MOST);
+        if !matches!(self, Self::Catching(until) if now < *until) {
+            *self = Self::Catching(now + AT_MOST);
+        }
     }
 
     /// A turn has heard of what there was, and perhaps not of `all`.
@@ -76,6 +78,8 @@ mod tests {
             assert_eq!(patience.until().map(|at| at.0), until, "{at}");
         }
         patience.begin(Tick(20_000));
+        patience.note(false, Tick(20_001));
+        patience.begin(Tick(24_000));
         patience.note(false, Tick(24_999));
         assert_eq!(patience.until(), Some(Tick(25_000)));
         patience.note(true, Tick(24_999));

@@ -149,6 +149,8 @@ pub struct Reactor<S: System> {
     relieving: bool,
     /// The process stood still, and no turn has been since.
     stood_still: bool,
+    /// It did in the last turn.
+    halted: bool,
     /// When the last turn began.
     turn_began: Duration,
     /// How much work had been done when: at most [`WORK_LOOKED_AT`] before the last turn.
@@ -244,6 +246,7 @@ impl<S: System> Reactor<S> {
             memory: Budget::new(memory),
             relieving: false,
             stood_still: false,
+            halted: false,
             turn_began,
             worked,
             patience: Patience::None,
@@ -303,8 +306,11 @@ impl<S: System> Reactor<S> {
         let timeout = self.timeout(service);
         let began = self.system.elapsed();
         let took = began.saturating_sub(self.turn_began);
-        if took > STALL {
-            self.note_standstill(self.system.worked().saturating_sub(self.worked.1), took);
+        let work = if took > STALL { self.system.worked().saturating_sub(self.worked.1) } else { took };
+        // Turns that take so long one after the other are those of a process that is given little of the processor: it
+        // is slow, and did not stand still.
+        if !std::mem::replace(&mut self.halted, stood_still(work, took)) {
+            self.note_standstill(work, took);
         }
         Wait { timeout, began }
     }
