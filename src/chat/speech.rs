@@ -131,15 +131,21 @@ impl Hall {
             self.answer_said(said, Some(entry.seq), entry.ts);
             self.roster.note_described(room);
         }
-        // The session that wants its `id` back, if it hears the room; a session that still catches up gets it then.
+        // The session that wants its `id` back, if it hears the room; a session that still catches up gets it then. One
+        // that was put out before a late store had let it in hears nothing of the room, and so is answered by itself.
         let mut own = None;
-        if let Some(Ask { conn, id: Some(id) }) = ask
-            && let Some(session) = self.roster.session(conn)
+        if let Some(asked) = ask
+            && let Some(session) = self.roster.session(asked.conn)
         {
-            match (session.is_inside(room), session.hears(room)) {
-                (_, true) => own = ask,
-                (true, false) => self.note_own(conn, id, room, entry),
-                (false, false) => {}
+            match (session.is_inside(room), session.hears(room), asked.id) {
+                (_, true, Some(_)) => own = ask,
+                (true, false, Some(id)) => self.note_own(asked.conn, id, room, entry),
+                (false, false, _) => {
+                    let (name, seq) = (self.roster.room(room).name.as_str(), self.keeps.then_some(entry.seq));
+                    let ack = Ack::Said { room_id: Some(name), user_id: None, seq, ts: entry.ts, dup: false };
+                    turn.out.answer(asked, &ack);
+                }
+                (_, _, None) => {}
             }
         }
         match is_message {

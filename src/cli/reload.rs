@@ -82,6 +82,13 @@ impl Reload {
     /// What is wrong, in one sentence; the old settings stay.
     pub fn again(&mut self) -> Result<Reading, String> {
         let mut read = layers::read(&self.command_line).map_err(|error| sentence_of(&error))?;
+        // Rules that keep people out of rooms would be gone with it.
+        if let (Some(file), None) = (&self.file, &read.file) {
+            return Err(format!(
+                "{}: expected the file of settings that was read before, found none; put it back, or empty",
+                file.display()
+            ));
+        }
         let rooms = std::mem::take(&mut read.args.settings_mut().rooms);
         settings::check_kept(read.args.settings_mut(), &rooms)?;
         let mut next = self.in_force.clone();

@@ -179,6 +179,8 @@ fn nobody_is_refused_and_nothing_is_lost() {
             };
             assert!(check.lines().any(is_handed_over), "{place}: {check}");
         }
+        let let_go = format!("ok       store: it is let go by process {}", first.pid());
+        assert!(check.lines().any(|line| line == let_go), "{check}");
         for _ in 0..2 {
             let next = house.serve(&["--takeover"]);
             assert_eq!(next.public, address, "{}", next.greeting);

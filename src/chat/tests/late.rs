@@ -350,6 +350,30 @@ fn nothing_is_read_in_a_room_that_one_was_kept_out_of() {
     }
 }
 
+/// What a session says in a room right behind its `join`, and before it is kept out of it, is said, and answered by an
+/// `ack`, with an `id` or without: it hears nothing of the room.
+#[test]
+fn what_is_said_before_one_is_kept_out_is_answered() {
+    for id in [r#","id":7"#, ""] {
+        let (mut stage, gate) = stage(&["ann", "bob"]);
+        stage.joins("ann", "den");
+        *gate.borrow_mut() = Gate::Shut;
+        stage.says("bob", r#"{"type":"join","room_id":"den"}"#);
+        stage.says("bob", &format!(r#"{{"type":"broadcast","room_id":"den","content":"hello"{id}}}"#));
+        let conn = ConnId { index: 1000, generation: 1 };
+        let body = br#"{"user_id":"bob","room_id":"den"}"#;
+        stage.chat.handle_call(conn, Call::Kick, body, stage.now, &mut stage.out);
+        stage.dispatch();
+        *gate.borrow_mut() = Gate::Open;
+        stage.hears_the_backend();
+        let heard = stage.takes("bob");
+        let kinds: Vec<String> = heard.iter().map(|text| kind(text)).collect();
+        assert_eq!(kinds, ["forbidden", "ack", "left"], "{heard:?}");
+        assert!(heard[1].contains(r#""seq":1"#) && heard[1].contains(id.trim_start_matches(',')), "{heard:?}");
+        stage.heard_kinds("ann", &["broadcast"]);
+    }
+}
+
 /// What a store does not answer costs its frame and no more: the message is that it is overloaded, and not soon that
 /// the client is too fast.
 #[test]

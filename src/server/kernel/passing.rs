@@ -59,7 +59,12 @@ impl Words {
         loop {
             // One at a time: what is behind a word is for the next call, and they are few.
             let mut byte = [0];
-            match stream.read(&mut byte)? {
+            let read = match stream.read(&mut byte) {
+                // A signal that is none of its business.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            match read {
                 0 => return Ok(None),
                 _ if byte[0] == b'\n' => {
                     let word = String::from_utf8(std::mem::take(&mut self.begun));
@@ -104,7 +109,10 @@ pub(super) fn receive(stream: impl AsFd) -> io::Result<(String, Vec<OwnedFd>)> {
     loop {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let into = &mut [IoSliceMut::new(&mut bytes)];
-        let received = recvmsg(&stream, into, &mut control, CLOSED_ON_EXEC)?;
+        let received = match recvmsg(&stream, into, &mut control, CLOSED_ON_EXEC) {
+            Err(rustix::io::Errno::INTR) => continue,
+            received => received?,
+        };
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
                 sockets.extend(rights);
