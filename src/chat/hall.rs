@@ -23,6 +23,7 @@ use super::retry::Said;
 use super::rights::Rights;
 use super::roster::Roster;
 use super::roster::session::{Dialect, NOBODY};
+use super::round::Round;
 use super::ruled::Ruled;
 use super::settings::Connections;
 use super::timers::{Timer, Timers};
@@ -56,6 +57,8 @@ pub(super) struct Hall {
     pub readers: Readers,
     pub rights: Rights,
     pub ruled: Ruled,
+    /// Of sessions, which leave the rooms that they may be in no longer.
+    pub staying: Round,
     pub bans: Bans,
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
@@ -90,6 +93,7 @@ impl Hall {
             readers: Readers::new(keyed),
             rights: Rights::new(keyed),
             ruled: Ruled::default(),
+            staying: Round::default(),
             bans: Bans::default(),
             operators: Operators::new(keyed),
             connections: Connections::default(),

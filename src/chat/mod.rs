@@ -65,6 +65,7 @@ mod replay;
 mod retry;
 mod rights;
 mod roster;
+mod round;
 mod ruled;
 pub mod rules;
 mod searching;

@@ -25,8 +25,6 @@ pub(super) struct Ruled {
     compared: Cell<usize>,
     /// Memory of the lists of names in `own`.
     names_bytes: usize,
-    /// Sessions up to this slot have left rooms that they may be in no longer, when they are looked at.
-    pub looked_at: u32,
 }
 
 /// What a room remembers: the winners, and of which state.

@@ -81,7 +81,8 @@ impl Hall {
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::SetRoom { room: room.clone() } };
         let kept = words.as_deref();
         self.ask_store(waiting, |ticket| Request::Set { room: room.as_str(), words: kept, ticket }, ctx)?;
-        if self.ruled.set(room, values) {
+        let is_there = self.roster.rooms().find(room.as_str()).is_some();
+        if self.ruled.set(room, values) && is_there {
             self.look_who_may_stay(ctx.now.tick);
         }
         Ok(())

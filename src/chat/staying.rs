@@ -1,6 +1,8 @@
 //! Those who may stay: when what is set for rooms changes, sessions leave those that they may be in no longer.
 //!
-//! All sessions are looked at, some at a time. What they ask for meanwhile is held to what is set by then.
+//! All sessions are looked at, some at a time and in a ring: what changes meanwhile has it go on from where it is until
+//! it comes round to there, so that changes that come often keep it from nobody. What sessions ask for meanwhile is held
+//! to what is set by then.
 
 use std::time::Duration;
 
@@ -12,32 +14,32 @@ use super::turn::Ctx;
 use crate::time::Tick;
 
 impl Hall {
-    /// Has all sessions looked at, from the first on.
+    /// Has all sessions looked at, from where that was left off.
     pub(super) fn look_who_may_stay(&mut self, now: Tick) {
-        self.ruled.looked_at = 0;
-        self.timers.set(Timer::Stay, now);
+        self.staying.begin();
+        if !self.timers.is_set(&Timer::Stay) {
+            self.timers.set(Timer::Stay, now);
+        }
     }
 
     /// Looks at the next sessions: they leave the rooms that they may not be in.
     pub(super) fn see_who_may_stay(&mut self, ctx: &mut Ctx<'_>) {
-        let sessions = self.roster.sessions();
-        let (from, before) = (self.ruled.looked_at, self.ruled.compared());
-        let mut next = from;
+        let before = self.ruled.compared();
+        let (mut looked_at, mut is_over) = (0, false);
         let mut out = Vec::new();
-        while (next as usize) < sessions.slots()
-            && next - from < LOOKED_AT_ONCE
-            && out.len() < OUT_AT_ONCE
-            && self.ruled.compared() - before < COMPARED_AT_ONCE
+        while looked_at < LOOKED_AT_ONCE && out.len() < OUT_AT_ONCE && self.ruled.compared() - before < COMPARED_AT_ONCE
         {
-            if let Some((conn, session)) = sessions.at(next).filter(|(_, session)| !session.closing) {
+            let Some(slot) = self.staying.next(self.roster.sessions().slots()) else {
+                is_over = true;
+                break;
+            };
+            if let Some((conn, session)) = self.roster.sessions().at(slot).filter(|(_, session)| !session.closing) {
                 let seats = session.seats.iter().map(|seat| seat.room);
                 out.extend(seats.filter(|&room| !self.may_be_in(conn, room)).map(|room| (conn, room, session.dialect)));
             }
-            next += 1;
+            looked_at += 1;
         }
-        let is_last = next as usize >= sessions.slots();
-        self.ruled.looked_at = next;
-        if !is_last {
+        if !is_over {
             self.timers.set(Timer::Stay, ctx.now.tick + Duration::from_millis(1));
         }
         for (conn, room, dialect) in out {

@@ -3,6 +3,7 @@
 use super::tokens::{Credulous, comes, stage as with_tokens, token};
 use super::*;
 use crate::chat::rules::{Key, Rule, Rules, Values, Written};
+use crate::chat::timers::Timer;
 
 /// Rules, each with a pattern and what it says: `key=value`, or `key=one,two` for names.
 fn rules(text: &[(&str, &[&str])]) -> Rules {
@@ -253,17 +254,53 @@ fn all_of_many_leave() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut stage = Stage::json(unhurried(), &names);
     names.iter().for_each(|name| stage.joins(name, "den"));
+    // The room stays when nobody is in it.
+    stage.says("user-000", SAY);
+    stage.all_forget();
     stage.chat.change_settings(ruled(&[("den", &["join=operator"])]), None, stage.now);
     // Still there: a message is not heard by those who may not be, but leaving is told in turn.
     assert_eq!(stage.asks("user-199", SAY), "broadcast");
     stage.waits_ms(1);
     stage.closes("user-100");
-    // Changed again amid the walk: it begins anew.
+    // Changed again amid the walk: it goes on until all were looked at since.
     stage.chat.change_settings(ruled(&[("d*", &["join=operator"])]), None, stage.now);
     stage.waits_ms(100);
     for name in names.iter().filter(|name| **name != "user-100") {
         assert!(!stage.hears(name, "den"), "{name}");
     }
+}
+
+/// A room that is not there has nobody to put out.
+#[test]
+fn nobody_is_looked_at_for_a_room_that_is_not_there() {
+    let mut stage = Stage::json(unhurried(), &["ann"]);
+    stage.joins("ann", "den");
+    for (room, looks) in [("nowhere", false), ("den", true)] {
+        stage.calls(Call::SetRoom, &format!(r#"{{"room_id":"{room}","join":"named"}}"#));
+        assert_eq!(stage.chat.hall.timers.is_set(&Timer::Stay), looks, "{room}");
+    }
+}
+
+/// However often something else is set meanwhile, also the last sessions are looked at.
+#[test]
+fn all_leave_whatever_is_set_meanwhile() {
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut stage = Stage::json(unhurried(), &names);
+    names.iter().for_each(|name| stage.joins(name, "den"));
+    // The room stays when nobody is in it.
+    stage.says("user-000", SAY);
+    stage.all_forget();
+    stage.joins("user-000", "tea");
+    stage.calls(Call::SetRoom, r#"{"room_id":"den","join":"operator"}"#);
+    for _ in 0..4 {
+        stage.calls(Call::SetRoom, r#"{"room_id":"tea","join":"named"}"#);
+        stage.waits_ms(1);
+    }
+    for name in names {
+        assert!(!stage.hears(name, "den"), "{name}");
+    }
+    assert!(stage.hears("user-000", "tea"));
 }
 
 /// Another token of the same user, without the role, is for one room less.
