@@ -84,6 +84,32 @@ impl Hall {
         whom.is_none_or(|whom| self.is_one_of(conn, whom, Grant::may_moderate, false))
     }
 
+    /// Checks that nothing that is set for the room by now keeps out a session that has come in: until it has left, it
+    /// can do nothing there.
+    pub(super) fn may_stay_in(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
+        match self.may_be_in(conn, room) {
+            true => Ok(()),
+            false => {
+                let message = "expected a room that the session may be in, found one that it may be in no longer";
+                Err(Refusal::ruled(Key::Join, message))
+            }
+        }
+    }
+
+    /// The room of a name, if the session has asked to be in it and may be in it still; for an operator, any.
+    pub(super) fn room_to_use(&self, conn: ConnId, name: &str) -> Result<u32, Refusal> {
+        let room = self.wanted_room(conn, name)?;
+        self.may_stay_in(conn, room)?;
+        Ok(room)
+    }
+
+    /// Whether a session may still be shown what was read for it in a room: a late store may bring that behind a kick,
+    /// or behind what was set since.
+    pub(super) fn may_still_read(&self, conn: ConnId, room: u32) -> bool {
+        let is_there = || self.roster.session(conn).is_some_and(|session| session.may_read(room));
+        self.operators.has(conn) || is_there() && self.may_be_in(conn, room)
+    }
+
     /// Checks that nothing that is set for the room keeps the session from being heard there.
     pub(super) fn may_speak(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
         let room = self.roster.room(room);

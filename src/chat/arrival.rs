@@ -79,13 +79,7 @@ impl Hall {
                 let replay = Replay { since: None, history: 0 };
                 if let Err(refusal) = self.enter(Ask::unnamed(ask.conn), room.as_str(), replay, None, ctx) {
                     self.refuse(Ask::unnamed(ask.conn), &refusal, ctx);
-                    ctx.out.turned_away(ask.conn, TurnedAway::Room);
-                    // It has no other room to try: a refusal that stays is the end.
-                    let (code, reason) = match refusal.code.retry() {
-                        true => (CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now"),
-                        false => (CloseCode::POLICY_VIOLATION, "the room cannot be joined"),
-                    };
-                    self.close(ask.conn, code, reason, ctx);
+                    self.close_at_the_door(ask.conn, refusal.code, ctx);
                 }
             }
         }

@@ -230,12 +230,8 @@ impl Hall {
         }
     }
 
-    /// Whether a session may still be shown what was read for it in a room: a late store may bring that behind a kick.
-    pub(super) fn may_still_read(&self, conn: ConnId, room: u32) -> bool {
-        self.operators.has(conn) || self.roster.session(conn).is_some_and(|session| session.may_read(room))
-    }
-
-    /// The room of a name, if the session has asked to be in it; for an operator, any.
+    /// The room of a name, if the session has asked to be in it; for an operator, any. Whether it may be in it still,
+    /// `access` says.
     pub(super) fn wanted_room(&self, conn: ConnId, name: &str) -> Result<u32, Refusal> {
         if self.operators.has(conn) {
             return self.known_room(name);

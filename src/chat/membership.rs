@@ -23,6 +23,7 @@ use super::wire::{Code, Refusal, plain};
 use super::work;
 use crate::backend::{Conversation, Query, Request};
 use crate::id::ConnId;
+use crate::proto::CloseCode;
 
 /// A list in which a room was asked for: the waiting list `of`, and its number of rooms.
 #[derive(Clone, Copy)]
@@ -225,13 +226,15 @@ impl Hall {
         turn: &mut Turn<'_>,
     ) -> bool {
         let (head, first) = (found.head, found.first());
+        // It was let in when it asked, and something else may be set by now.
+        if let Err(refusal) = self.may_stay_in(ask.conn, room) {
+            self.refuse_entry(ask, room, refusal, turn);
+            self.roster.turn_down(ask.conn, room);
+            return false;
+        }
         let Some(Entrance { user, dialect, again, joined }) = self.roster.enter(ask.conn, room) else {
-            if self.roster.open_session(ask.conn).is_some() {
-                let message = "expected a room that this session was not put out of since it asked, found another one";
-                let mut refusal = Refusal::new(Code::Forbidden, message);
-                refusal.room = Some(self.roster.room(room).name.as_str().into());
-                self.refuse(ask, &refusal, turn);
-            }
+            let message = "expected a room that this session was not put out of since it asked, found another one";
+            self.refuse_entry(ask, room, Refusal::new(Code::Forbidden, message), turn);
             return false;
         };
         let same_life = resumed.asked && resumed.epoch == Some(head.epoch) && resumed.seq <= head.seq;
@@ -275,6 +278,26 @@ impl Hall {
             }
         }
         true
+    }
+
+    /// The session is not let in after all.
+    fn refuse_entry(&mut self, ask: Ask<'_>, room: u32, mut refusal: Refusal, turn: &mut Turn<'_>) {
+        let Some(dialect) = self.roster.open_session(ask.conn).map(|session| session.dialect) else { return };
+        refusal.room = Some(self.roster.room(room).name.as_str().into());
+        self.refuse(ask, &refusal, turn);
+        if dialect == Dialect::Plain {
+            self.close_at_the_door(ask.conn, refusal.code, turn);
+        }
+    }
+
+    /// A plain session that does not come into its room has no other one to try: a refusal that stays is the end.
+    pub(super) fn close_at_the_door(&mut self, conn: ConnId, code: Code, turn: &mut Turn<'_>) {
+        turn.out.turned_away(conn, TurnedAway::Room);
+        let (code, reason) = match code.retry() {
+            true => (CloseCode::TRY_AGAIN_LATER, "the room cannot be joined now"),
+            false => (CloseCode::POLICY_VIOLATION, "the room cannot be joined"),
+        };
+        self.close(conn, code, reason, turn);
     }
 
     pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {

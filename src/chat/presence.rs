@@ -36,7 +36,7 @@ impl Hall {
         subscribe: Option<bool>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let key = self.wanted_room(ask.conn, room)?;
+        let key = self.room_to_use(ask.conn, room)?;
         let members = &self.roster.room(key).members;
         if members.len() > MAX_WATCHED {
             let message = format!("`room_id`: expected a room of at most {MAX_WATCHED} users, found {}", members.len());

@@ -176,7 +176,7 @@ impl Hall {
         page: Page<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let key = self.wanted_room(ask.conn, room)?;
+        let key = self.room_to_use(ask.conn, room)?;
         let from = match page.cursor.as_deref().map(str::parse::<u32>) {
             None => 0,
             Some(Ok(last)) => last.saturating_add(1),
@@ -240,7 +240,7 @@ impl Hall {
         let epoch = part.epoch.as_deref().map(Into::into);
         match place {
             Place::Room(name) => {
-                let room = self.wanted_room(ask.conn, &name)?;
+                let room = self.room_to_use(ask.conn, &name)?;
                 let what = What::History(Excerpt { with: None, bound, epoch });
                 let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
                 self.read(waiting, Conversation::Room(&name), query, ctx)

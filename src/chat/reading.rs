@@ -33,7 +33,7 @@ impl Hall {
                 self.may_visit(ask.conn, name)?;
                 (Some(self.known_room(name)?), Conversation::Room(name))
             }
-            Place::Room(name) => (Some(self.wanted_room(ask.conn, name)?), Conversation::Room(name)),
+            Place::Room(name) => (Some(self.room_to_use(ask.conn, name)?), Conversation::Room(name)),
             Place::User(name) => {
                 self.partner(name)?;
                 (None, Conversation::Direct(user.as_str(), name))

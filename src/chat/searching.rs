@@ -40,7 +40,7 @@ impl Hall {
         let mut room = None;
         let scope = match place {
             Some(Place::Room(name)) => {
-                room = Some(self.wanted_room(ask.conn, name)?);
+                room = Some(self.room_to_use(ask.conn, name)?);
                 Scope::One(Conversation::Room(name))
             }
             Some(Place::User(name)) => {
@@ -53,7 +53,8 @@ impl Hall {
             }
             None => {
                 let seats = self.roster.session(ask.conn).into_iter().flat_map(|session| session.seats.iter());
-                let rooms = seats.filter(|seat| seat.wanted).map(|seat| self.roster.room(seat.room).name.as_str());
+                let rooms = seats.filter(|seat| seat.wanted && self.may_be_in(ask.conn, seat.room));
+                let rooms = rooms.map(|seat| self.roster.room(seat.room).name.as_str());
                 Scope::All { rooms: Names::join(rooms, &mut names), user: user.as_str() }
             }
         };

@@ -100,7 +100,9 @@ impl Hall {
         let First::Yes(Keys { said, retry }) = self.first_time(ask, To::Room(name.as_str()), body, ctx)? else {
             return Ok(());
         };
-        // What was said already is answered whatever holds by now; and nobody is kept from taking back their own.
+        // What was said already is answered whatever holds by now; and nobody is kept from taking back their own, in a
+        // room that they may be in.
+        self.may_stay_in(ask.conn, room)?;
         if !matches!(body, NewBody::Delete { .. }) && !self.ruled.is_empty() {
             self.may_speak(ask.conn, room)?;
             self.pay_in_room(ask.conn, room, ctx)?;

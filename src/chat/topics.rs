@@ -38,7 +38,7 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let topic = Some(topic).filter(|topic| !topic.is_empty());
         check_line("topic", topic, MAX_TITLE_BYTES)?;
-        let room = self.wanted_room(ask.conn, name)?;
+        let room = self.room_to_use(ask.conn, name)?;
         if !self.may_change_topics(ask.conn, ctx.settings) {
             let message = "expected a session that may change topics, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));

@@ -39,7 +39,7 @@ impl Hall {
                 return Ok(());
             }
             // Nobody is to wait for what will not be heard.
-            if self.may_speak(conn, room).is_err() {
+            if !self.may_be_in(conn, room) || self.may_speak(conn, room).is_err() {
                 return Ok(());
             }
         }

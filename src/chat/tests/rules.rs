@@ -1,5 +1,8 @@
 //! What is set for rooms by name: who may be in them, speak there and make them, and how fast.
 
+use std::cell::RefCell;
+
+use super::late::{Gate, Late};
 use super::tokens::{Credulous, comes, stage as with_tokens, token};
 use super::*;
 use crate::chat::rules::{Key, Rule, Rules, Values, Written};
@@ -37,6 +40,12 @@ impl Stage {
     /// How many requests were refused by what is set for each key.
     fn ruled_out(&self) -> [u64; Key::OF_CHAT.len()] {
         self.chat.counts().ruled_out
+    }
+
+    /// A plain session with a token comes in.
+    fn comes_plain(&mut self, name: &str, room_name: &str) {
+        let grant = Credulous.verify(&token(name, 2000, ""), self.now.unix_ms).unwrap();
+        self.open(name, Door::Token { grant, room: Some(room(room_name)) });
     }
 
     fn changes(&mut self, text: &[(&str, &[&str])], verifier: Option<Rc<dyn Verifier>>) {
@@ -258,8 +267,8 @@ fn all_of_many_leave() {
     stage.says("user-000", SAY);
     stage.all_forget();
     stage.chat.change_settings(ruled(&[("den", &["join=operator"])]), None, stage.now);
-    // Still there: a message is not heard by those who may not be, but leaving is told in turn.
-    assert_eq!(stage.asks("user-199", SAY), "broadcast");
+    // Still there, but not heard.
+    assert_eq!(stage.asks("user-199", SAY), "forbidden");
     stage.waits_ms(1);
     stage.closes("user-100");
     // Changed again amid the walk: it goes on until all were looked at since.
@@ -279,6 +288,87 @@ fn nobody_is_looked_at_for_a_room_that_is_not_there() {
         stage.calls(Call::SetRoom, &format!(r#"{{"room_id":"{room}","join":"named"}}"#));
         assert_eq!(stage.chat.hall.timers.is_set(&Timer::Stay), looks, "{room}");
     }
+}
+
+/// One who may be in a room no longer can do nothing there from the call on, also before the walk has come to them. Each
+/// row: what they ask for, and the answer.
+#[test]
+fn those_who_may_not_be_there_before_they_have_left() {
+    let mut stage = with_tokens(unhurried());
+    comes(&mut stage, "ann", &token("ann", 2000, r#","roles":["moderate"]"#));
+    comes(&mut stage, "bob", &token("bob", 2000, ""));
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.comes_plain("eve", "den");
+    stage.all_forget();
+    assert_eq!(stage.asks("bob", r#"{"type":"broadcast","room_id":"den","content":"hi","id":"x1"}"#), "broadcast");
+    stage.all_forget();
+    stage.calls(Call::SetRoom, r#"{"room_id":"den","join":"role"}"#);
+    for (text, answer) in [
+        (SAY, "forbidden"),
+        (r#"{"type":"broadcast","content":"hi"}"#, "forbidden"),
+        (r#"{"type":"edit","room_id":"den","of":1,"content":"x"}"#, "forbidden"),
+        (r#"{"type":"delete","room_id":"den","of":1}"#, "forbidden"),
+        (r#"{"type":"react","room_id":"den","of":1,"emoji":"👍","on":true}"#, "forbidden"),
+        (r#"{"type":"topic","room_id":"den","topic":"x"}"#, "forbidden"),
+        (r#"{"type":"typing","room_id":"den","typing":true}"#, ""),
+        (r#"{"type":"history","room_id":"den"}"#, "forbidden"),
+        (r#"{"type":"search","room_id":"den","text":"hi"}"#, "forbidden"),
+        (r#"{"type":"members","room_id":"den"}"#, "forbidden"),
+        (r#"{"type":"presence","room_id":"den"}"#, "forbidden"),
+        (r#"{"type":"read","room_id":"den","seq":1}"#, "forbidden"),
+        // What was said already is answered.
+        (r#"{"type":"broadcast","room_id":"den","content":"hi","id":"x1"}"#, "ack"),
+    ] {
+        assert_eq!(stage.asks("bob", text), answer, "{text}");
+    }
+    stage.says("bob", r#"{"type":"search","text":"hi"}"#);
+    stage.heard("bob", [r#"{"type":"found","items":[]}"#]);
+    assert_eq!(stage.asks("eve", "hi"), "error");
+    stage.heard_nothing("ann");
+    for (text, answer) in [(SAY, "broadcast"), (r#"{"type":"history","room_id":"den"}"#, "history")] {
+        assert_eq!(stage.asks("ann", text), answer, "{text}");
+    }
+    stage.all_forget();
+    stage.waits_ms(10);
+    stage.heard_kinds("bob", &["left"]);
+    assert_eq!(stage.closed_with("eve"), Some(1008));
+}
+
+/// What was asked of a late store before somebody was kept out is not answered after that: nobody comes in, and nothing
+/// is shown.
+#[test]
+fn what_a_late_store_brings_to_those_who_may_not_be_there() {
+    let gate = Rc::new(RefCell::new(Gate::Open));
+    let mut stage = Stage::with(unhurried(), Box::new(Late::new(Limits::default(), gate.clone())));
+    for name in ["ann", "bob", "cat", "dan"] {
+        stage.opens(name, name);
+    }
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    assert_eq!(stage.asks("ann", SAY), "broadcast");
+    stage.all_forget();
+    *gate.borrow_mut() = Gate::Shut;
+    stage.says("bob", r#"{"type":"history","room_id":"den"}"#);
+    stage.says("bob", r#"{"type":"search","room_id":"den","text":"hi"}"#);
+    stage.says("bob", r#"{"type":"join","room_id":"den","id":1}"#);
+    stage.says("cat", r#"{"type":"join","room_id":"den","history":9,"id":1}"#);
+    stage.says("dan", r#"{"type":"join","rooms":[{"room_id":"den"}],"id":1}"#);
+    stage.opens_plain("eve", "den", "eve");
+    stage.chat.change_settings(ruled(&[("den", &["join=operator"])]), None, stage.now);
+    *gate.borrow_mut() = Gate::Open;
+    stage.hears_the_backend();
+    stage.heard_kinds("bob", &["not_joined", "not_joined", "forbidden"]);
+    stage.heard_kinds("cat", &["forbidden"]);
+    stage.heard_kinds("dan", &["forbidden", "ack"]);
+    stage.heard_kinds("eve", &["error"]);
+    assert_eq!(stage.closed_with("eve"), Some(1008));
+    stage.heard_nothing("ann");
+    stage.waits_ms(10);
+    stage.heard_kinds("ann", &["left"]);
+    stage.heard_kinds("bob", &["user_left", "left"]);
+    stage.heard_nothing("cat");
+    assert!(stage.chat.hall.roster.room(0).members.len() == 0);
 }
 
 /// However often something else is set meanwhile, also the last sessions are looked at.
@@ -383,9 +473,8 @@ fn comparing_is_work() {
         ("ann", r#"{"type":"room","room_id":"den"}"#, 1),
         ("ann", r#"{"type":"room","room_id":"den"}"#, 1),
         ("ann", r#"{"type":"read","room_id":"den","seq":0}"#, 1),
-        // Whether it may be entered, and made.
-        ("ann", JOIN, 2),
-        ("ann", SAY, 1),
+        // Whether it may be entered, and made; and in it.
+        ("ann", JOIN, 3),
         ("ann", SAY, 0),
         ("bob", JOIN, 0),
         ("bob", r#"{"type":"create_room","room_id":"tea"}"#, 2),
