@@ -122,6 +122,13 @@ impl Hall {
         }
     }
 
+    /// Whether anybody who is let in may speak in the room, as far as it is set.
+    pub(super) fn is_for_everybody_to_speak(&self, room: u32) -> bool {
+        let room = self.roster.room(room);
+        let set = self.ruled.find(Key::Speak, &room.name, Some(&room.ruled)).and_then(|values| values.speak.as_ref());
+        set.is_none_or(|whom| *whom == Whom::Everybody)
+    }
+
     /// What is set for a key in the room of a name, whether or not there is one.
     pub(super) fn set_for(&self, key: Key, room: &str) -> Option<&Values> {
         if self.ruled.is_empty() {

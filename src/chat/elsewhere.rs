@@ -158,10 +158,11 @@ impl Hall {
         }
     }
 
-    /// Somebody on another node has spoken to everybody.
+    /// Somebody on another node has spoken to everybody. Of a plain room where not everybody may speak it is not known
+    /// whether they may, so it does not hear it.
     fn announced(&mut self, sender: &str, content: &str, ts: u64, turn: &mut Turn<'_>) {
         turn.out.say_in(EVERYBODY, &[], &Broadcast { room_id: "*", item: Item::announced(sender, content, ts) });
-        for &room in self.roster.with_plain() {
+        for &room in self.roster.with_plain().iter().filter(|&&room| self.is_for_everybody_to_speak(room)) {
             let name = self.roster.room(room).name.as_str();
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }

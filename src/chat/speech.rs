@@ -347,7 +347,8 @@ impl Hall {
         turn.out.answer(asker.ask(), &Ack::Multicast { delivered, stored, unknown, missed, failed });
     }
 
-    /// Sends a message to every session. It is neither numbered nor kept.
+    /// Sends a message to every session. It is neither numbered nor kept. A plain session hears it as a message of its
+    /// room, and so not where the sender may not speak.
     fn announce(&mut self, ask: Ask<'_>, content: &str, turn: &mut Turn<'_>) -> Result<(), Refusal> {
         if !self.may_announce(ask.conn, turn.settings) {
             let message = "expected a session that may speak to everybody, found one that may not";
@@ -370,7 +371,7 @@ impl Hall {
         if own {
             turn.out.answer(ask, &announcement);
         }
-        for &room in self.roster.with_plain() {
+        for &room in self.roster.with_plain().iter().filter(|&&room| self.may_speak(ask.conn, room).is_ok()) {
             let name = self.roster.room(room).name.as_str();
             turn.out.publish(topic(room, Dialect::Plain), &[], |out| plain::chat(out, content, name, sender));
         }

@@ -129,7 +129,7 @@ fn a_guest_who_takes_a_name_has_it() {
 
 #[test]
 fn who_may_speak_in_a_room() {
-    let mut stage = with_tokens(ruled(&[("den", &["speak=role"])]));
+    let mut stage = with_tokens(ruled(&[("den", &["speak=role"]), ("cup", &["speak=everybody"])]));
     comes(&mut stage, "ann", &token("ann", 2000, r#","roles":["moderate"]"#));
     comes(&mut stage, "bob", &token("bob", 2000, ""));
     stage.joins("ann", "den");
@@ -152,6 +152,20 @@ fn who_may_speak_in_a_room() {
     assert_eq!(stage.ruled_out()[Key::Speak as usize], 5);
     // The operator speaks anywhere.
     assert_eq!(kind(&stage.calls(Call::Publish, r#"{"room_id":"den","content":"hi"}"#)), "broadcast");
+    // In a plain room, what is said to everybody is like a message of it.
+    for room in ["den", "cup", "tea"] {
+        stage.comes_plain(room, room);
+    }
+    let all = r#"{"type":"broadcast","room_id":"*","content":"hi"}"#;
+    for (device, den) in [("bob", 0), ("ann", 1)] {
+        stage.all_forget();
+        stage.says(device, all);
+        stage.heard_kinds("ann", &["broadcast"]);
+        assert_eq!(["den", "cup", "tea"].map(|room| stage.takes(room).len()), [den, 1, 1], "{device}");
+    }
+    stage.all_forget();
+    stage.calls(Call::Broadcast, r#"{"content":"hi"}"#);
+    stage.heard_kinds("den", &["chat"]);
 }
 
 /// What was said before it was forbidden can be said again as a retry, and taken back.

@@ -1,6 +1,7 @@
 //! People on other nodes: who is there, how they want to be seen, and what is said that nobody keeps.
 
 use super::*;
+use crate::chat::rules::{Key, Rule, Rules, Values, Written};
 
 /// Each row: what somebody says, and which kinds are heard on either node.
 #[test]
@@ -155,6 +156,28 @@ fn words_that_are_not_kept_are_heard_on_the_other_node() {
         nodes.heard(0, "ann", ann);
         nodes.heard(1, "bob", bob);
     }
+}
+
+/// What is said to everybody on another node is heard in a plain room as a message of it, but where not everybody may
+/// speak: who may of those there is not known here.
+#[test]
+fn plain_rooms_where_not_everybody_may_speak_hear_nobody_of_other_nodes() {
+    let mut rules = Vec::new();
+    for (room, whom) in [("den", "named"), ("cup", "everybody")] {
+        let mut values = Values::default();
+        values.set(Key::Speak, &Written::One(whom)).unwrap();
+        rules.push(Rule { patterns: Rule::patterns(&[room]).unwrap(), values, line: 1 });
+    }
+    let rooms = Rules::of(rules).unwrap();
+    let mut nodes = Nodes::new(100, &Settings { rooms, ..unhurried() }, 2);
+    nodes.stages[0].opens("ann", "ann");
+    for room in ["den", "cup", "tea"] {
+        nodes.stages[1].opens_plain(room, room, room);
+    }
+    nodes.settles();
+    nodes.stages.iter_mut().for_each(Stage::all_forget);
+    nodes.says(0, "ann", r#"{"type":"broadcast","room_id":"*","content":"x","id":"a"}"#);
+    assert_eq!(["den", "cup", "tea"].map(|room| nodes.stages[1].takes(room).len()), [0, 1, 1]);
 }
 
 /// A node that is no more says of nobody that they have stopped.
