@@ -113,7 +113,16 @@ impl Hall {
     /// Checks that nothing that is set for the room keeps the session from being heard there.
     pub(super) fn may_speak(&self, conn: ConnId, room: u32) -> Result<(), Refusal> {
         let room = self.roster.room(room);
-        match self.ruled.find(Key::Speak, &room.name, Some(&room.ruled)).and_then(|values| values.speak.as_ref()) {
+        self.may_speak_where(conn, self.ruled.find(Key::Speak, &room.name, Some(&room.ruled)))
+    }
+
+    /// The same of the room of a name, whether or not there is one.
+    pub(super) fn may_speak_in_named(&self, conn: ConnId, room: &str) -> Result<(), Refusal> {
+        self.may_speak_where(conn, self.set_for(Key::Speak, room))
+    }
+
+    fn may_speak_where(&self, conn: ConnId, set: Option<&Values>) -> Result<(), Refusal> {
+        match set.and_then(|values| values.speak.as_ref()) {
             Some(whom) if !self.is_one_of(conn, whom, Grant::may_moderate, false) => {
                 let message = "expected a session that may speak in the room, found one that may not";
                 Err(Refusal::ruled(Key::Speak, message))

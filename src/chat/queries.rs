@@ -38,6 +38,10 @@ impl Hall {
             let message = "expected a session that may make rooms, found one that may not";
             return Err(Refusal { ruled, ..Refusal::new(Code::Forbidden, message) });
         }
+        // Those who come in read them.
+        if created && (title.is_some() || topic.is_some()) {
+            self.may_speak_in_named(ask.conn, name)?;
+        }
         let key = self.find_or_make(name, ctx)?;
         let info = match created {
             true => {

@@ -168,6 +168,27 @@ fn who_may_speak_in_a_room() {
     stage.heard_kinds("den", &["chat"]);
 }
 
+/// The title and the topic that a room is made with are heard by those who come in.
+#[test]
+fn who_may_say_what_a_room_is_about() {
+    for (rule, title, answer) in [
+        ("speak=role", r#","name":"x""#, "forbidden"),
+        ("speak=role", r#","topic":"x""#, "forbidden"),
+        ("speak=role", "", "room"),
+        ("speak=everybody", r#","name":"x","topic":"x""#, "room"),
+    ] {
+        let mut stage = with_tokens(ruled(&[("den", &[rule])]));
+        comes(&mut stage, "ann", &token("ann", 2000, r#","roles":["moderate"]"#));
+        comes(&mut stage, "bob", &token("bob", 2000, ""));
+        stage.all_forget();
+        let make = format!(r#"{{"type":"create_room","room_id":"den"{title}}}"#);
+        assert_eq!(stage.asks("bob", &make), answer, "{rule} {title}");
+        assert_eq!(stage.asks("ann", &make), "room", "{rule} {title}");
+        // Of a room that is there it says nothing.
+        assert_eq!(stage.asks("bob", &make), "room", "{rule} {title}");
+    }
+}
+
 /// What was said before it was forbidden can be said again as a retry, and taken back.
 #[test]
 fn what_was_said_before() {
