@@ -356,7 +356,8 @@ impl Hall {
         let Some(payer) = self.payer_as(conn, &name) else { return Ok(false) };
         let Some(as_guest) = self.roster.session(conn).map(|session| session.payer) else { return Ok(false) };
         let facts = self.roster.rename(conn, user, payer, turn.now.tick, turn.settings.leave_grace);
-        self.buckets.hand_over(as_guest, payer);
+        let seats = self.roster.session(conn).into_iter().flat_map(|session| session.seats.iter());
+        self.buckets.hand_over(as_guest, payer, seats.map(|seat| self.roster.room(seat.room).name.as_str()));
         self.tell_but_for(Some(conn), facts, turn);
         Ok(true)
     }

@@ -238,23 +238,26 @@ impl Buckets {
     /// Pays for speaking to everybody: of that there is a bucket of its own for the user, and one for all at the
     /// address.
     pub fn pay_to_announce(&mut self, payer: Payer, now: Tick) -> Result<(), Duration> {
-        let own = self.hasher.hash_one((payer.own, "*"));
-        self.buckets.entry(own).or_default().pay(ANNOUNCE_RATE, 1, now)?;
-        match payer.address {
-            None => Ok(()),
-            Some(address) => {
-                let all = self.hasher.hash_one((address, "*"));
-                self.buckets.entry(all).or_default().pay(ANNOUNCE_RATE, ANNOUNCERS_PER_ADDRESS, now)
-            }
-        }
+        self.pay_for_place(payer, "*", ANNOUNCE_RATE, now)
     }
 
-    /// Pays for being heard in a room with that rate, where a user at an address has a bucket of its own.
+    /// Pays for being heard in a room with that rate: of that there are the same two for each room.
     pub fn pay_in_room(&mut self, payer: Payer, room: &str, rate: Rate, now: Tick) -> Result<(), Duration> {
         // Frames may be without a limit.
         self.make_room(now);
-        let own = self.hasher.hash_one((payer.own, room));
-        self.buckets.entry(own).or_default().pay(rate, 1, now)
+        self.pay_for_place(payer, room, rate, now)
+    }
+
+    fn pay_for_place(&mut self, payer: Payer, place: &str, rate: Rate, now: Tick) -> Result<(), Duration> {
+        let own = self.hasher.hash_one((payer.own, place));
+        self.buckets.entry(own).or_default().pay(rate, 1, now)?;
+        match payer.address {
+            None => Ok(()),
+            Some(address) => {
+                let all = self.hasher.hash_one((address, place));
+                self.buckets.entry(all).or_default().pay(rate, SPEAKERS_PER_ADDRESS, now)
+            }
+        }
     }
 
     /// Sweeps the table if it has grown to its size.
@@ -271,10 +274,19 @@ impl Buckets {
         self.buckets.entry(self.hasher.hash_one(address)).or_default()
     }
 
-    /// A guest who takes a name takes along the state of their bucket.
-    pub fn hand_over(&mut self, from: Payer, to: Payer) {
-        if let Some(full_at) = self.buckets.get(&from.own).map(|bucket| bucket.full_at) {
-            let bucket = self.buckets.entry(to.own).or_default();
+    /// A guest who takes a name takes along the state of their buckets: of the one for all frames, and of those for
+    /// these rooms and for speaking to everybody.
+    pub fn hand_over<'a>(&mut self, from: Payer, to: Payer, rooms: impl Iterator<Item = &'a str>) {
+        self.hand_over_one(from.own, to.own);
+        for place in rooms.chain(["*"]) {
+            let [from, to] = [from, to].map(|payer| self.hasher.hash_one((payer.own, place)));
+            self.hand_over_one(from, to);
+        }
+    }
+
+    fn hand_over_one(&mut self, from: u64, to: u64) {
+        if let Some(full_at) = self.buckets.get(&from).map(|bucket| bucket.full_at) {
+            let bucket = self.buckets.entry(to).or_default();
             bucket.full_at = bucket.full_at.max(full_at);
         }
     }
@@ -390,8 +402,9 @@ fn nanos_of(time: Duration) -> u64 {
 /// rooms of the plain dialect.
 pub(super) const ANNOUNCE_RATE: Rate = Rate { per_second: 1, burst: 5 };
 
-/// To how many such users the people at one address are equal together.
-const ANNOUNCERS_PER_ADDRESS: u32 = 4;
+/// To how many users the people at one address are equal together where they speak to everybody, or in a room with a rate
+/// of its own.
+const SPEAKERS_PER_ADDRESS: u32 = 4;
 
 /// How far into the future refused frames get times of their own.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

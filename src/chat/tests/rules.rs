@@ -1,6 +1,7 @@
 //! What is set for rooms by name: who may be in them, speak there and make them, and how fast.
 
 use std::cell::RefCell;
+use std::num::NonZeroU64;
 
 use super::late::{Gate, Late};
 use super::tokens::{Credulous, comes, stage as with_tokens, token};
@@ -264,6 +265,35 @@ fn how_fast_in_a_room() {
     assert_eq!(text_of(&error, "message").unwrap(), "expected messages in the room at its rate of 1:2, found more");
     assert_eq!((stage.ruled_out()[Key::Rate as usize], stage.chat.counts().rate_limited), (4, 4));
     assert_eq!(kind(&stage.calls(Call::Publish, r#"{"room_id":"den","sender":"ann","content":"hi"}"#)), "broadcast");
+}
+
+/// Another name helps no more than four times, and taking one not at all.
+#[test]
+fn how_fast_from_an_address() {
+    let mut stage = Stage::new(ruled(&[("den", &["rate=1:2"])]));
+    let mut said = Vec::new();
+    for (n, address) in [1, 1, 1, 1, 1, 1, 2].into_iter().enumerate() {
+        stage.address = NonZeroU64::new(address).map(Address);
+        let name = format!("u{n}");
+        stage.opens(&name, &name);
+        stage.joins(&name, "den");
+        said.push((0..3).filter(|_| stage.asks(&name, SAY).contains("broadcast")).count());
+        stage.closes(&name);
+    }
+    assert_eq!(said, [2, 2, 2, 2, 0, 0, 2]);
+    for address in [None, NonZeroU64::new(3)] {
+        stage.address = address.map(Address);
+        stage.open("guest", Door::Json { user: None });
+        stage.joins("guest", "den");
+        stage.forgets("guest");
+        let say = |stage: &mut Stage| stage.asks("guest", SAY);
+        assert_eq!([(); 2].map(|()| say(&mut stage)), ["broadcast"; 2]);
+        let name = format!(r#"{{"type":"join","room_id":"den","user_id":"named-{}"}}"#, address.is_some());
+        stage.says("guest", &name);
+        stage.forgets("guest");
+        assert_eq!(say(&mut stage), "rate_limited", "{address:?}");
+        stage.closes("guest");
+    }
 }
 
 /// One who may be in a room no longer leaves it, in either dialect, and nobody else does.
