@@ -38,8 +38,8 @@ impl Hall {
             if !self.roster.session(conn).is_some_and(|session| session.is_inside(room)) {
                 return Ok(());
             }
-            // Nobody is to wait for what will not be heard.
-            if !self.may_be_in(conn, room) || self.may_speak(conn, room).is_err() {
+            // Nobody is to wait for what will not be heard; that it comes no more, everybody may say.
+            if typing && (!self.may_be_in(conn, room) || self.may_speak(conn, room).is_err()) {
                 return Ok(());
             }
         }

@@ -190,6 +190,21 @@ fn who_may_say_what_a_room_is_about() {
     }
 }
 
+/// One who types when it is forbidden stops for the others when they say so.
+#[test]
+fn one_who_may_not_speak_stops_typing() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.all_forget();
+    let types = |typing: bool| format!(r#"{{"type":"typing","room_id":"den","typing":{typing}}}"#);
+    stage.says("ann", &types(true));
+    stage.heard_kinds("bob", &["typing"]);
+    stage.changes(&[("den", &["speak=operator"])], None);
+    stage.says("ann", &types(false));
+    stage.heard("bob", [r#"{"type":"typing","room_id":"den","user_id":"ann","typing":false}"#]);
+}
+
 /// What was said before it was forbidden can be said again as a retry, and taken back.
 #[test]
 fn what_was_said_before() {
