@@ -349,12 +349,12 @@ def a_file_that_is_written_over_is_missed():
         # A start refuses it beside the log of what was there.
         shutil.copyfile(backup, disk.file)
         assert house.say() == "backend_down"
-        assert [words for words in house.lines("something else was written into the file") if "remove the log" in words]
+        assert [words for words in house.lines("something else was written into the file") if "move away the log" in words]
         house.server.signal("TERM")
         assert house.server.process.wait() == 0
         with open(disk.file, "rb") as file, open(backup, "rb") as other:
             assert file.read() == other.read(), "nor is anything when it ends"
-        assert "remove that log" in refused(disk)
+        assert "move that log away" in refused(disk)
         shutil.copyfile(right, disk.file)
         house.server = disk.serve("process")
         house.is_all_there(disk)

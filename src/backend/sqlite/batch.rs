@@ -31,10 +31,8 @@ impl Sqlite {
     fn shorten_log(&mut self) -> Result<()> {
         let (is_long, mut left) = self.tables()?.is_log_long();
         if is_long {
-            let all;
             self.look_at_files()?;
-            (left, all) = self.tables()?.shorten_log()?;
-            self.note_moved(all)?;
+            (left, _) = self.move_log(Tables::shorten_log)?;
         }
         let is_held_up = left > HELD_UP_PAGES;
         if is_held_up && !self.held_up {
@@ -58,7 +56,7 @@ impl Sqlite {
         if renewed {
             self.said.push(&News::Renewed);
         }
-        self.own.renew(&self.claim.path)?;
+        self.own.renew(&self.claim.path, self.claim.moved.is_some())?;
         self.tables = Some(tables);
         self.committed = (last.nothing, last.entry, last.indexed);
         (self.nothing, self.batches) = (last.nothing, last.batch);
@@ -150,9 +148,8 @@ impl Sqlite {
     fn clear_log(&mut self) -> Result<()> {
         if self.tables.is_some() {
             self.look_at_files()?;
-            let all = self.tables()?.clear_log()?;
+            let (_, all) = self.move_log(|tables| Ok(((), tables.clear_log()?)))?;
             self.has_old_text = !all;
-            self.note_moved(all)?;
         }
         Ok(())
     }
@@ -348,8 +345,7 @@ impl Sqlite {
         let tables = self.tables()?;
         tables.synchronize(true)?;
         tables.note_clean_end()?;
-        let all = tables.checkpoint()?;
-        self.note_moved(all)?;
+        self.move_log(|tables| Ok(((), tables.checkpoint()?)))?;
         if let Err(error) = self.claim.note_batch(self.batches) {
             log::debug!("{}: it is not noted beside it how much is in it: {error}", self.claim.path.display());
         }

@@ -721,9 +721,9 @@ pub fn overwritten_in_use(path: &Path) -> String {
 /// The sentence for a file into which something else was written, so that the log beside it is not of it.
 pub fn not_of_its_log(path: &Path) -> String {
     format!(
-        "--store {}: something else was written into the file than what the log beside it ({}) was written for; remove \
-         that log with its -shm to go on with this file, or put that file back, of which the log has what was said \
-         last",
+        "--store {}: something else was written into the file than what the log beside it ({}) was written for; put \
+         that file back, of which the log has what was said last, or move that log away with its -shm to go on with \
+         this file",
         path.display(),
         beside(path, "-wal").display()
     )
@@ -741,8 +741,8 @@ pub fn log_of_another(path: &Path) -> Option<String> {
     (!is_empty && keeps == [1, 1]).then(|| {
         format!(
             "--store {}: it is a backup or was just made, and the log beside it ({}) is of a file that was there \
-             before; remove that log with its -shm to go on with this file, or put that file back, of which the log \
-             has what was said last",
+             before; put that file back, of which the log has what was said last, or move that log away with its \
+             -shm to go on with this file",
             path.display(),
             log.display()
         )
@@ -829,7 +829,7 @@ fn without_file(path: &Path) -> String {
     let log = beside(path, "-wal");
     format!(
         "--store {}: it is not there, and its log is ({}), which may have messages that nothing else has; put the two \
-         together, or remove the log",
+         together, or move the log away",
         path.display(),
         log.display()
     )

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::file::{self, Claim, Found};
@@ -107,7 +108,10 @@ impl Log {
         if let Some(sentence) = file::log_of_another(path) {
             return Err(sentence);
         }
-        let alone = without_log(path).ok();
+        let alone = match file::has_filled_log(path) {
+            true => without_log(path).ok(),
+            false => without_log_whole(path).ok(),
+        };
         let mut log = Self { loss: None, untold: None, alone };
         if let Some(alone) = alone.filter(|_| file::has_filled_log(path)) {
             // What is in its own log is behind what it had when that was begun.
@@ -187,7 +191,7 @@ pub fn is_by_this_name(path: &Path) -> std::result::Result<(), String> {
     if file::look(path)? == Found::Nothing || file::has_log(path) {
         return Ok(());
     }
-    match without_log(path).is_ok_and(|alone| !alone.ended_in_order) {
+    match without_log_whole(path).is_ok_and(|alone| !alone.ended_in_order) {
         true => may_lie_elsewhere(path),
         false => Ok(()),
     }
@@ -201,13 +205,30 @@ fn may_lie_elsewhere(path: &Path) -> std::result::Result<(), String> {
 }
 
 /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
+///
+/// A log that was moved into it in part (somebody reads, or the disk was full) leaves a first page that names more pages
+/// than the file has, which is as it should be beside the rest of the log: then it has as many as it has.
 pub fn without_log(path: &Path) -> Result<Alone> {
+    let connection = connect_without_log(path)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    alone(&connection)
+}
+
+/// The same of a file that is to have all of its pages.
+///
+/// # Errors
+/// Also that it has not.
+pub fn without_log_whole(path: &Path) -> Result<Alone> {
+    alone(&connect_without_log(path)?)
+}
+
+fn alone(connection: &Connection) -> Result<Alone> {
     let row = |row: &Row<'_>| {
         let inode = row.get::<_, i64>(2)?.cast_unsigned();
         Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)?, inode, batch: row.get(3)? })
     };
     let sql = "SELECT clean OR inode = 0, durability = 'power', inode, batch FROM store";
-    connect_without_log(path)?.query_row(sql, [], row)
+    connection.query_row(sql, [], row)
 }
 
 fn connect_without_log(path: &Path) -> Result<Connection> {

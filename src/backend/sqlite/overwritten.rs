@@ -11,6 +11,9 @@
 //! The log has been written over if the last commit is not in it that all who use it know of ([`wal::InUse`]), and both
 //! have been if the batch before is not the one before ([`Tables::number_batch`](super::tables::Tables::number_batch)).
 //!
+//! A move that is not whole, because somebody reads or the disk fails, leaves a file that need not be one without the
+//! rest of its log: what cannot be read of such a file is not taken for something else, unless it has become shorter.
+//!
 //! It does not see what is written between its look and the commit: the next batch does. Nor does it see a file that
 //! was copied to its end while the log was being moved into it.
 
@@ -23,6 +26,7 @@ use super::Sqlite;
 use super::file;
 use super::opening::{self, Alone};
 use super::stamp::Stamp;
+use super::tables::Tables;
 use super::trouble::{Overwritten, Result, Trouble};
 use super::wal::InUse;
 
@@ -30,23 +34,31 @@ use super::wal::InUse;
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     stamp: Stamp,
-    alone: Alone,
+    /// `None`: it could not be read without its log, which was moved into it in part.
+    alone: Option<Alone>,
+    /// All of the log was in it behind the last move by this process.
+    pub(super) is_whole: bool,
 }
 
 impl Seen {
-    /// Of a file that is open.
-    pub fn of(path: &Path) -> Result<Self> {
+    /// Of a file that is open; `is_whole`: all of its log has been moved into it.
+    pub fn of(path: &Path, is_whole: bool) -> Result<Self> {
         let stamp = Stamp::of(path).map_err(|error| cannot(path, &error))?;
-        Ok(Self { stamp, alone: opening::without_log(path)? })
+        let alone = match opening::without_log(path) {
+            Err(error) if !is_whole && may_be_in_part(&error) => None,
+            alone => Some(alone?),
+        };
+        Ok(Self { stamp, alone, is_whole })
     }
 
     /// The same of a file that somebody else uses, in which this batch is the last one. One whose use is not noted in
     /// itself yet, because its log could not be moved, is for that one to read.
     pub fn in_use(path: &Path, last: i64) -> Result<Self> {
-        let seen = Self::of(path)?;
-        match seen.alone.inode == seen.inode() && seen.alone.batch <= last {
-            true => Ok(seen),
-            false => Err(Trouble::Overwritten(Overwritten::File)),
+        // Who has moved its log, and how much of that, the one that writes knows.
+        let seen = Self::of(path, false)?;
+        match seen.alone {
+            Some(alone) if alone.inode == seen.inode() && alone.batch <= last => Ok(seen),
+            _ => Err(Trouble::Overwritten(Overwritten::File)),
         }
     }
 
@@ -63,17 +75,30 @@ impl Seen {
         if now == self.stamp {
             return Ok(());
         }
-        let alone = match opening::without_log(path) {
+        let is_shorter = now.is_shorter_than(&self.stamp);
+        let found = if is_shorter { opening::without_log_whole(path) } else { opening::without_log(path) };
+        let alone = match found {
             Err(error) if is_of_the_system(&error) => return Err(error.into()),
-            alone => alone.map_err(|_| Trouble::Overwritten(Overwritten::File))?,
+            Err(error) if !is_shorter && !self.is_whole && may_be_in_part(&error) => {
+                self.stamp = now;
+                return Ok(());
+            }
+            found => found.map_err(|_| Trouble::Overwritten(Overwritten::File))?,
         };
-        let is_of_it = alone.inode == self.alone.inode || alone.inode == now.inode;
-        if !is_of_it || !(self.alone.batch..=last).contains(&alone.batch) {
+        let is_of_it = self
+            .alone
+            .is_none_or(|was| (alone.inode == was.inode || alone.inode == now.inode) && was.batch <= alone.batch);
+        if !is_of_it || alone.batch > last {
             return Err(Trouble::Overwritten(Overwritten::File));
         }
-        *self = Self { stamp: now, alone };
+        (self.stamp, self.alone) = (now, Some(alone));
         Ok(())
     }
+}
+
+/// Whether an error may come of a file into which its log was moved in part. Its first page is whole then.
+fn may_be_in_part(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() != Some(ErrorCode::NotADatabase)
 }
 
 fn cannot(path: &Path, error: &dyn Display) -> Trouble {
@@ -91,24 +116,24 @@ fn is_of_the_system(error: &rusqlite::Error) -> bool {
 /// The file and its log as they were opened, and what is known of them since.
 #[derive(Debug)]
 pub struct Own {
-    file: Seen,
+    pub(super) file: Seen,
     log: InUse,
     log_inode: u64,
 }
 
 impl Own {
-    /// Of what a process has just opened.
-    pub fn of(path: &Path) -> Result<Self> {
+    /// Of what a process has just opened; `is_whole`: it has moved all of the log into the file.
+    pub fn of(path: &Path, is_whole: bool) -> Result<Self> {
         let log = InUse::of(path).map_err(|error| cannot(path, &error))?;
         let log_inode = log.inode().map_err(|error| cannot(path, &error))?;
-        Ok(Self { file: Seen::of(path)?, log_inode, log })
+        Ok(Self { file: Seen::of(path, is_whole)?, log_inode, log })
     }
 
     /// The same file was opened anew.
-    pub fn renew(&mut self, path: &Path) -> Result<()> {
+    pub fn renew(&mut self, path: &Path, is_whole: bool) -> Result<()> {
         self.log.renew(path).map_err(|error| cannot(path, &error))?;
         self.log_inode = self.log.inode().map_err(|error| cannot(path, &error))?;
-        self.file = Seen::of(path)?;
+        self.file = Seen::of(path, is_whole)?;
         Ok(())
     }
 }
@@ -163,12 +188,28 @@ impl Sqlite {
         self.doubt.as_ref().map_or(self.batches, |&(batch, _)| batch.max(self.batches))
     }
 
+    /// Moves the log into the file, and notes what is in that then; returns what is told, and whether it was all.
+    pub(super) fn move_log<T>(
+        &mut self,
+        moves: impl FnOnce(&Tables) -> rusqlite::Result<(T, bool)>,
+    ) -> Result<(T, bool)> {
+        // What fails has moved a part.
+        self.own.file.is_whole = false;
+        let (told, all) = moves(self.tables()?)?;
+        self.note_moved(all)?;
+        Ok((told, all))
+    }
+
     /// Notes what is in the file behind a move of its log by this process; `all` of it.
     pub(super) fn note_moved(&mut self, all: bool) -> Result<()> {
+        self.own.file.is_whole = all;
         let last = self.last_batch();
         let Ok(stamp) = Stamp::of(&self.claim.path) else { return Ok(()) };
         self.own.file.goes_on_as(&self.claim.path, stamp, last)?;
-        if all && let Err(error) = self.claim.note_moved(Some(self.own.file.alone.batch)) {
+        if all
+            && let Some(alone) = self.own.file.alone
+            && let Err(error) = self.claim.note_moved(Some(alone.batch))
+        {
             log::debug!("{}: it is not noted beside it what was moved: {error}", self.claim.path.display());
         }
         Ok(())

@@ -24,6 +24,11 @@ impl Stamp {
     pub fn of(path: &Path) -> std::io::Result<Self> {
         fs::metadata(path).map(|found| Self::from(&found))
     }
+
+    /// Whether the file has fewer bytes than it had: moving its log into it has it have more, or as many.
+    pub fn is_shorter_than(&self, before: &Self) -> bool {
+        self.bytes < before.bytes
+    }
 }
 
 impl From<&fs::Metadata> for Stamp {

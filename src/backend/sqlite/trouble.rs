@@ -43,13 +43,14 @@ impl fmt::Display for Trouble {
             ),
             Self::Overwritten(Overwritten::File) => f.write_str(
                 "something else was written into the file while it is in use (cp over it, truncate), and nothing is \
-                 written to that. Put back into its place what was there. Or, to go on with what is there now, end \
-                 Salon, remove the log (-wal) and -shm beside it, which have what was said last, and start Salon",
+                 written to that. Start Salon again: it goes on if the file and its log belong together, and refuses \
+                 them otherwise. Or put back into its place what was there. Or, to go on with what is there now, end \
+                 Salon, move away the log (-wal) and -shm beside it, which have what was said last, and start Salon",
             ),
             Self::Overwritten(Overwritten::Log) => f.write_str(
                 "the log beside it (-wal) was truncated or written over while it is in use, so that what was said last \
-                 may be lost. Put back into its place what was there. Or start Salon again: conversations go on in new \
-                 epochs if anything is missing",
+                 may be lost. Start Salon again: conversations go on in new epochs if anything is missing. Or put back \
+                 into its place what was there",
             ),
         }
     }

@@ -648,7 +648,7 @@ fn a_backup_beside_the_log_of_another_file() {
         super::super::dump::Import::open(path, 1000, false).map(drop),
     ] {
         let sentence = sentence.unwrap_err();
-        assert!(sentence.contains(log.to_str().unwrap()) && sentence.contains("remove that log"), "{sentence}");
+        assert!(sentence.contains(log.to_str().unwrap()) && sentence.contains("move that log away"), "{sentence}");
         assert!(!sentence.contains("damaged") && sentence.lines().count() == 1, "{sentence}");
         assert!([fs::read(path).unwrap(), fs::read(&log).unwrap()] == before, "{sentence}");
     }

@@ -140,7 +140,7 @@ fn a_file_that_is_touched_is_the_same() {
 }
 
 /// Salon is ended then, which leaves the file as it was put there, and started again: that is refused, because the log
-/// is not of that file, until the log is removed. Numbers are given out in another epoch.
+/// is not of that file, until the log is moved away. Numbers are given out in another epoch.
 #[test]
 fn a_start_behind_a_file_that_was_written_over() {
     for (ends, empty) in [(true, false), (false, false), (true, true), (false, true)] {
@@ -156,7 +156,7 @@ fn a_start_behind_a_file_that_was_written_over() {
         }
         let refused = Sqlite::open(options.clone(), 8).unwrap_err();
         let words = if empty { "it is not there, and its log is" } else { "than what the log beside it" };
-        assert!(refused.contains(words) && refused.contains("remove"), "{refused}");
+        assert!(refused.contains(words) && refused.contains("move") && !refused.contains("remove"), "{refused}");
         if !empty {
             assert_eq!(check(&options.path).unwrap_err(), refused);
             assert_eq!(backup(&options.path, &stage.folder.0.join("copy"), &mut |_, _| ()).unwrap_err(), refused);
@@ -217,4 +217,93 @@ fn a_folder_that_is_copied_over_is_missed() {
     }
     assert_eq!(ask(&mut stage.store, append(ROOM, "lost", 5)), ["Failed { ticket: Ticket(5) }"]);
     assert_eq!(stage.store.health().unwrap().failing.as_deref(), Some("something else was written into the file"));
+}
+
+/// Of a reader who keeps a part of the log from being moved, or an error amid the move: the first page in the file names
+/// one more than the file has. It is what was there, so that all goes on.
+#[test]
+fn a_file_with_a_part_of_its_log_is_the_same() {
+    for is_read in [true, false] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        // The last one has a page of its own, which the next one is written into.
+        let long = "x".repeat(300);
+        let pages = |store: &Sqlite| store.tables().unwrap().pages().unwrap().1;
+        let (mut before, mut said) = (pages(&store), 0);
+        for grown in [false, true] {
+            while pages(&store) == before {
+                said += 1;
+                ask(&mut store, append(ROOM, &long, said));
+            }
+            if !grown {
+                move_log(&mut store);
+            }
+            before = pages(&store);
+        }
+        let reader = is_read.then(|| {
+            let reader = rusqlite::Connection::open(&options.path).unwrap();
+            // It leaves the log alone when it is closed.
+            reader.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+            reader
+        });
+        ask(&mut store, append(ROOM, "two", 2));
+        assert_eq!(pages(&store), before);
+        if is_read {
+            let (_, all) = store.move_log(Tables::shorten_log).unwrap();
+            assert!(!all);
+        } else {
+            // As the disk has left it that became full behind the first page.
+            let copy = folder.0.join("copy");
+            for end in ["", "-wal"] {
+                fs::copy(file::beside(&options.path, end), file::beside(&copy, end)).unwrap();
+            }
+            let moved = rusqlite::Connection::open(&copy).unwrap();
+            moved.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+            let first = &fs::read(&copy).unwrap()[..4096];
+            let file = fs::OpenOptions::new().write(true).open(&options.path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, first, 0).unwrap();
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            let reason = store.reason(rusqlite::Error::SqliteFailure(full, None).into());
+            assert_eq!(reason.in_short(&options.path), "the disk is full");
+        }
+        let head = fs::read(&options.path).unwrap();
+        let named = u32::from_be_bytes(*head[28..].first_chunk().unwrap());
+        assert!(head.len() < named as usize * 4096, "{} bytes, {named} pages", head.len());
+        assert!(ask(&mut store, append(ROOM, "three", 3))[0].contains("Published"));
+        let mut beside = ReadOnly::new(&options);
+        beside.ask(read(ROOM, 5)).unwrap();
+        assert!(matches!(beside.poll(), Some(News::Page { .. })));
+        // So does a start behind a kill.
+        let epoch = page(&mut store, ROOM).0.epoch;
+        store.dies();
+        drop((beside, reader));
+        let mut store = folder.open(options);
+        let (head, texts) = page(&mut store, ROOM);
+        let last = [&*long, "two", "three"];
+        assert!(
+            (head.epoch, head.seq) == (epoch, said + 2) && texts.ends_with(&last.map(str::to_owned)),
+            "{is_read}: {head:?}"
+        );
+    }
+}
+
+/// What cannot be read of a file into which its log was moved in part says nothing; behind a whole move it does.
+#[test]
+fn a_part_that_cannot_be_read_alone_is_no_alarm() {
+    for is_whole in [false, true] {
+        let mut stage = Stage::new();
+        let mut content = stage.new.clone();
+        content[4096..8192].fill(0x5a);
+        fs::write(stage.path(""), content).unwrap();
+        stage.store.own.file.is_whole = is_whole;
+        assert_eq!(stage.store.look_at_files().is_err(), is_whole);
+        stage.store.note_moved(false).unwrap();
+        // One that is shorter than it was is none of its own.
+        fs::write(stage.path(""), &stage.new[..stage.new.len() / 2]).unwrap();
+        stage.nothing_is_taken(Overwritten::File);
+        fs::write(stage.path(""), &stage.new).unwrap();
+        stage.goes_on();
+    }
 }
