@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, flock};
 
-use super::clock::Known;
+use super::clock::{Known, Side};
 use super::schema;
 use super::stamp::Stamp;
 
@@ -213,7 +213,8 @@ impl Claim {
     /// # Errors
     /// That it cannot be done.
     pub fn note_time(&mut self, known: Option<Known>) -> std::io::Result<()> {
-        let minutes = |known: Option<Known>| known.map(|known| (known.time / 60_000, known.waited / 60_000));
+        let minutes =
+            |known: Option<Known>| known.map(|known| (known.time / 60_000, known.waited / 60_000, known.side));
         match minutes(std::mem::replace(&mut self.time, known)) == minutes(known) {
             true => Ok(()),
             false => self.write_lock(),
@@ -249,8 +250,11 @@ impl Claim {
         let [batch, moved] =
             [self.noted, self.moved].map(|batch| batch.map_or(String::new(), |batch| batch.to_string()));
         let lost = if self.lost { LOST } else { "" };
-        let [time, waited] = [self.time.map(|it| it.time), self.time.map(|it| it.waited)]
-            .map(|ms| ms.map_or(String::new(), |ms| ms.to_string()));
+        let time = self.time.map_or(String::new(), |it| it.time.to_string());
+        let waited = self.time.map_or(String::new(), |it| match it.side {
+            Side::Ahead => it.waited.to_string(),
+            Side::Behind => format!("-{}", it.waited),
+        });
         let process = std::process::id();
         let text = format!("{process:<10}\n{batch:<20}\n{lost:<4}\n{moved:<20}\n{time:<20}\n{waited:<20}\n");
         self.lock.write_all_at(text.as_bytes(), 0)
@@ -680,8 +684,12 @@ fn notes(lock: &Path) -> Notes {
     let noted = lines.next().and_then(|batch| batch.parse().ok());
     let lost = lines.next() == Some(LOST);
     let moved = lines.next().and_then(|batch| batch.parse().ok());
-    let mut ms = || lines.next().and_then(|ms| ms.parse().ok());
-    let time = ms().zip(ms()).map(|(time, waited)| Known { time, waited });
+    let mut ms = || lines.next().and_then(|ms| ms.parse::<i64>().ok());
+    let time = ms().zip(ms()).map(|(time, waited)| Known {
+        time: time.unsigned_abs(),
+        waited: waited.unsigned_abs(),
+        side: if waited < 0 { Side::Behind } else { Side::Ahead },
+    });
     Notes { noted, lost, moved, time }
 }
 

@@ -465,7 +465,7 @@ impl Tables {
     /// When the newest entry of all was said.
     pub fn newest_time(&self) -> Result<Option<Known>> {
         let sql = "SELECT ts FROM entry ORDER BY id DESC LIMIT 1";
-        self.connection.query_row(sql, [], |row| Ok(Known { time: number(row, 0)?, waited: 0 })).optional()
+        self.connection.query_row(sql, [], |row| Ok(Known { time: number(row, 0)?, ..Known::default() })).optional()
     }
 
     /// The next conversations by id, so many at most, with their names.
