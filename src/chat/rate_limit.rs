@@ -402,8 +402,8 @@ fn nanos_of(time: Duration) -> u64 {
 /// rooms of the plain dialect.
 pub(super) const ANNOUNCE_RATE: Rate = Rate { per_second: 1, burst: 5 };
 
-/// To how many users the people at one address are equal together where they speak to everybody, or in a room with a rate
-/// of its own.
+/// To how many users the people at one address are equal together where they speak to everybody, or in a room with a
+/// rate of its own.
 const SPEAKERS_PER_ADDRESS: u32 = 4;
 
 /// How far into the future refused frames get times of their own.

@@ -1,8 +1,8 @@
 //! Those who may stay: when what is set for rooms changes, sessions leave those that they may be in no longer.
 //!
 //! All sessions are looked at, some at a time and in a ring: what changes meanwhile has it go on from where it is until
-//! it comes round to there, so that changes that come often keep it from nobody. What sessions ask for meanwhile is held
-//! to what is set by then.
+//! it comes round to there, so that changes that come often keep it from nobody. What sessions ask for meanwhile is
+//! held to what is set by then.
 
 use std::time::Duration;
 

@@ -370,8 +370,8 @@ fn nobody_is_looked_at_for_a_room_that_is_not_there() {
     }
 }
 
-/// One who may be in a room no longer can do nothing there from the call on, also before the walk has come to them. Each
-/// row: what they ask for, and the answer.
+/// One who may be in a room no longer can do nothing there from the call on, also before the walk has come to them.
+/// Each row: what they ask for, and the answer.
 #[test]
 fn those_who_may_not_be_there_before_they_have_left() {
     let mut stage = with_tokens(unhurried());
@@ -448,7 +448,7 @@ fn what_a_late_store_brings_to_those_who_may_not_be_there() {
     stage.heard_kinds("ann", &["left"]);
     stage.heard_kinds("bob", &["user_left", "left"]);
     stage.heard_nothing("cat");
-    assert!(stage.chat.hall.roster.room(0).members.len() == 0);
+    assert!(stage.chat.hall.roster.room(0).members.is_empty());
 }
 
 /// However often something else is set meanwhile, also the last sessions are looked at.
