@@ -361,6 +361,22 @@ def a_file_that_is_written_over_is_missed():
 
 
 @check()
+def a_program_that_closes_the_file_leaves_its_log():
+    """As `sqlite3` does, which removes the log if nobody else has the file locked: also behind reads beside the writer."""
+    with Disk() as disk:
+        house = House(disk.serve("process"))
+        for _ in range(5):
+            assert house.say() is None
+            house.ben.say(type="history", room_id="den", id="h")
+            house.ben.hear_type("history")
+            other = sqlite3.connect(disk.file)
+            assert other.execute("SELECT count(*) FROM entry").fetchone() == (house.said,)
+            other.close()
+            assert os.path.exists(disk.file + "-wal") and os.path.exists(disk.file + "-shm")
+        house.is_all_there(disk)
+
+
+@check()
 def a_shared_index_that_is_cut_off_is_the_end_and_no_loss():
     """What is mapped into memory is gone (SIGBUS): as after `kill -9`, all that was told is there."""
     with Disk() as disk:

@@ -84,9 +84,24 @@ impl Log {
             }
             return Ok(log);
         }
-        // Those who use it have looked, and may be writing to it.
+        Self::look_in_use(path, has_log, notes.moved)
+    }
+
+    /// The same for another connection of the process that uses it. The file is opened by SQLite alone: a descriptor of
+    /// it that is closed in that process ends the locks of all of its connections, and the next program that closes the
+    /// file takes itself for the last one and removes the log.
+    ///
+    /// # Errors
+    /// One sentence that says what to do.
+    pub fn beside(path: &Path) -> std::result::Result<Self, String> {
+        let has_log = file::has_log(path);
+        Self::look_in_use(path, has_log, file::noted_beside(path).moved)
+    }
+
+    /// Those who use it have looked, and may be writing to it.
+    fn look_in_use(path: &Path, has_log: bool, moved: Option<i64>) -> std::result::Result<Self, String> {
         let alone = without_log(path).ok();
-        if alone.is_some_and(|alone| Some(alone.batch) < notes.moved) {
+        if alone.is_some_and(|alone| Some(alone.batch) < moved) {
             return Err(file::overwritten_in_use(path));
         }
         if has_log && !file::has_shared(path) {

@@ -63,8 +63,8 @@ impl ReadOnly {
             Some(open) => open,
             None => {
                 let path = file::resolve(&self.path)?;
-                // Where its log was taken away none is made.
-                let tables = Log::seen(&path)?.to_read(&path)?;
+                // Where its log was taken away none is made, and no descriptor of the file is closed in this process.
+                let tables = Log::beside(&path)?.to_read(&path)?;
                 tables.limit_cache(CACHE_KIB)?;
                 let last = tables.batch()?;
                 (tables, Seen::in_use(&path, last)?)
