@@ -129,8 +129,8 @@ pub fn limits(rules: &Rules) -> RoomLimits {
     RoomLimits::new(limits.collect())
 }
 
-/// The rules as they stand in a file. Of what the store is given, it is said where it is not what a server was `started`
-/// with.
+/// The rules as they stand in a file. Of what the store is given, it is said where it is not what a server was
+/// `started` with.
 pub fn text_of(rules: &Rules, started: &Rules, file: &Path) -> String {
     let mut text = String::new();
     for Rule { patterns, values, line } in rules.all() {

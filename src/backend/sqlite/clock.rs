@@ -5,8 +5,8 @@
 //! of that by more than [`LEAP`], because it was set or because nobody has used the store meanwhile, it is not believed
 //! until processes have run for [`WAITS`] with it so, or it is back.
 //!
-//! Behind that it may be: then nothing is too old that was not. Where it stays behind by more than [`LEAP`] for as long,
-//! it is believed as well, because the time that was known was the wrong one. It reads no clock.
+//! Behind that it may be: then nothing is too old that was not. Where it stays behind by more than [`LEAP`] for as
+//! long, it is believed as well, because the time that was known was the wrong one. It reads no clock.
 
 use std::time::Duration;
 
@@ -172,8 +172,8 @@ mod tests {
         assert!(matches!(tell(&mut clock, 120, 1045), (1020, Some(Turn::Leapt(..)))));
     }
 
-    /// A day that was believed and was wrong, or a lock that notes one: it goes when the clock was set right for as long,
-    /// in several starts, and then what leaps ahead of the right one is seen again.
+    /// A day that was believed and was wrong, or a lock that notes one: it goes when the clock was set right for as
+    /// long, in several starts, and then what leaps ahead of the right one is seen again.
     #[test]
     fn a_clock_that_stays_behind_is_believed_late() {
         let mut known = Some(Known { time: 90_000 * HOUR, ..Known::default() });

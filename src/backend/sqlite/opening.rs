@@ -221,8 +221,8 @@ fn may_lie_elsewhere(path: &Path) -> std::result::Result<(), String> {
 
 /// What the file says of its last use without its log. Nothing is made or locked beside it for that.
 ///
-/// A log that was moved into it in part (somebody reads, or the disk was full) leaves a first page that names more pages
-/// than the file has, which is as it should be beside the rest of the log: then it has as many as it has.
+/// A log that was moved into it in part (somebody reads, or the disk was full) leaves a first page that names more
+/// pages than the file has, which is as it should be beside the rest of the log: then it has as many as it has.
 pub fn without_log(path: &Path) -> Result<Alone> {
     let connection = connect_without_log(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;

@@ -54,7 +54,7 @@ impl Seen {
     /// The same of a file that somebody else uses, in which this batch is the last one. One whose use is not noted in
     /// itself yet, because its log could not be moved, is for that one to read.
     pub fn in_use(path: &Path, last: i64) -> Result<Self> {
-        // Who has moved its log, and how much of that, the one that writes knows.
+        // The one that writes knows who has moved its log, and how much of that.
         let seen = Self::of(path, false)?;
         match seen.alone {
             Some(alone) if alone.inode == seen.inode() && alone.batch <= last => Ok(seen),

@@ -219,8 +219,8 @@ fn a_folder_that_is_copied_over_is_missed() {
     assert_eq!(stage.store.health().unwrap().failing.as_deref(), Some("something else was written into the file"));
 }
 
-/// Of a reader who keeps a part of the log from being moved, or an error amid the move: the first page in the file names
-/// one more than the file has. It is what was there, so that all goes on.
+/// Of a reader who keeps a part of the log from being moved, or an error amid the move: the first page in the file
+/// names one more than the file has. It is what was there, so that all goes on.
 #[test]
 fn a_file_with_a_part_of_its_log_is_the_same() {
     for is_read in [true, false] {
