@@ -208,6 +208,20 @@ impl Claim {
         }
     }
 
+    /// Notes beside the file, and on the disk, that it has this batch and no log, before one is begun: a start that is
+    /// killed behind that leaves a log of this file. What was known to be in the one that was used here last stays known.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_without_log(&mut self, batch: Option<i64>) -> std::io::Result<()> {
+        if self.moved == batch {
+            return Ok(());
+        }
+        self.noted = self.noted.max(self.moved);
+        self.moved = batch;
+        self.write_lock().and_then(|()| self.sync_lock())
+    }
+
     /// Notes beside the file what is known of the time, to a minute. It is not awaited that this is on the disk.
     ///
     /// # Errors
@@ -245,10 +259,11 @@ impl Claim {
     }
 
     /// Writes the number of this process into the lock, and behind it what is noted: in place, in lines of fixed width,
-    /// so that a process that ends amid it loses nothing of what was noted.
+    /// so that a process that ends amid it loses nothing of what was noted. What was moved stands beside the batch that
+    /// is noted: a Salon that knows less notes that alone, perhaps of another file, and what was moved counts no more.
     fn write_lock(&self) -> std::io::Result<()> {
-        let [batch, moved] =
-            [self.noted, self.moved].map(|batch| batch.map_or(String::new(), |batch| batch.to_string()));
+        let batch = self.noted.map_or(String::new(), |batch| batch.to_string());
+        let moved = self.moved.map_or(String::new(), |moved| format!("{moved} {batch}"));
         let lost = if self.lost { LOST } else { "" };
         let time = self.time.map_or(String::new(), |it| it.time.to_string());
         let waited = self.time.map_or(String::new(), |it| match it.side {
@@ -256,7 +271,7 @@ impl Claim {
             Side::Behind => format!("-{}", it.waited),
         });
         let process = std::process::id();
-        let text = format!("{process:<10}\n{batch:<20}\n{lost:<4}\n{moved:<20}\n{time:<20}\n{waited:<20}\n");
+        let text = format!("{process:<10}\n{batch:<20}\n{lost:<4}\n{moved:<40}\n{time:<20}\n{waited:<20}\n");
         self.lock.write_all_at(text.as_bytes(), 0)
     }
 
@@ -683,7 +698,8 @@ fn notes(lock: &Path) -> Notes {
     let mut lines = text.lines().skip(1).map(str::trim_end);
     let noted = lines.next().and_then(|batch| batch.parse().ok());
     let lost = lines.next() == Some(LOST);
-    let moved = lines.next().and_then(|batch| batch.parse().ok());
+    let moved = lines.next().and_then(|line| line.split_once(' ')).filter(|(_, of)| of.parse().ok() == noted);
+    let moved = moved.and_then(|(batch, _)| batch.parse().ok());
     let mut ms = || lines.next().and_then(|ms| ms.parse::<i64>().ok());
     let time = ms().zip(ms()).map(|(time, waited)| Known {
         time: time.unsigned_abs(),

@@ -57,6 +57,10 @@ impl Log {
         if log.loss.is_none() && claim.notes_loss() {
             log.loss = Some(Loss::Noted);
         }
+        if !file::has_filled_log(&claim.path) {
+            let batch = log.alone.map(|alone| alone.batch);
+            claim.note_without_log(batch).map_err(|error| file::cannot_open(&claim.path, &error))?;
+        }
         if log.loss.is_some() {
             claim.note_loss().map_err(|error| file::cannot_open(&claim.path, &error))?;
         }

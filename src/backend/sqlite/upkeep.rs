@@ -10,7 +10,7 @@ use super::opening::{self, Log};
 use super::tables::Tables;
 use super::trouble::Trouble;
 use super::{contents, schema};
-use crate::backend::MAX_BANS;
+use crate::backend::{MAX_BANS, MAX_SET};
 
 /// A store that was copied, into another file or into a smaller one in its place.
 #[derive(Debug)]
@@ -50,8 +50,13 @@ pub fn read_through(path: &Path) -> Result<String, String> {
     if let Some(fault) = tables.fault().map_err(sentence)? {
         return Err(file::damaged(path, &fault));
     }
-    if tables.version().map_err(sentence)? > 1 {
+    // What a start is refused for.
+    let version = tables.version().map_err(sentence)?;
+    if version > 1 {
         tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
+    }
+    if version > 6 {
+        tables.set_rooms(MAX_SET).map_err(|error| file::without_set(path, &error))?;
     }
     let found = contents(path, tables.counts().map_err(sentence)?);
     log.still_holds(path)?;

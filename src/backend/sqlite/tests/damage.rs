@@ -248,6 +248,21 @@ fn names_that_are_kept_out_are_not_let_in() {
     }
 }
 
+/// The same of what is set for rooms.
+#[test]
+fn rooms_whose_settings_cannot_be_read_are_not_opened() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let store = folder.open(options.clone());
+    let sql = "INSERT INTO room_setting VALUES ('den', CAST(x'ff' AS TEXT))";
+    store.tables().unwrap().connection.execute_batch(sql).unwrap();
+    drop(store);
+    let refused = Sqlite::open(options.clone(), 1).unwrap_err();
+    assert!(refused.contains("what is set for rooms cannot be read"), "{refused}");
+    assert_eq!(check(&options.path).unwrap_err(), refused);
+    assert_eq!(read_through(&options.path).unwrap_err(), refused);
+}
+
 /// What was read at the start is told, though a page of it cannot be read any more; what has changed meanwhile is not.
 #[test]
 fn bans_on_a_page_that_goes_bad_are_told() {

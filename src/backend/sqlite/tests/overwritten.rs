@@ -307,3 +307,46 @@ fn a_part_that_cannot_be_read_alone_is_no_alarm() {
         stage.goes_on();
     }
 }
+
+/// What is noted beside a file of its moves is of that file alone: a Salon that knew nothing of them has used another one
+/// there meanwhile, and was killed.
+#[test]
+fn what_was_moved_is_of_the_file_that_was_used_last() {
+    let stage = Stage::new();
+    let options = stage.folder.options();
+    let (old, lock) = (stage.old.clone(), stage.path("-lock"));
+    drop(stage.store);
+    let fourth = |text: &str| text.lines().nth(3).unwrap().to_owned();
+    let moved = fourth(&fs::read_to_string(&lock).unwrap());
+    fs::write(&options.path, &old).unwrap();
+    let mut store = Sqlite::open(options.clone(), 8).unwrap();
+    ask(&mut store, append(ROOM, "of the other", 3));
+    let epoch = page(&mut store, ROOM).0.epoch;
+    store.dies();
+    let noted = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, noted.replace(&fourth(&noted), &moved)).unwrap();
+    let (head, texts) = page(&mut Sqlite::open(options, 9).unwrap(), ROOM);
+    assert_eq!((head.epoch, texts), (epoch, vec!["one".to_owned(), "of the other".to_owned()]));
+}
+
+/// A start with a backup in the place of a file that had more is killed before it has noted its use: the log that it has
+/// begun is of the backup, whose conversations go on in new epochs.
+#[test]
+fn a_killed_start_with_an_older_file() {
+    let mut stage = Stage::new();
+    let (options, old) = (stage.folder.options(), stage.old.clone());
+    let epoch = page(&mut stage.store, ROOM).0.epoch;
+    move_log(&mut stage.store);
+    stage.store.dies();
+    fs::write(&options.path, &old).unwrap();
+    ["-wal", "-shm"].iter().for_each(|end| fs::remove_file(file::beside(&options.path, end)).unwrap());
+    for _ in 0..2 {
+        let mut claim = Claim::take(&options.path).unwrap();
+        let log = Log::of_claimed(&mut claim, options.boot.as_deref()).unwrap();
+        let tables = log.to_write(&options.path).unwrap();
+        tables.begin_log().unwrap();
+        tables.execute("INSERT OR IGNORE INTO person (name) VALUES ('eve')", []).unwrap();
+    }
+    let (head, texts) = page(&mut Sqlite::open(options, 9).unwrap(), ROOM);
+    assert!(head.epoch != epoch && texts == ["one"], "{head:?} {texts:?}");
+}
