@@ -209,7 +209,7 @@ impl Claim {
     }
 
     /// Notes beside the file, and on the disk, that it has this batch and no log, before one is begun: a start that is
-    /// killed behind that leaves a log of this file. What was known to be in the one that was used here last stays known.
+    /// killed behind that leaves a log of this file. What the file used here last is known to have had stays known.
     ///
     /// # Errors
     /// That it cannot be done.

@@ -220,7 +220,7 @@ fn a_folder_that_is_copied_over_is_missed() {
 }
 
 /// Of a reader who keeps a part of the log from being moved, or an error amid the move: the first page in the file
-/// names one more than the file has. It is what was there, so that all goes on.
+/// names more than the file has. It is what was there, so that all goes on.
 #[test]
 fn a_file_with_a_part_of_its_log_is_the_same() {
     for is_read in [true, false] {
@@ -308,8 +308,8 @@ fn a_part_that_cannot_be_read_alone_is_no_alarm() {
     }
 }
 
-/// What is noted beside a file of its moves is of that file alone: a Salon that knew nothing of them has used another one
-/// there meanwhile, and was killed.
+/// What is noted beside a file of its moves is of that file alone: a Salon that knew nothing of them has used another
+/// one there meanwhile, and was killed.
 #[test]
 fn what_was_moved_is_of_the_file_that_was_used_last() {
     let stage = Stage::new();
@@ -329,8 +329,8 @@ fn what_was_moved_is_of_the_file_that_was_used_last() {
     assert_eq!((head.epoch, texts), (epoch, vec!["one".to_owned(), "of the other".to_owned()]));
 }
 
-/// A start with a backup in the place of a file that had more is killed before it has noted its use: the log that it has
-/// begun is of the backup, whose conversations go on in new epochs.
+/// A start with a backup in the place of a file that had more is killed before it has noted its use: the log that it
+/// has begun is of the backup, whose conversations go on in new epochs.
 #[test]
 fn a_killed_start_with_an_older_file() {
     let mut stage = Stage::new();
