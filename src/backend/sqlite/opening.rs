@@ -88,7 +88,7 @@ impl Log {
             }
             return Ok(log);
         }
-        Self::look_in_use(path, has_log, notes.moved)
+        Self::look_in_use(path, has_log, notes.moved, without_log(path).ok())
     }
 
     /// The same for another connection of the process that uses it. The file is opened by SQLite alone: a descriptor of
@@ -98,13 +98,19 @@ impl Log {
     /// # Errors
     /// One sentence that says what to do.
     pub fn beside(path: &Path) -> std::result::Result<Self, String> {
-        let has_log = file::has_log(path);
-        Self::look_in_use(path, has_log, file::noted_beside(path).moved)
+        let (has_log, moved) = (file::has_log(path), file::noted_beside(path).moved);
+        // What cannot be read without its log is for the other connection to read.
+        let alone = without_log(path).map_err(|error| file::cannot_open(path, &error))?;
+        Self::look_in_use(path, has_log, moved, Some(alone))
     }
 
     /// Those who use it have looked, and may be writing to it.
-    fn look_in_use(path: &Path, has_log: bool, moved: Option<i64>) -> std::result::Result<Self, String> {
-        let alone = without_log(path).ok();
+    fn look_in_use(
+        path: &Path,
+        has_log: bool,
+        moved: Option<i64>,
+        alone: Option<Alone>,
+    ) -> std::result::Result<Self, String> {
         if alone.is_some_and(|alone| Some(alone.batch) < moved) {
             return Err(file::overwritten_in_use(path));
         }
