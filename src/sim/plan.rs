@@ -376,7 +376,9 @@ impl Plan {
 
     /// What a client does that others do not.
     pub fn manner(&self, client: usize) -> Manner {
-        let one_in = |many: u64, shift: u64| many > 0 && (client as u64 + shift + self.seed).is_multiple_of(many);
+        // A seed may be the largest number there is.
+        let number = |shift: u64| self.seed.wrapping_add(client as u64 + shift);
+        let one_in = |many: u64, shift: u64| many > 0 && number(shift).is_multiple_of(many);
         let bits = *[15, 15, 9, 12].get(client % 4).expect("there are four");
         Manner {
             quiet: one_in(self.ways.quiet, 1),
