@@ -12,7 +12,7 @@ use crate::chat::rules::Rules;
 use super::args::Args;
 use super::config_file::FILE;
 use super::layers::{Changes, Kind, Setting, changes_of, keys, kind_of, variable_of};
-use super::{redis_url, rooms};
+use super::{as_toml, redis_url, rooms};
 
 /// The settings in force as a file of settings, with where each came from, and those for rooms, of which a server was
 /// `started` with these; and what is for the next start, because it was read while Salon served.
@@ -24,14 +24,8 @@ pub fn text_of(
     started: &Rules,
 ) -> String {
     let file = file.unwrap_or(Path::new(FILE));
-    let lines: Vec<(String, String)> =
-        settings.iter().map(|setting| (assignment(setting), place_of(setting, pending, file))).collect();
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
-    let mut text = String::new();
-    for (line, from) in lines {
-        let _ = writeln!(text, "{line:width$}  # {from}");
-    }
-    text + &rooms::text_of(rules, started, file)
+    let lines = settings.iter().map(|setting| (assignment(setting), place_of(setting, pending, file)));
+    as_toml::with_comments(lines) + &rooms::text_of(rules, started, file)
 }
 
 /// Where it came from. What is pending stands where the one in force stood, so that its place is that of the other.
@@ -48,18 +42,13 @@ fn place_of(setting: &Setting, pending: &[Setting], file: &Path) -> String {
 
 /// `key = value`, or behind `#` what is not set.
 fn assignment(Setting { key, values, kind, .. }: &Setting) -> String {
-    // A number as TOML writes it: 0660 is none.
-    let quoted = |value: &String| match value.parse::<u64>() {
-        Ok(number) if number.to_string() == *value => value.clone(),
-        _ => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
-    };
     match (kind, &values[..]) {
-        (Kind::Many, _) => format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
+        (Kind::Many, _) => format!("{key} = {}", as_toml::array(values.iter().map(|value| as_toml::value(value)))),
         (_, []) => format!("# {key} ="),
         // It may have a password.
-        (_, [value]) if redis_url::is_one(value) => format!("{key} = {}", quoted(&redis_url::shown(value))),
+        (_, [value]) if redis_url::is_one(value) => format!("{key} = {}", as_toml::value(&redis_url::shown(value))),
         (Kind::Flag, [value, ..]) => format!("{key} = {value}"),
-        (Kind::One, [value, ..]) => format!("{key} = {}", quoted(value)),
+        (Kind::One, [value, ..]) => format!("{key} = {}", as_toml::value(value)),
     }
 }
 
@@ -106,6 +95,3 @@ fn value_name(arg: &clap::Arg) -> String {
 fn cell(text: &str) -> String {
     format!("`{}`", text.replace('|', "\\|"))
 }
-
-/// Longer assignments do not push the others' comments to the right.
-const MAX_COLUMN: usize = 48;

@@ -8,8 +8,10 @@
 
 mod admin_key;
 pub mod args;
+mod as_toml;
 pub mod asked;
 pub mod bench;
+mod changed_rooms;
 mod check;
 mod config;
 mod config_file;

@@ -17,7 +17,7 @@ use super::args::Command;
 use super::layers::{self, Changes, Setting};
 use super::listener::Places;
 use super::named_files::Contents;
-use super::{config, rooms, sentence_of, settings};
+use super::{changed_rooms, config, sentence_of, settings};
 
 /// Settings as they were read.
 pub struct Read {
@@ -110,14 +110,14 @@ impl Reload {
             changed.push(format!("{} {:?} -> {:?}", setting.key, setting.values, read.values));
             *setting = read;
         }
-        changed.extend(rooms::changes(&self.rooms, &rooms));
+        changed.extend(changed_rooms::changes(&self.rooms, &rooms));
         let all = layers::assemble(&next, rooms.clone()).map_err(|error| sentence_of(&error))?;
         let log = super::log_settings(&all);
         let Some(Command::Serve(args)) = all.command else { unreachable!("assembled for serve") };
         let contents = Contents::of(&args);
         let settings = settings::of(&args, &self.handed)?;
         let mut fixed: Vec<String> = pending.iter().map(|setting| setting.key.clone()).collect();
-        fixed.extend(rooms::at_the_next_start(&self.rooms_at_start, &rooms));
+        fixed.extend(changed_rooms::at_the_next_start(&self.rooms_at_start, &rooms));
         (self.in_force, self.pending, self.file, self.rooms) = (next, pending, read.file, rooms);
         changed.extend(contents.changed_since(&self.contents));
         self.contents = contents;

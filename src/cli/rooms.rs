@@ -1,15 +1,16 @@
-//! Settings of rooms by name (`[[rooms]]`): how they stand in a file, what has changed in them, and which holds in a
-//! room.
+//! Settings of rooms by name (`[[rooms]]`): how they stand in a file, and which holds in a room.
 //!
-//! [`chat::rules`](crate::chat::rules) knows what they may be.
+//! [`chat::rules`](crate::chat::rules) knows what they may be; what a reload has changed in them is said by
+//! [`super::changed_rooms`].
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::backend::{Pattern, RoomLimit, RoomLimits};
+use crate::backend::{RoomLimit, RoomLimits};
 use crate::chat::RoomName;
 use crate::chat::rules::{Key, Rule, Rules, Shown, Values, Written};
 
+use super::as_toml;
 use super::config_file::{Entry, Value};
 
 /// The key of the array.
@@ -191,130 +192,44 @@ pub fn from_rule<'a>(number: usize, patterns: impl Iterator<Item = &'a str>, lin
 
 /// These lines, below the name of the room.
 pub fn text_of_room(room: &str, lines: &[Line]) -> String {
-    let lines: Vec<(String, &str)> = lines
-        .iter()
-        .map(|Line { key, value, from }| match value {
-            Some(value) => (format!("{key} = {value}"), from.as_str()),
-            None => (format!("# {key}"), from.as_str()),
-        })
-        .collect();
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|&len| len <= MAX_COLUMN).max().unwrap_or(0);
-    let mut text = format!("# in the room {}\n", quoted(room));
-    for (line, from) in lines {
-        let _ = writeln!(text, "{line:width$}  # {from}");
-    }
-    text
-}
-
-/// What is other in the second than in the first, in words.
-pub fn changes(before: &Rules, now: &Rules) -> Vec<String> {
-    let mut old: Vec<&Rule> = before.all().iter().collect();
-    let mut words = Vec::new();
-    for rule in now.all() {
-        let name = |rule: &Rule| list(rule.patterns.iter().map(|pattern| pattern.as_str()));
-        match old.iter().position(|other| other.patterns == rule.patterns) {
-            None => words.push(format!("{KEY} {}: a new rule", name(rule))),
-            Some(at) => {
-                let other = old.remove(at);
-                for key in Key::OF_CHAT {
-                    let shown = |values: &Values| values.shown(key).map_or("not named".into(), |shown| toml(&shown));
-                    let (one, two) = (shown(&other.values), shown(&rule.values));
-                    if one != two {
-                        words.push(format!("{KEY} {}: {} {one} -> {two}", name(rule), key.as_str()));
-                    }
-                }
-            }
-        }
-    }
-    let gone = old.iter().map(|rule| list(rule.patterns.iter().map(|pattern| pattern.as_str())));
-    words.extend(gone.map(|name| format!("{KEY} {name}: the rule is gone")));
-    // What the store is given is told by itself.
-    let chats = |rule: &Rule| Key::OF_CHAT.map(|key| rule.values.shown(key).map(|shown| toml(&shown)));
-    let same = |one: &Rule, other: &Rule| one.patterns == other.patterns && chats(one) == chats(other);
-    if words.is_empty() && !before.all().iter().zip(now.all()).all(|(one, other)| same(one, other)) {
-        words.push(format!("{KEY}: the order of the rules"));
-    }
-    words
-}
-
-/// What the store is given at the next start, where that is something else than at this one, in words.
-pub fn at_the_next_start(before: &Rules, now: &Rules) -> Vec<String> {
-    let of_store = |rules: &Rules| -> Vec<(Box<[Pattern]>, Vec<String>)> {
-        let of = |rule: &Rule| {
-            let keys = rule.values.keys().filter(|key| key.is_of_store());
-            keys.map(|key| format!("{}={:?}", key.as_str(), rule.values.shown(key))).collect::<Vec<_>>()
-        };
-        let all = rules.all().iter().map(|rule| (rule.patterns.clone(), of(rule)));
-        all.filter(|(_, keys)| !keys.is_empty()).collect()
-    };
-    match of_store(before) == of_store(now) {
-        true => Vec::new(),
-        false => vec![format!("{KEY}: history, history_age")],
-    }
+    let lines = lines.iter().map(|Line { key, value, from }| match value {
+        Some(value) => (format!("{key} = {value}"), from.clone()),
+        None => (format!("# {key}"), from.clone()),
+    });
+    format!("# in the room {}\n{}", as_toml::quoted(room), as_toml::with_comments(lines))
 }
 
 /// A value as TOML has it.
-fn toml(shown: &Shown<'_>) -> String {
+pub(super) fn toml(shown: &Shown<'_>) -> String {
     match shown {
-        Shown::One(text) if text.parse::<u64>().is_ok_and(|number| number.to_string() == *text) => text.clone(),
-        Shown::One(text) => quoted(text),
-        Shown::Many(texts) => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
+        Shown::One(text) => as_toml::value(text),
+        Shown::Many(texts) => as_toml::array(texts.iter().map(|text| as_toml::quoted(text))),
     }
 }
 
 /// One text as it is, several as a list.
-fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let texts: Vec<String> = texts.map(quoted).collect();
-    match &texts[..] {
-        [text] => text.clone(),
-        texts => format!("[{}]", texts.join(", ")),
+pub(super) fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut texts: Vec<String> = texts.map(as_toml::quoted).collect();
+    match texts.len() {
+        1 => texts.remove(0),
+        _ => as_toml::array(texts.into_iter()),
     }
 }
 
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// Longer assignments do not push the others' comments to the right.
-const MAX_COLUMN: usize = 48;
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A pattern, and what holds there.
-    type Row<'a> = (&'a str, &'a [(Key, &'a str)]);
+    pub type Row<'a> = (&'a str, &'a [(Key, &'a str)]);
 
-    fn rules(rows: &[Row<'_>]) -> Rules {
+    pub fn rules(rows: &[Row<'_>]) -> Rules {
         let rule = |(at, (pattern, given)): (usize, &Row<'_>)| {
             let mut values = Values::default();
             given.iter().for_each(|(key, text)| values.set(*key, &Written::One(text)).unwrap());
             Rule { patterns: Rule::patterns(&[pattern]).unwrap(), values, line: at + 1 }
         };
         Rules::of(rows.iter().enumerate().map(rule).collect()).unwrap()
-    }
-
-    #[test]
-    fn what_has_changed() {
-        let first: [Row<'_>; 2] = [("a*", &[(Key::Join, "named")]), ("b", &[(Key::Speak, "role"), (Key::Rate, "1:5")])];
-        let swapped = [first[1], first[0]];
-        for (now, expected) in [
-            (&first[..], &[][..]),
-            (&swapped, &["rooms: the order of the rules"]),
-            (&[("a*", &[(Key::Join, "named"), (Key::History, "5")]), first[1]], &[]),
-            (&first[..1], &["rooms \"b\": the rule is gone"]),
-            (&[first[0], first[1], ("c", &[(Key::Join, "named")])], &["rooms \"c\": a new rule"]),
-            (
-                &[first[0], ("b", &[(Key::Rate, "2:5"), (Key::Make, "role")])],
-                &[
-                    "rooms \"b\": speak \"role\" -> not named",
-                    "rooms \"b\": make not named -> \"role\"",
-                    "rooms \"b\": rate \"1:5\" -> \"2:5\"",
-                ],
-            ),
-        ] {
-            assert_eq!(changes(&rules(&first), &rules(now)), expected, "{now:?}");
-        }
     }
 
     #[test]
