@@ -1,5 +1,6 @@
-//! What is judged from inside the server, after its turns: bounds, what is left of those who have left, and how it
-//! ends. It looks at numbers that the server shows, and never at what is behind them.
+//! What is judged beside what each client hears: from inside the server, after its turns, its bounds, what is left of
+//! those who have left, and how it ends; and what has become of what operators were told. It looks at numbers that the
+//! server shows, and never at what is behind them.
 
 pub mod bounds;
 pub mod ends;

@@ -1,5 +1,5 @@
 //! Invariant 18: what an operator is told is done, is done: those who were sent away are gone, those who are kept out
-//! are not let in, and what was published is heard.
+//! are not let in, and what was published stands where the answer says, if anybody has heard it.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ impl Told {
         self.sent_away.retain(|away| !due(away));
     }
 
-    /// What was published is heard, where anybody has heard anything of its number: by the places of a content.
+    /// What was published stands where the answer says, wherever anybody has heard it: by the places of a content.
     ///
     /// # Errors
     /// It is not.
