@@ -86,17 +86,19 @@ fn killed_and_started_again() {
     }
 }
 
+/// The answer to a call of the operator.
+fn call(server: &Server, call: &str, body: &str) -> String {
+    let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
+    let request = format!("POST /api/{call} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap()
+}
+
 /// What was set for a room holds after a restart, and what was taken away does not.
 #[test]
 fn what_is_set_for_rooms_holds_after_a_restart() {
     let folder = Folder::new("set");
     let file = folder.file();
     let mut server = Server::serve(&["--store", &file]);
-    let call = |server: &Server, call: &str, body: &str| {
-        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
-        let request = format!("POST /api/{call} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap()
-    };
     for body in [
         r#"{"room_id":"den","join":"operator"}"#,
         r#"{"room_id":"den","speak":"operator","rate":"1:5"}"#,
@@ -141,11 +143,6 @@ fn bans_and_retries_hold_after_a_restart() {
     let folder = Folder::new("bans");
     let file = folder.file();
     let mut server = Server::serve(&["--store", &file]);
-    let call = |server: &Server, call: &str, body: &str| {
-        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close";
-        let request = format!("POST /api/{call} {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        String::from_utf8(exchange(server.admin.unwrap(), request.as_bytes())).unwrap()
-    };
     for (user, until) in [("eve", r#","note":"spam""#), ("mal", r#","seconds":3600"#), ("tom", "")] {
         let answer = call(&server, "ban", &format!(r#"{{"user_id":"{user}"{until}}}"#));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

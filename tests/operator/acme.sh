@@ -8,6 +8,7 @@
 # this machine: Pebble finds each name here, by the DNS server that comes with it.
 set -euo pipefail
 salon=$(realpath "${1:-target/debug/salon}")
+here=$(realpath "$(dirname "$0")")
 for program in pebble pebble-challtestsrv certbot openssl curl python3; do
     command -v "$program" >/dev/null || { echo "skipped - $program is not installed"; exit 0; }
 done
@@ -20,12 +21,7 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
-failed=0
-check() {
-    local name=$1
-    shift
-    if "$@" >said 2>&1; then echo "ok - $name"; else echo "not ok - $name"; cat said; failed=1; fi
-}
+. "$here/checks.sh"
 
 # Ports that nobody has now.
 read -r directory managing dns managing_dns plain secure < <(python3 - <<'PYTHON'

@@ -18,12 +18,7 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
-failed=0
-check() {
-    local name=$1
-    shift
-    if "$@" >"$work/said" 2>&1; then echo "ok - $name"; else echo "not ok - $name"; cat "$work/said"; failed=1; fi
-}
+. ./checks.sh
 
 # Has a Salon whose log is of that form refuse three clients of its admin port, two of whom show a wrong key.
 serve() {

@@ -336,16 +336,20 @@ fn who_may_stay_when_it_changes() {
     assert_eq!(stage.asks("bob", JOIN), "joined");
 }
 
+/// Two hundred in one room, which stays when nobody is in it, and their names.
+fn many_inside() -> (Stage, Vec<String>) {
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n:03}")).collect();
+    let mut stage = Stage::json(unhurried(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    names.iter().for_each(|name| stage.joins(name, "den"));
+    stage.says("user-000", SAY);
+    stage.all_forget();
+    (stage, names)
+}
+
 /// Sessions beyond the first piece of the walk leave too, whatever comes and goes meanwhile.
 #[test]
 fn all_of_many_leave() {
-    let names: Vec<String> = (0..200).map(|n| format!("user-{n:03}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut stage = Stage::json(unhurried(), &names);
-    names.iter().for_each(|name| stage.joins(name, "den"));
-    // The room stays when nobody is in it.
-    stage.says("user-000", SAY);
-    stage.all_forget();
+    let (mut stage, names) = many_inside();
     stage.chat.change_settings(ruled(&[("den", &["join=operator"])]), None, stage.now);
     // Still there, but not heard.
     assert_eq!(stage.asks("user-199", SAY), "forbidden");
@@ -454,20 +458,14 @@ fn what_a_late_store_brings_to_those_who_may_not_be_there() {
 /// However often something else is set meanwhile, also the last sessions are looked at.
 #[test]
 fn all_leave_whatever_is_set_meanwhile() {
-    let names: Vec<String> = (0..200).map(|n| format!("user-{n:03}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut stage = Stage::json(unhurried(), &names);
-    names.iter().for_each(|name| stage.joins(name, "den"));
-    // The room stays when nobody is in it.
-    stage.says("user-000", SAY);
-    stage.all_forget();
+    let (mut stage, names) = many_inside();
     stage.joins("user-000", "tea");
     stage.calls(Call::SetRoom, r#"{"room_id":"den","join":"operator"}"#);
     for _ in 0..4 {
         stage.calls(Call::SetRoom, r#"{"room_id":"tea","join":"named"}"#);
         stage.waits_ms(1);
     }
-    for name in names {
+    for name in &names {
         assert!(!stage.hears(name, "den"), "{name}");
     }
     assert!(stage.hears("user-000", "tea"));

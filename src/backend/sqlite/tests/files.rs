@@ -258,6 +258,11 @@ fn a_file_of_version_1() {
     assert_eq!(page(&mut store, ROOM).1, ["two", "drei"]);
 }
 
+/// Takes away what a file has had since an older version, of which it says that it is.
+fn made_older(options: &Options, sql: &str) {
+    rusqlite::Connection::open(&options.path).unwrap().execute_batch(sql).unwrap();
+}
+
 /// A file of version 3 is given the index of version 4, in which messages of others are counted.
 #[test]
 fn tables_of_version_3() {
@@ -268,14 +273,12 @@ fn tables_of_version_3() {
         ask(&mut store, append(ROOM, "x", n));
     }
     drop(store);
-    let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch(
+    made_older(
+        &options,
         "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail; \
          ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; \
          PRAGMA user_version = 3",
-    )
-    .unwrap();
-    drop(old);
+    );
     let mut store = folder.open(options);
     assert_eq!(reading(&mut store, "bob"), (0, 3));
     let plan = "EXPLAIN QUERY PLAN SELECT seq, sender, kind FROM entry WHERE conversation = 1 AND seq >= 1 \
@@ -294,12 +297,10 @@ fn the_trail_outlives_the_process() {
     let mut store = folder.open(options.clone());
     ask(&mut store, append(ROOM, "x", 1));
     drop(store);
-    let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch(
+    made_older(
+        &options,
         "DROP TABLE trail; ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; PRAGMA user_version = 4",
-    )
-    .unwrap();
-    drop(old);
+    );
     let mut store = folder.open(options.clone());
     let most = u64::try_from(trail::MAX_STEPS).unwrap();
     for ts in 1..=most + 5 {
@@ -336,9 +337,7 @@ fn tables_of_version_6() {
     let mut store = folder.open(options.clone());
     ask(&mut store, append(ROOM, "x", 1));
     drop(store);
-    let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch("DROP TABLE room_setting; PRAGMA user_version = 6").unwrap();
-    drop(old);
+    made_older(&options, "DROP TABLE room_setting; PRAGMA user_version = 6");
     let set = |room, words| Request::Set { room, words, ticket: Ticket(1) };
     for (request, expected) in [
         (None, &[][..]),
@@ -378,10 +377,7 @@ fn tables_of_version_5() {
     let mut store = folder.open(options.clone());
     ask(&mut store, append(ROOM, "@room", 1));
     drop(store);
-    let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch("ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; PRAGMA user_version = 5")
-        .unwrap();
-    drop(old);
+    made_older(&options, "ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting; PRAGMA user_version = 5");
     let says = |content, calls_room| NewBody::Message { content, reply_to: None, calls_room };
     let edits = |content, calls_room| NewBody::Edit { of: 3, content, within: None, calls_room };
     // Texts as they stand, and the numbers of those that call.
@@ -689,15 +685,13 @@ fn a_file_of_version_3_that_is_refused() {
     let folder = Folder::new();
     let options = folder.options();
     drop(folder.open(options.clone()));
-    let old = rusqlite::Connection::open(&options.path).unwrap();
-    old.execute_batch(
+    made_older(
+        &options,
         "DROP INDEX entry_seq; CREATE UNIQUE INDEX entry_seq ON entry (conversation, seq); DROP TABLE trail;
          ALTER TABLE entry DROP COLUMN calls_room; DROP TABLE room_setting;
          PRAGMA user_version = 3;
          INSERT INTO ban (user) VALUES (CAST(x'ff' AS TEXT));",
-    )
-    .unwrap();
-    drop(old);
+    );
     let before = fs::read(&options.path).unwrap();
     let sentence = Sqlite::open(options.clone(), 1).unwrap_err();
     assert!(sentence.contains("the names that are kept out cannot be read"), "{sentence}");
