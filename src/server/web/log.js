@@ -10,6 +10,7 @@ import { drawnBy, redraw } from "./drawing.js";
 import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
 import { invitation } from "./invitation.js";
 import { inDigits, phrase, t } from "./language.js";
+import { keepPlace, leadTo, placeMoved } from "./leading.js";
 import { build, itemOf, linesAbove, newLine, refresh } from "./message.js";
 import { openPerson } from "./person.js";
 import { drawNewBar } from "./unread.js";
@@ -24,6 +25,7 @@ function drawLog() {
   const bulk = !last || !shown[0]?.node || !shown.some((item) => item.node === last);
   if (bulk) log.setAttribute("aria-live", "off");
 
+  keepPlace();
   const anchor = c.stuck ? null : anchorOf(log, list);
   let previous = null;
   let newShown = false;
@@ -39,11 +41,14 @@ function drawLog() {
   arrange(list, nodes);
   drawLogStart(c);
 
+  const { wished } = c;
   c.wished = false;
   if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
   else if (c.stuck) toEnd(c);
   else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+  if (wished) leadTo(log.scrollTop);
+  placeMoved();
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   readWhatIsSeen();
   drawToLatest();
@@ -68,11 +73,12 @@ function land(c) {
   const end = log.scrollHeight - log.clientHeight;
   if (line && (top < end || c.detached)) {
     c.stuck = false;
-    log.scrollTop = top;
+    leadTo(top);
     lastTop = log.scrollTop;
   } else {
     c.stuck = !c.detached;
     toEnd();
+    leadTo(log.scrollTop);
   }
   if (!busy) c.landing = false;
 }
@@ -103,7 +109,7 @@ export async function showMessage(of) {
   c.skipped = c.unread > 0 && of.epoch === c.epoch && of.seq > c.readSeq;
   drawLog();
   const log = byId("log");
-  log.scrollTop = topOf(item.node) - log.clientHeight / 3;
+  leadTo(topOf(item.node) - log.clientHeight / 3);
   lastTop = log.scrollTop;
   item.node.classList.remove("shown");
   requestAnimationFrame(() => item.node.classList.add("shown"));
@@ -216,6 +222,7 @@ function toEnd(c = active) {
 byId("log").addEventListener("scroll", () => {
   const c = active;
   if (!c || c.wished) return;
+  keepPlace();
   const log = byId("log");
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
   // Only scrolling up ends the following of the end: a composer that grows also leaves something below.
@@ -251,6 +258,7 @@ new ResizeObserver(() => {
   if (active?.stuck) return toEnd();
   if (!active || moved === 0) return;
   byId("log").scrollTop += moved;
+  placeMoved();
   lastTop = byId("log").scrollTop;
 }).observe(byId("log"));
 
