@@ -40,8 +40,6 @@ pub struct Outbox {
     paced: usize,
     /// The application data of the last ping that came while blocked; older ones need no answer (section 5.5.3).
     pub pong: Option<Box<[u8]>>,
-    /// A ping is in what waits: the time for its answer begins when all of that has left.
-    pub asks: bool,
 }
 
 impl Outbox {
@@ -59,7 +57,6 @@ impl Outbox {
             paced_since: now,
             paced: 0,
             pong: None,
-            asks: false,
         }
     }
 

@@ -488,7 +488,9 @@ impl<S: Stream> Engine<S> {
             // The time for the next request begins when the last answer has left.
             peer.since = self.now;
         }
-        if peer.pinged && taken.as_ref().is_some_and(|outbox| outbox.asks) {
+        if peer.pinged {
+            // The time for its answer begins here: the ping may have waited, here or in the buffers below, and a peer
+            // that has just taken what waited is there.
             peer.last_received = self.now;
         }
         if let Some(data) = taken.and_then(|mut outbox| outbox.pong.take()).filter(|_| peer.is_opened()) {
@@ -503,8 +505,6 @@ impl<S: Stream> Engine<S> {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
         let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now, self.ledger.clone())));
-        // A ping of this moment is in what waits: a blocked peer is not asked.
-        outbox.asks |= peer.pinged && peer.last_received == self.now;
         for (chunk, sent) in chunks {
             outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }

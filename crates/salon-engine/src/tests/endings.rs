@@ -110,6 +110,42 @@ fn a_ping_that_waits_is_answered_in_time_from_when_it_has_left() {
     }
 }
 
+/// A ping has left, and its answer does not come, because the link stands still; meanwhile the socket is full. When the
+/// link goes on, the peer takes what waited, and has the time for its answer, however long ago it was asked.
+#[test]
+fn a_peer_that_was_blocked_behind_a_ping_is_given_the_time_to_answer_it() {
+    for (blocked_after, blocked_for) in [(1, 8_000), (9_000, 1_500), (9_999, 1), (1, 12_000), (9_999, 19_999)] {
+        for answers in [true, false] {
+            let blocked_within = Duration::from_secs(20);
+            let mut house = House::new(Settings { blocked_within, ..Settings::default() });
+            let (id, script) = house.open();
+            house.wait(Duration::from_secs(25));
+            assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+            house.wait(Duration::from_millis(blocked_after));
+            script.wire().room = 3;
+            house.engine.send(id, Kind::Text, b"hello");
+            house.turn();
+            house.wait(Duration::from_millis(blocked_for));
+            assert_eq!(house.told(), []);
+            script.wire().room = usize::MAX;
+            house.engine.writable(id.index);
+            house.turn();
+            assert_eq!(script.texts(), ["hello"], "{blocked_after} {blocked_for}");
+            house.wait(Duration::from_millis(9_999));
+            assert_eq!(house.told(), [], "{blocked_after} {blocked_for}");
+            if answers {
+                script.say(&masked(Opcode::Pong, b""));
+                house.hear(id);
+                assert_eq!(house.told(), [(id, "control".into())]);
+            } else {
+                house.wait(Duration::from_millis(1));
+                assert_eq!(house.told(), [(id, "closed".into())], "{blocked_after} {blocked_for}");
+                assert_eq!(frames(&script.taken()), [close_of(1011, "no pong")]);
+            }
+        }
+    }
+}
+
 /// The process is stopped for a minute while a pong is awaited; no peer is closed for bytes that the loop did not hear.
 #[test]
 fn a_stopped_process_closes_nobody_when_it_goes_on() {
