@@ -58,6 +58,7 @@ pub mod site;
 pub mod socket;
 pub mod sources;
 mod spoken_for;
+mod standstill;
 mod strangers;
 pub mod system;
 pub mod tls;

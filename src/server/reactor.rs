@@ -29,6 +29,7 @@ use super::memory::{Budget, Held};
 use super::patience::Patience;
 use super::refusals::Reason;
 use super::socket::Socket;
+use super::standstill::Standstills;
 use super::strangers::Strangers;
 use super::system::{READY_AT_ONCE, RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Acceptors, Certificates, Validity};
@@ -149,8 +150,7 @@ pub struct Reactor<S: System> {
     relieving: bool,
     /// The process stood still, and no turn has been since.
     stood_still: bool,
-    /// It did in the last turn.
-    halted: bool,
+    standstills: Standstills,
     /// When the last turn began.
     turn_began: Duration,
     /// How much work had been done when: at most [`WORK_LOOKED_AT`] before the last turn.
@@ -246,7 +246,7 @@ impl<S: System> Reactor<S> {
             memory: Budget::new(memory),
             relieving: false,
             stood_still: false,
-            halted: false,
+            standstills: Standstills::default(),
             turn_began,
             worked,
             patience: Patience::None,
@@ -305,12 +305,11 @@ impl<S: System> Reactor<S> {
         service.end_turn();
         let timeout = self.timeout(service);
         let began = self.system.elapsed();
+        self.engine.end_turn(tick(began));
         let took = began.saturating_sub(self.turn_began);
         let work = if took > STALL { self.system.worked().saturating_sub(self.worked.1) } else { took };
-        // Turns that take so long one after the other are those of a process that is given little of the processor: it
-        // is slow, and did not stand still.
-        if !std::mem::replace(&mut self.halted, stood_still(work, took)) {
-            self.note_standstill(work, took);
+        if self.standstills.is_turn(work, took, began) {
+            self.note_standstill();
         }
         Wait { timeout, began }
     }
@@ -328,7 +327,10 @@ impl<S: System> Reactor<S> {
         // Also of a wait that was interrupted, as SIGCONT does.
         self.turn_began = self.system.elapsed();
         if let Some(timeout) = timeout {
-            self.note_standstill(timeout, self.turn_began.saturating_sub(began));
+            let took = self.turn_began.saturating_sub(began);
+            if self.standstills.is_wait(timeout, took, self.turn_began) {
+                self.note_standstill();
+            }
         }
         if self.turn_began.saturating_sub(self.worked.0) >= WORK_LOOKED_AT {
             self.worked = (self.turn_began, self.system.worked());
@@ -346,13 +348,10 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Notes a standstill if a wait or a turn `took` much longer than it had `reason` to: what was asked for, or the
-    /// work that was done. Wherever the process was stopped, it was in one of the two.
-    fn note_standstill(&mut self, reason: Duration, took: Duration) {
-        if stood_still(reason, took) {
-            self.engine.has_stood_still();
-            self.stood_still = true;
-        }
+    /// The process was stopped, in a wait or in a turn: wherever it was, it was in one of the two.
+    fn note_standstill(&mut self) {
+        self.engine.has_stood_still();
+        self.stood_still = true;
     }
 
     /// One turn behind the wait; returns whether it was the last.
@@ -512,7 +511,7 @@ impl<S: System> Reactor<S> {
     }
 
     fn moment(&self, elapsed: Duration) -> Moment {
-        Moment { tick: Tick(elapsed.as_millis() as u64), unix_ms: self.system.unix_ms() }
+        Moment { tick: tick(elapsed), unix_ms: self.system.unix_ms() }
     }
 
     /// How long the system may wait: not at all while there is work, else until the next deadline.
@@ -816,10 +815,8 @@ impl<S: System> Reactor<S> {
     }
 }
 
-/// Whether the process did not run for a while (SIGSTOP, a machine that slept): a wait took much longer than it was
-/// asked to, or a turn much longer than its work. A turn that works for long means load, which peers can cause.
-fn stood_still(reason: Duration, took: Duration) -> bool {
-    took.saturating_sub(reason) > STALL
+fn tick(elapsed: Duration) -> Tick {
+    Tick(elapsed.as_millis() as u64)
 }
 
 /// The requests of signals and the waker in one turn.
@@ -852,24 +849,3 @@ pub const REFUSALS: usize = 64;
 /// Connections that the admin port can have, beside those of clients. One that has shown no key keeps its place only
 /// while nobody else needs it.
 pub const ADMIN_RESERVE: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each row: the wait that was asked for or the work of a turn, and how long it took, in milliseconds.
-    #[test]
-    fn a_process_that_stood_still() {
-        for (reason, took, still) in [
-            (0, 0, false),
-            (0, 1000, false),
-            (0, 1001, true),
-            (25_000, 25_900, false),
-            (25_000, 26_001, true),
-            (25_000, 10, false),
-        ] {
-            let [of, and] = [reason, took].map(Duration::from_millis);
-            assert_eq!(stood_still(of, and), still, "{reason} {took}");
-        }
-    }
-}

@@ -47,6 +47,8 @@ impl<S: Stream> Engine<S> {
         self.previous = self.now;
         self.now = self.now.max(now);
         self.cause = self.now;
+        self.asked.clear();
+        self.asked.shrink_to(ASKED_KEPT);
         if std::mem::take(&mut self.stood_still) {
             self.stalled = Some(self.now);
         }
@@ -63,6 +65,19 @@ impl<S: Stream> Engine<S> {
             }
         }
         self.fired = fired;
+    }
+
+    /// Ends a turn at `now`, behind its [flush](Engine::flush). The time for an answer to what was asked in it begins
+    /// here, when that has left: a turn may be long, because the process was stopped amid it. Without this it begins
+    /// with the turn.
+    pub fn end_turn(&mut self, now: Tick) {
+        for index in self.asked.drain(..) {
+            if let Some(peer) = self.peers.get_mut(index as usize).filter(|peer| peer.pinged)
+                && peer.last_received == self.now
+            {
+                peer.last_received = self.now.max(now);
+            }
+        }
     }
 
     /// Asks a connection at once whether it is still there, as after
@@ -133,8 +148,9 @@ impl<S: Stream> Engine<S> {
             Due::Ping => {
                 let peer = &mut self.peers[index as usize];
                 peer.pinged = true;
-                // From here `pong_within` counts, whenever the loop came to look.
+                // From here `pong_within` counts, whenever the loop came to look, or from the end of the turn.
                 peer.last_received = self.now;
+                self.asked.push(index);
                 self.append(index, |out| encode_frame(Opcode::Ping, b"", out));
             }
             Due::Pong => {
@@ -234,6 +250,9 @@ impl<S: Stream> Engine<S> {
 
 /// A wait that takes so much longer than it was asked to means that the whole process was stopped.
 pub const STALL: Duration = Duration::from_secs(1);
+
+/// For how many peers that are asked in a turn there is room beforehand.
+const ASKED_KEPT: usize = 1024;
 
 /// After how long the engine looks again at a peer that was about to be heard.
 const MOMENT: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use crate::peer::Phase;
 impl<S> Engine<S> {
     /// What is kept for connections, beside them: with none, each is 0. Nobody is promised anything of it.
     #[doc(hidden)]
-    pub fn left(&self) -> [(&'static str, usize); 12] {
+    pub fn left(&self) -> [(&'static str, usize); 13] {
         [
             ("bytes of output", self.ledger.total()),
             ("bytes of messages that come", self.receiving),
@@ -18,6 +18,7 @@ impl<S> Engine<S> {
             ("topics", self.topics.filled()),
             ("answers to Close", self.partings.len()),
             ("costly peers", self.budget.costly()),
+            ("peers that were asked", self.asked.len()),
             ("peers that are to be flushed", self.dirty_peers.len()),
             ("peers that are to be read", self.ready.len() + self.ready_next.len() + self.backlog.len()),
         ]

@@ -10,6 +10,7 @@
 //!   flush()                           every dirty topic and peer once
 //!   next_interest() ...               what the poller is to watch, unless it is edge-triggered
 //!   reap(...)                         slots are freed here and nowhere else
+//!   end_turn(now)                     if turns may be long: from here there is time to answer a ping
 //! ```
 //!
 //! Streams never wait; [`Stream`] says what one promises with a count of bytes. An edge-triggered, level-triggered or
@@ -263,6 +264,8 @@ pub struct Engine<S> {
     now: Tick,
     /// When the turn before this one was.
     previous: Tick,
+    /// Peers that were asked in this turn.
+    asked: Vec<u32>,
     peers: Slab<Peer<S>>,
     generation: u32,
     receive: ReceiveBuffer,
@@ -345,6 +348,7 @@ impl<S: Stream> Engine<S> {
             settings,
             now,
             previous: now,
+            asked: Vec::new(),
             peers: Slab::new(),
             generation: 0,
             reading: None,

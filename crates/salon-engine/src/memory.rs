@@ -38,6 +38,7 @@ impl<S: Stream> Engine<S> {
             + self.dirty_topics.capacity()
             + self.left_topics.capacity()
             + self.dirty_peers.capacity()
+            + self.asked.capacity()
             + self.gone.capacity();
         let indices = indices * size_of::<u32>() + self.left_behind.capacity() * size_of::<LeftBehind>();
         let slots = self.peers.capacity() * size_of::<Peer<S>>() + self.noted.capacity() * size_of::<u32>();

@@ -492,6 +492,7 @@ impl<S: Stream> Engine<S> {
             // The time for its answer begins here: the ping may have waited, here or in the buffers below, and a peer
             // that has just taken what waited is there.
             peer.last_received = self.now;
+            self.asked.push(index);
         }
         if let Some(data) = taken.and_then(|mut outbox| outbox.pong.take()).filter(|_| peer.is_opened()) {
             self.append(index, |out| encode_frame(Opcode::Pong, &data, out));

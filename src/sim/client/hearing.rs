@@ -407,7 +407,11 @@ impl Client {
             entry.unanswered = entry.unanswered.saturating_sub(1);
             if retry && entry.tries < TRIES_MAX {
                 entry.tries += u32::from(code != "rate_limited");
-                (entry.link, entry.first_sent) = (None, None);
+                entry.link = None;
+                // A try before it may wait still, or be done.
+                if entry.unanswered == 0 && code == "rate_limited" {
+                    entry.first_sent = None;
+                }
                 entry.not_before = now + after.unwrap_or_else(|| net.chance.below(BACKOFF_BASE << entry.tries.min(5)));
                 if code == "rate_limited" {
                     self.slow_until = now + SLOW_FOR;

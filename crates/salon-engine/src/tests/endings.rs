@@ -131,6 +131,9 @@ fn a_peer_that_was_blocked_behind_a_ping_is_given_the_time_to_answer_it() {
             house.engine.writable(id.index);
             house.turn();
             assert_eq!(script.texts(), ["hello"], "{blocked_after} {blocked_for}");
+            // That turn took long.
+            house.now = house.now + Duration::from_millis(blocked_for);
+            house.engine.end_turn(house.now);
             house.wait(Duration::from_millis(9_999));
             assert_eq!(house.told(), [], "{blocked_after} {blocked_for}");
             if answers {
@@ -160,6 +163,56 @@ fn a_stopped_process_closes_nobody_when_it_goes_on() {
     assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])], "asked once more");
     house.wait(Duration::from_secs(10));
     assert_eq!(house.told(), [(id, "closed".into())], "and then it is over");
+}
+
+/// The turn in which a peer is asked takes long, so that the ping leaves late, and no standstill is noted: the time for
+/// its answer begins when it has left.
+#[test]
+fn a_ping_of_a_long_turn_is_answered_in_time_from_its_end() {
+    for (turn, answers) in [0, 1, 9_999, 10_000, 60_000].into_iter().flat_map(|turn| [(turn, true), (turn, false)]) {
+        let mut house = House::new(Settings::default());
+        let (id, script) = house.open();
+        house.wait(Duration::from_millis(24_999));
+        house.now = house.now + Duration::from_millis(1);
+        house.turn();
+        assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+        house.now = house.now + Duration::from_millis(turn);
+        house.engine.end_turn(house.now);
+        house.turn();
+        house.wait(Duration::from_millis(9_999));
+        assert_eq!(house.told(), [], "{turn}");
+        if answers {
+            script.say(&masked(Opcode::Pong, b""));
+            house.hear(id);
+            // It has been answered: the end of a turn changes nothing any more.
+            house.engine.end_turn(house.now + Duration::from_secs(5));
+            house.wait(Duration::from_millis(24_999));
+            assert_eq!(script.taken(), b"");
+            house.wait(Duration::from_millis(1));
+            assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])], "{turn}");
+        } else {
+            house.wait(Duration::from_millis(1));
+            assert_eq!(house.told(), [(id, "closed".into())], "{turn}");
+        }
+    }
+}
+
+/// An owner that does not say when a turn ends leaves nothing behind of those that were asked.
+#[test]
+fn who_was_asked_is_not_remembered_behind_the_turn() {
+    let mut house = House::new(Settings::default());
+    let peers = [house.open(), house.open()];
+    for _ in 0..50 {
+        house.wait(Duration::from_secs(25));
+        for (id, script) in &peers {
+            assert_eq!(frames(&script.taken()), [(Opcode::Ping, vec![])]);
+            script.say(&masked(Opcode::Pong, b""));
+            house.hear(*id);
+        }
+        assert!(house.engine.asked.len() <= peers.len());
+    }
+    house.turn();
+    assert_eq!(house.engine.asked, []);
 }
 
 /// Each peer owes something and does it while the process is stopped, or just before its time is over; the poller
