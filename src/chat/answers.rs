@@ -9,6 +9,7 @@ use super::hall::Hall;
 use super::lists::{Copied, Join};
 use super::name::{RoomName, UserName};
 use super::rate_limit::Price;
+use super::roster::session::Dialect;
 use super::turn::Turn;
 use super::waiting::{Found, Info, NewBan, Waiting, What};
 use super::wire::answer::{self, Ack};
@@ -156,7 +157,7 @@ impl Hall {
         let Waiting { asker, room, what } = waiting;
         let ask = asker.ask();
         self.give_back(ask.conn, what.paid(), Price::frames(1));
-        let mut list = None;
+        let (mut list, mut at_the_door) = (None, false);
         let unknown = match &what {
             What::ToUser { to, .. } => self.roster.users().find(to.as_str()).is_none() && why == Some(Why::NotFound),
             _ => false,
@@ -165,6 +166,8 @@ impl Hall {
             (What::Enter { of, .. }, Some(room)) => {
                 list = of;
                 self.roster.turn_down(ask.conn, room);
+                let session = self.roster.open_session(ask.conn);
+                at_the_door = session.is_some_and(|session| session.dialect == Dialect::Plain);
             }
             (What::Slice { .. }, _) => return self.read_later(ask.conn, turn),
             (What::Life, _) => return self.ask_lives_later(turn),
@@ -185,6 +188,9 @@ impl Hall {
             refusal.room = Some(self.roster.room(room).name.as_str().into());
         }
         self.refuse(ask, &refusal, turn);
+        if at_the_door {
+            self.close_at_the_door(ask.conn, refusal.code, turn);
+        }
         if let Some(of) = list {
             self.one_of_list(of, Join::Failed, turn);
         }

@@ -212,6 +212,26 @@ fn down_and_full() {
     stage.heard_kinds("ann", &["left"]);
 }
 
+/// A plain session has one room: where the store does not let it in, it is told to come again later, and does not stay
+/// in none.
+#[test]
+fn a_plain_door_with_a_store_that_is_down() {
+    for (state, found) in [(Gate::Down, "found it down"), (Gate::Full, "too many")] {
+        let (mut stage, gate) = stage(&[]);
+        stage.opens_plain("bob", "den", "bob");
+        *gate.borrow_mut() = state;
+        stage.opens_plain("ann", "den", "ann");
+        stage.hears_the_backend();
+        let heard = stage.takes("ann");
+        assert!(matches!(&heard[..], [error] if kind(error) == "error" && error.contains(found)), "{heard:?}");
+        assert_eq!((stage.closed_with("ann"), stage.closed_with("bob")), (Some(1013), None));
+        *gate.borrow_mut() = Gate::Open;
+        stage.closes("ann");
+        stage.opens_plain("ann again", "den", "ann");
+        assert_eq!(stage.takes("ann again").len(), 2);
+    }
+}
+
 /// A new token is not for the room that the session is in, or on its way into: out it goes, whatever the store does.
 #[test]
 fn a_token_closes_a_room_while_the_store_is_late() {
