@@ -80,12 +80,13 @@ maps+=("$PWD=/salon" "$CARGO_TARGET_DIR=/target")
 rust='' c=''
 for map in "${maps[@]}"; do
     rust+=${rust:+$'\x1f'}--remap-path-prefix=$map
-    c+=" -ffile-prefix-map=$map"
+    # The folders may have spaces in their names.
+    c+=" $(printf %q "-ffile-prefix-map=$map")"
 done
 # Zig is the C compiler and the linker for both, with musl's headers; its caches are among what is compiled.
 for target in "${targets[@]}"; do
     step "compiles for $target"
-    CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
+    CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CC_SHELL_ESCAPED_FLAGS=1 CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
         CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zigbuild \
         ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig ZIG_LOCAL_CACHE_DIR=$CARGO_TARGET_DIR/zig \
         cargo zigbuild --release --locked --package salon --bin salon --target "$target"
