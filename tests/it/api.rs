@@ -273,6 +273,7 @@ fn requests_that_are_refused() {
         ),
         ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "0x1\r\n", 400, "in chunks"),
         ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "10001\r\n", 413, "65536"),
+        ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "100000000\r\n", 413, "65536"),
         ("POST /api/online", format!("{bearer}{json}Transfer-Encoding: chunked\r\n"), "0\r\n\r\n", 200, "online"),
         ("POST /health", format!("{bearer}Transfer-Encoding: chunked\r\n"), "0\r\n\r\n", 400, "bad_request"),
         ("POST /api/batch", format!("{bearer}{json}"), "", 400, "1 to 100 calls"),

@@ -2,8 +2,8 @@
 //!
 //! It takes what the grammar has and nothing near it, because a proxy in front that reads a size otherwise would find
 //! another request behind it: lines end with CR and LF, a size is one to eight hexadecimal digits with nothing around
-//! them but an extension. Extensions and trailers are held to their letters and thrown away; together they have a
-//! bound.
+//! them but an extension. (One of more digits is too large, or begins with zeros and is none.) Extensions and trailers
+//! are held to their letters and thrown away; together they have a bound.
 
 use alloc::vec::Vec;
 
@@ -86,6 +86,10 @@ impl Chunks {
                 let value = (digit as char).to_digit(16).unwrap_or_default();
                 (self.left, self.digits) = (self.left << 4 | value, self.digits + 1);
                 State::Size
+            }
+            // Nine digits without a zero before them are 4 GiB or more.
+            (State::Size, digit) if digit.is_ascii_hexdigit() && self.left >> (4 * (MAX_DIGITS - 1)) > 0 => {
+                return Err(ChunkError::TooLarge);
             }
             (State::Size, b'\r') if self.digits > 0 => State::SizeEnd,
             (State::Size | State::Space, b';') if self.digits > 0 => State::Extension,
@@ -210,6 +214,8 @@ mod tests {
             "1;a\u{1}\r\n",
             "1;a\rb",
             "000000001\r\n",
+            "0ffffffff\r\n",
+            "10000000 0\r\n",
             "5\r\nhello0\r\n\r\n",
             "5\r\nhello\n0\r\n\r\n",
             "5\r\nhello!\r\n",
@@ -230,7 +236,9 @@ mod tests {
     fn bounds_and_one_past_them() {
         row(b"14\r\n01234567890123456789\r\n0\r\n\r\n", &Ok(Some((0, "01234567890123456789"))));
         row(b"15\r\n", &Err(ChunkError::TooLarge));
-        row(b"ffffffff\r\n", &Err(ChunkError::TooLarge));
+        for large in ["ffffffff\r\n", "100000000\r\n", "100000000000\r\n", "ffffffffffffffffffff;x\r\n"] {
+            row(large.as_bytes(), &Err(ChunkError::TooLarge));
+        }
         row(b"a\r\n0123456789\r\nb\r\n", &Err(ChunkError::TooLarge));
         let most = MAX_BESIDE as usize;
         let extension = |len: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(len)).into_bytes();
