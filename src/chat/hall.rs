@@ -10,6 +10,7 @@ use super::ask::Ask;
 use super::bans::Bans;
 use super::checks::{not_joined, read_safely, room_name, unknown_user, user_name};
 use super::counts::Counts;
+use super::cursor::Cursors;
 use super::delivery::TurnedAway;
 use super::door::Door;
 use super::farewell::Farewell;
@@ -60,6 +61,7 @@ pub(super) struct Hall {
     /// Of sessions, which leave the rooms that they may be in no longer.
     pub staying: Round,
     pub bans: Bans,
+    pub cursors: Cursors,
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
     pub operators: Operators,
@@ -95,6 +97,7 @@ impl Hall {
             ruled: Ruled::default(),
             staying: Round::default(),
             bans: Bans::default(),
+            cursors: Cursors::new(random.keyed()),
             operators: Operators::new(keyed),
             connections: Connections::default(),
             keeps: store.keeps(),

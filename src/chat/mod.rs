@@ -34,6 +34,7 @@ mod catalogue;
 mod changes;
 mod checks;
 mod counts;
+mod cursor;
 pub mod delivery;
 mod dispatch;
 mod door;

@@ -1,5 +1,6 @@
 //! Questions about rooms, people and history, answered a page at a time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::ask::Ask;
@@ -97,10 +98,9 @@ impl Hall {
         read: bool,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let cursor = page.cursor.as_deref().map(Into::into);
+        let cursor = self.opened(page)?.map(Into::into);
         let mut asked = RoomsAsked { cursor, limit: page.limit, marked: Vec::new(), paid: Paid::default() };
         if let Some(user) = self.marking_user(ask.conn).cloned() {
-            page.short_cursor()?;
             let (listed, _, work) = self.rooms_on(ask.conn, &asked);
             ctx.out.note_work(work);
             let marked = listed.iter().filter(|(_, listed)| listed.joined || read);
@@ -128,20 +128,16 @@ impl Hall {
         });
         let rooms: Vec<_> = rooms.collect();
         turn.out.note_work(work);
-        turn.out.answer(ask, &answer::Rooms { rooms: &rooms, next });
+        turn.out.answer(ask, &answer::Rooms { rooms: &rooms, next: next.as_deref() });
     }
 
     /// The rooms on a page, the `next` of it, and the work in steps.
-    fn rooms_on(
-        &self,
-        conn: ConnId,
-        asked: &RoomsAsked,
-    ) -> (Vec<(&RoomName, answer::ListedRoom<'_>)>, Option<&str>, usize) {
+    fn rooms_on(&self, conn: ConnId, asked: &RoomsAsked) -> (Vec<Listed<'_>>, Option<Cow<'_, str>>, usize) {
         let session = self.roster.session(conn);
         let confined = self.rights.grant(conn).filter(|grant| grant.is_confined());
         let most = confined
             .map_or(MAX_SCANNED, |grant| (MAX_MATCHED_BYTES / grant.pattern_bytes().max(1)).clamp(1, MAX_SCANNED));
-        let mut rooms: Vec<(&RoomName, answer::ListedRoom<'_>)> = Vec::new();
+        let mut rooms: Vec<Listed<'_>> = Vec::new();
         let mut next = None;
         let mut looked_at = 0;
         // By rooms that do not remember what wins, which the end of the turn pays for.
@@ -149,9 +145,10 @@ impl Hall {
         for (key, room) in self.roster.rooms().after(asked.cursor.as_deref()) {
             looked_at += 1;
             let name = room.name.as_str();
-            if confined.is_none_or(|grant| grant.may_enter(name)) && self.may_be_in(conn, key) {
+            let is_shown = confined.is_none_or(|grant| grant.may_enter(name)) && self.may_be_in(conn, key);
+            if is_shown {
                 if rooms.len() == asked.limit {
-                    next = rooms.last().map(|(name, _)| name.as_str());
+                    next = rooms.last().map(|(name, _)| name.as_str().into());
                     break;
                 }
                 let listed = answer::ListedRoom {
@@ -164,7 +161,7 @@ impl Hall {
                 rooms.push((&room.name, listed));
             }
             if looked_at == most || self.ruled.compared() - before >= MAX_MATCHED_BYTES {
-                next = Some(name);
+                next = Some(if is_shown { name.into() } else { self.cursors.seal(name).into() });
                 break;
             }
         }
@@ -201,30 +198,37 @@ impl Hall {
 
     /// Users who can be seen, in order of names; oneself in any case.
     pub(super) fn list_online(&mut self, ask: Ask<'_>, page: Page<'_>, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        let cursor = self.opened(&page)?;
         let mut names: Vec<&str> = Vec::new();
-        let mut next = None;
+        let mut next: Option<Cow<'_, str>> = None;
         let hidden = self.user_of(ask.conn).map(|user| self.roster.user(user)).filter(|user| !user.visible());
         let hidden = hidden.map(|user| &user.name);
         let mut looked_at = 0;
-        for user in self.roster.users().after(page.cursor.as_deref()) {
+        for user in self.roster.users().after(cursor.as_deref()) {
             looked_at += 1;
             let seen = user.visible() || hidden == Some(&user.name);
             if names.len() == page.limit && seen {
-                next = names.last().copied();
+                next = names.last().map(|&name| name.into());
                 break;
             }
             if seen {
                 names.push(user.name.as_str());
             }
             if looked_at == MAX_SCANNED {
-                next = Some(user.name.as_str());
+                let name = user.name.as_str();
+                next = Some(if seen { name.into() } else { self.cursors.seal(name).into() });
                 break;
             }
         }
         turn.out.note_work(looked_at / LOOKS_A_STEP);
         let count = self.roster.users().visible() + usize::from(hidden.is_some());
-        turn.out.answer(ask, &answer::Online { users: &names, count, next });
+        turn.out.answer(ask, &answer::Online { users: &names, count, next: next.as_deref() });
         Ok(())
+    }
+
+    /// Where a page of names begins, which may be sealed.
+    fn opened<'p>(&self, page: &'p Page<'_>) -> Result<Option<Cow<'p, str>>, Refusal> {
+        page.short_cursor()?.map(|cursor| self.cursors.open(cursor)).transpose()
     }
 
     pub(super) fn history(
@@ -310,6 +314,9 @@ impl Hall {
         Ok(())
     }
 }
+
+/// A room on a page.
+type Listed<'a> = (&'a RoomName, answer::ListedRoom<'a>);
 
 /// The longest name or topic of a room, in bytes. (Its `room_id` has limits of its own.)
 pub(super) const MAX_TITLE_BYTES: usize = 256;

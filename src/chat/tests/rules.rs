@@ -500,10 +500,16 @@ fn a_plain_session_that_may_not_be_there() {
 
 /// 64 rules, which take 8 KiB to compare a name with.
 fn long_rules() -> Settings {
+    long_rules_and(("x", &["join=named"]))
+}
+
+/// The same with one that says something.
+fn long_rules_and((pattern, given): (&str, &[&str])) -> Settings {
     let long = "x".repeat(127);
-    let many: Vec<(String, [&str; 1])> =
-        (0..64).map(|n| (format!("{long}{}", char::from(b'0' + n % 10)), ["join=named"])).collect();
-    let many: Vec<(&str, &[&str])> = many.iter().map(|(pattern, given)| (pattern.as_str(), &given[..])).collect();
+    let many: Vec<String> = (0..63).map(|n| format!("{long}{}", char::from(b'0' + n % 10))).collect();
+    let many = many.iter().map(|pattern| (pattern.as_str(), &["join=named"][..]));
+    let filled = format!("{pattern}{}", "*".repeat(128 - pattern.len()));
+    let many: Vec<(&str, &[&str])> = std::iter::once((filled.as_str(), given)).chain(many).collect();
     ruled(&many)
 }
 
@@ -539,6 +545,34 @@ fn a_page_of_rooms_after_a_change() {
         assert_eq!(pages(&mut stage), first);
         assert_eq!(pages(&mut stage), [again], "they know by now");
     }
+}
+
+/// A page that ends at a room that is hidden says where the next one begins, and not what is there. Nor does it go on
+/// behind another room for that.
+#[test]
+fn a_page_that_ends_at_a_hidden_room() {
+    let mut stage = with_tokens(unhurried());
+    comes(&mut stage, "ann", &token("ann", 2000, ""));
+    for n in 0..200 {
+        stage.calls(Call::Create, &format!(r#"{{"room_id":"hidden-{n:03}"}}"#));
+    }
+    for name in ["attic", "sofa"] {
+        stage.calls(Call::Create, &format!(r#"{{"room_id":"{name}"}}"#));
+    }
+    stage.all_forget();
+    let settings = long_rules_and(("hidden-", &["join=operator"]));
+    stage.chat.change_settings(settings, Some(Rc::new(Credulous)), stage.now);
+    let (mut cursor, mut heard) = (String::new(), Vec::new());
+    loop {
+        stage.says("ann", &format!(r#"{{"type":"rooms"{cursor}}}"#));
+        heard.extend(stage.takes("ann"));
+        let Some(next) = text_of(heard.last().unwrap(), "next") else { break };
+        cursor = format!(r#","cursor":"{next}""#);
+    }
+    assert!(heard.len() > 2, "{heard:?}");
+    let all = heard.concat();
+    assert!(!all.contains("hidden") && all.matches("room_id").count() == 2, "{heard:?}");
+    stage.refused("ann", r#"{"type":"rooms","cursor":" 0123456789abcdef"}"#, "bad_request");
 }
 
 /// What it takes to compare a name with all patterns is noted for the engine, whatever is asked about the room; a room

@@ -177,7 +177,7 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The cursor, if it may be one: those that stores give out are short.
+    /// The cursor, if it may be one: all that are given out are short.
     pub fn short_cursor(&self) -> Result<Option<&str>, Refusal> {
         match self.cursor.as_deref() {
             Some(cursor) if cursor.len() > MAX_CURSOR_BYTES => {
@@ -223,8 +223,8 @@ pub(crate) const MAX_PAGE: usize = 200;
 const FOUND_PAGE: usize = 20;
 const MAX_FOUND_PAGE: usize = 50;
 
-/// The longest cursor that is handed to a store, in bytes.
-const MAX_CURSOR_BYTES: usize = 256;
+/// The longest cursor, in bytes: a name that is sealed has so many at most.
+const MAX_CURSOR_BYTES: usize = 512;
 
 /// The result of reading: the `id`, and a request or why it is none.
 pub(crate) type Read<'a> = (Option<Id<'a>>, Result<Request<'a>, Refusal>);
