@@ -29,10 +29,19 @@ impl Hall {
     ) -> Result<(), Refusal> {
         let user = self.user_with_marks(ask.conn)?;
         let (room, conversation) = match place {
-            Place::Room(name) if seq == 0 => {
-                self.may_visit(ask.conn, name)?;
-                (Some(self.known_room(name)?), Conversation::Room(name))
-            }
+            Place::Room(name) if seq == 0 => match self.may_visit(ask.conn, name) {
+                Ok(()) => (Some(self.known_room(name)?), Conversation::Room(name)),
+                // What is set for a room keeps nobody from giving up what is their own; whether it is there is not
+                // told.
+                Err(Refusal { ruled: Some(_), .. }) => match self.roster.rooms().find(name) {
+                    Some(room) => (Some(room), Conversation::Room(name)),
+                    None => {
+                        ctx.out.answer(ask, &Ack::Done {});
+                        return Ok(());
+                    }
+                },
+                Err(refusal) => return Err(refusal),
+            },
             Place::Room(name) => (Some(self.room_to_use(ask.conn, name)?), Conversation::Room(name)),
             Place::User(name) => {
                 self.partner(name)?;

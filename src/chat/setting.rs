@@ -75,7 +75,7 @@ impl Hall {
             }
             if self.ruled.is_full_for(&room) {
                 let message = format!("expected at most {MAX_SET} rooms for which something is set, found one more");
-                return Err(Refusal::new(Code::Overloaded, message));
+                return Err(Refusal::new(Code::TooManyRooms, message));
             }
         }
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::SetRoom { room: room.clone() } };
