@@ -289,6 +289,12 @@ impl Chat {
         self.turn(now, out, |_, _| ());
     }
 
+    /// Rooms for which the store has something set that cannot be read, and why, since this was asked last: nobody but
+    /// the operator may be in them.
+    pub fn take_unread_settings(&mut self) -> Vec<(RoomName, String)> {
+        self.hall.ruled.take_unread()
+    }
+
     /// The turn is over: the backend begins with what it was asked in it.
     pub fn hand_over(&mut self) {
         self.backend.hand_over();
@@ -473,6 +479,14 @@ const TEXT_AT_ONCE: usize = 256 << 10;
 pub fn check_set(words: &str) -> Result<String, String> {
     let words = wire::set::read_kept(words).and_then(|values| wire::set::words_for_one(&values));
     words.map_err(|refusal| refusal.message.into_owned())
+}
+
+/// What is to be said of a room for which the store has something set that cannot be read.
+pub fn unread_setting(room: &str, why: &str) -> String {
+    format!(
+        "what is set for the room {room:?} cannot be read ({why}), so nobody but the operator may be in it: set it anew \
+         (POST /api/set_room), or take it away (POST /api/unset_room)"
+    )
 }
 
 /// Holds a text that is shown beside a name (a title, a topic, a note) to the rules for what people send.

@@ -25,6 +25,8 @@ pub(super) struct Ruled {
     compared: Cell<usize>,
     /// Memory of the lists of names in `own`.
     names_bytes: usize,
+    /// Rooms for which the store has what cannot be read, and why, until it is told.
+    unread: Vec<(RoomName, String)>,
 }
 
 /// What a room remembers: the winners, and of which state.
@@ -76,6 +78,16 @@ impl Ruled {
         if !self.is_full_for(&room) {
             self.set(room, Some(values));
         }
+    }
+
+    /// What the store has for that room cannot be read.
+    pub fn note_unread(&mut self, room: RoomName, why: String) {
+        self.unread.push((room, why));
+    }
+
+    /// What of what the store has cannot be read, and was not told yet.
+    pub fn take_unread(&mut self) -> Vec<(RoomName, String)> {
+        std::mem::take(&mut self.unread)
     }
 
     /// Whether anything is set for a room by its name.

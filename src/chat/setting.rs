@@ -89,11 +89,14 @@ impl Hall {
     }
 
     /// The store has it from before. Where it cannot be read, nobody but the operator may be in the room: it was set to
-    /// keep people out, perhaps.
+    /// keep people out, perhaps. That is to be told.
     pub(super) fn told_of_set(&mut self, room: &str, words: &str) {
         let Ok(room) = RoomName::parse(room) else { return };
         let closed = Values { join: Some(Whom::Operator), ..Values::default() };
-        let values = set::read_kept(words).unwrap_or(closed);
+        let values = set::read_kept(words).unwrap_or_else(|refusal| {
+            self.ruled.note_unread(room.clone(), refusal.message.into_owned());
+            closed
+        });
         self.ruled.learn(room, values);
     }
 }

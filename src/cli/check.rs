@@ -23,6 +23,8 @@ use super::args::ServeArgs;
 use super::config_file::{self, Value};
 use super::memory::{self, Available, By};
 use super::named_files::{self, NamedFile};
+#[cfg(feature = "sqlite")]
+use super::records;
 use super::{descriptors, listener, redis_url, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
@@ -183,6 +185,7 @@ impl Report {
         match settings::file(args).and_then(|options| options.map(|options| sqlite::check(&options.path)).transpose()) {
             Ok(Some(found)) => {
                 self.ok(&format!("store: {found}"));
+                self.settings_in_store(args);
                 return self.disk(args);
             }
             Ok(None) => {}
@@ -198,6 +201,16 @@ impl Report {
             }
         }
         self.ok(&format!("store: {}", Memory::new(settings::history(args), 0).about()));
+    }
+
+    /// What is set for rooms there.
+    #[cfg(feature = "sqlite")]
+    fn settings_in_store(&self, args: &ServeArgs) {
+        let Ok(Some(options)) = settings::file(args) else { return };
+        if options.path.exists() {
+            let unread = records::unread_settings(&options.path).unwrap_or_else(|sentence| vec![sentence]);
+            unread.iter().for_each(|unread| self.warn(&format!("store: {unread}")));
+        }
     }
 
     /// Whether the disk is one for a store, and has room for it.

@@ -3,11 +3,14 @@
 //! `docs/store.md` lists the kinds. Names are held to the rules of the chat, because everything that reads a store
 //! relies on these.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Epoch;
+use crate::backend::sqlite;
 use crate::backend::sqlite::dump::{About, Body, Head, Name, Record};
-use crate::chat::{RoomName, UserName, check_emoji, check_set, check_shown};
+use crate::chat::{RoomName, UserName, check_emoji, check_set, check_shown, unread_setting};
 
 /// A line. Fields that do not hold are left out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -290,7 +293,12 @@ fn record_of(line: Line) -> Result<Record, String> {
             Ok(Record::Read { user: user("user", who)?, name: name(room_id, users)?, seq })
         }
         Line::Set { room_id, settings } => {
-            let words = check_set(&settings.to_string()).map_err(|error| format!("settings: {error}"))?;
+            let words = check_set(&settings.to_string()).map_err(|error| {
+                format!(
+                    "settings: {error}: set it anew for {room_id:?} where this comes from (set_room or unset_room), or \
+                     leave the line out"
+                )
+            })?;
             let (Name::Room(room) | Name::Direct([room, _])) = name(Some(room_id), None)?;
             Ok(Record::Set { room, words })
         }
@@ -373,6 +381,20 @@ const MAX_STEP_BYTES: usize = 256;
 
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// What is set for rooms in a file and cannot be read: a sentence for each, which says what to do.
+///
+/// # Errors
+/// One sentence, if none of it can be read.
+pub fn unread_settings(path: &Path) -> Result<Vec<String>, String> {
+    let unread = |(room, words): (String, String)| match RoomName::parse(&room) {
+        Ok(_) => check_set(&words).err().map(|why| unread_setting(&room, &why)),
+        Err(error) => {
+            Some(format!("something is set for {room:?}, which no room is called ({error}); it means nothing"))
+        }
+    };
+    Ok(sqlite::settings_of_rooms(path)?.into_iter().filter_map(unread).collect())
 }
 
 #[cfg(test)]

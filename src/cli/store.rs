@@ -90,8 +90,9 @@ docs/store.md has the kinds of lines, and how to restore a backup.";
 pub fn run(args: &StoreArgs) -> Result<(), String> {
     match &args.act {
         Act::Check(place) => {
-            let found = sqlite::read_through(&place.path()?)?;
-            say(&format!("ok       store: {found}\n"))
+            let path = place.path()?;
+            say(&format!("ok       store: {}\n", sqlite::read_through(&path)?))?;
+            records::unread_settings(&path)?.iter().try_for_each(|unread| say(&format!("warning  store: {unread}\n")))
         }
         Act::Backup { file, place } => {
             let mut progress = Progress::new("pages left");

@@ -409,6 +409,9 @@ impl<S: System> Service<S> for ChatService {
                 turn.answer(id, asked.said, asked.word(response, turn.now), None, heard.as_deref());
             }
         }
+        for (room, why) in self.chat.take_unread_settings() {
+            log::warn!("the message store: {}", chat::unread_setting(room.as_str(), &why));
+        }
         self.carry_out_all(turn);
         while self.go_on(turn) {
             self.carry_out_all(turn);

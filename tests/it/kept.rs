@@ -131,7 +131,22 @@ fn what_is_set_for_rooms_holds_after_a_restart() {
     let by_hand = rusqlite::Connection::open(&file).unwrap();
     by_hand.execute(r#"UPDATE room_setting SET words = '{"jion":"operator"}'"#, []).unwrap();
     drop(by_hand);
+    // That is told, with what to do, wherever one looks.
+    let told = "what is set for the room \"den\" cannot be read (expected join, speak, make, rate, found jion)";
+    for check in [&["store", "check"][..], &["check", "--listen", "127.0.0.1:0", "--admin", "off"]] {
+        let output = salon(&[check, &["--store", &file]].concat()).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.contains(&format!("warning  store: {told}")) && shown.contains("set_room"), "{shown}");
+    }
+    let exported = salon(&["store", "export", "--store", &file]).output().unwrap().stdout;
+    let copy = folder.0.join("copy.db");
+    let mut import = salon(&["store", "import", "--store", copy.to_str().unwrap()]);
+    let mut import = import.stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut import.stdin.take().unwrap(), &exported).unwrap();
+    let refused = String::from_utf8(import.wait_with_output().unwrap().stderr).unwrap();
+    assert!(refused.contains("found jion: set it anew for \"den\"") && refused.contains("leave the line"), "{refused}");
     let server = Server::serve(&["--store", &file]);
+    server.logged(told);
     let mut ann = server.connect("/ws?user=ann");
     say(&mut ann, r#"{"type":"join","room_id":"den"}"#);
     assert_eq!(next(&mut ann, "error")["code"], "forbidden");

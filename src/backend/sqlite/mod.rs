@@ -96,7 +96,7 @@ use reading::{Counted, Many};
 use retries::Retries;
 use tables::{Last, Place, Tables};
 use trouble::{Result, Trouble};
-pub use upkeep::{Copied, backup, check, compact, read_through};
+pub use upkeep::{Copied, backup, check, compact, read_through, settings_of_rooms};
 
 /// What an answer has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

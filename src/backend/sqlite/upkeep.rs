@@ -63,6 +63,18 @@ pub fn read_through(path: &Path) -> Result<String, String> {
     Ok(found + &log.sentence().map_or(String::new(), |sentence| format!("; {sentence}")))
 }
 
+/// What is set for rooms in a store, by name: words of the chat.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn settings_of_rooms(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let (tables, _) = open(path)?;
+    match tables.version().map_err(|error| Trouble::Sql(error).sentence(path))? {
+        ..=6 => Ok(Vec::new()),
+        _ => tables.set_rooms(MAX_SET).map_err(|error| file::without_set(path, &error)),
+    }
+}
+
 /// Copies a store into a new file, also while somebody uses it: as it is at this moment, whole. A server that is
 /// started from the copy begins new epochs, whatever way it came to its place. `progress` is told how many pages are
 /// left, of how many.
