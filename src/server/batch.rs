@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::chat::{self, Call, Code};
@@ -22,8 +23,19 @@ use super::refusals::Reason;
 pub struct Batch {
     /// The operator whose calls they are.
     pub operator: Arc<str>,
-    left: VecDeque<Part>,
+    /// What it is known by, in JSON, if it has something.
+    id: Option<String>,
+    left: VecDeque<Called>,
+    /// What the call is known by that was handed out last.
+    current: Option<String>,
     answers: Vec<u8>,
+}
+
+/// A call, and what it is known by in the batch, in JSON.
+#[derive(Debug)]
+struct Called {
+    id: Option<String>,
+    part: Part,
 }
 
 /// One call of a batch.
@@ -31,8 +43,8 @@ pub struct Batch {
 pub enum Part {
     /// It is to be made, with this body.
     Make(Call, Box<[u8]>),
-    /// It is refused.
-    Refused(Refused),
+    /// It is refused, with this body.
+    Refused(Refused, Box<[u8]>),
 }
 
 /// A call of a batch that is not made.
@@ -47,20 +59,24 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The `error` that stands in the place of its answer.
-    pub fn error(&self) -> Vec<u8> {
-        chat::error_message(self.code, self.sentence.to_owned())
+    /// The `error` that stands in the place of its answer, with the `id` of its body.
+    pub fn error(&self, body: &[u8]) -> Vec<u8> {
+        chat::error_answer(body, self.code, self.sentence)
     }
 }
 
 #[derive(Deserialize)]
 struct Body<'a> {
+    #[serde(default)]
+    id: Option<IgnoredAny>,
     #[serde(borrow)]
-    calls: Vec<One<'a>>,
+    calls: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct One<'a> {
+    #[serde(default)]
+    id: Option<IgnoredAny>,
     #[serde(borrow)]
     call: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -70,49 +86,72 @@ struct One<'a> {
 impl Batch {
     /// The batch of this body, of an operator with these rights; `None`: it is none.
     pub fn parse(operator: Arc<str>, rights: Rights, body: &[u8]) -> Option<Self> {
-        let Body { calls } = serde_json::from_slice(body).ok()?;
+        let body = std::str::from_utf8(body).ok()?;
+        let Body { id, calls } = serde_json::from_str(body).ok()?;
         if calls.is_empty() || calls.len() > MAX_CALLS {
             return None;
         }
-        let part = |One { call, body }: One<'_>| {
-            let refused = |(status, code, sentence), reason| {
-                Part::Refused(Refused { status, reason: Some(reason), code, sentence })
+        let id = id_of(id, body)?;
+        let part = |call: Cow<'_, str>, body: Box<[u8]>| {
+            let refused = |(status, code, sentence), reason, body| {
+                Part::Refused(Refused { status, reason: Some(reason), code, sentence }, body)
             };
             let Some(call) = Call::ALL.iter().copied().find(|known| known.as_str() == call) else {
-                return refused(CallError::Unknown.words(), Reason::NotFound);
+                return refused(CallError::Unknown.words(), Reason::NotFound, body);
             };
             let right = api::right_of(call);
             match rights.have(right) {
-                true => Part::Make(call, body.map_or("", RawValue::get).as_bytes().into()),
-                false => refused((403, Code::Forbidden, right.lacking()), Reason::NoRight),
+                true => Part::Make(call, body),
+                false => refused((403, Code::Forbidden, right.lacking()), Reason::NoRight, body),
             }
         };
-        Some(Self { operator, left: calls.into_iter().map(part).collect(), answers: BEGIN.to_vec() })
+        let called = |raw: &RawValue| {
+            let One { id, call, body } = serde_json::from_str(raw.get()).ok()?;
+            let body = body.map_or("", RawValue::get).as_bytes().into();
+            Some(Called { id: id_of(id, raw.get())?, part: part(call, body) })
+        };
+        let left = calls.into_iter().map(called).collect::<Option<_>>()?;
+        Some(Self { operator, id, left, current: None, answers: Vec::new() })
     }
 
     /// The next call; `None`: all have their answers.
     pub fn take_next(&mut self) -> Option<Part> {
-        let part = self.left.pop_front()?;
-        let is_long = self.answers.len() > MAX_ANSWER_BYTES;
-        Some(if is_long { Part::Refused(TOO_LONG) } else { part })
+        let Called { id, part } = self.left.pop_front()?;
+        self.current = id;
+        Some(match part {
+            Part::Make(_, body) if self.answers.len() > MAX_ANSWER_BYTES => Part::Refused(TOO_LONG, body),
+            part => part,
+        })
     }
 
     /// The call that was handed out last has this answer.
     pub fn note(&mut self, status: u16, answer: &[u8]) {
-        let comma = if self.answers.len() > BEGIN.len() { "," } else { "" };
-        self.answers.extend_from_slice(format!("{comma}{{\"status\":{status},\"answer\":").as_bytes());
+        let comma = if self.answers.is_empty() { "" } else { "," };
+        let id = id_field(self.current.take().as_deref());
+        self.answers.extend_from_slice(format!("{comma}{{{id}\"status\":{status},\"answer\":").as_bytes());
         self.answers.extend_from_slice(answer);
         self.answers.push(b'}');
     }
 
     /// All answers, in the order of the calls.
-    pub fn into_answer(mut self) -> Vec<u8> {
-        self.answers.extend_from_slice(b"]}\n");
-        self.answers
+    pub fn into_answer(self) -> Vec<u8> {
+        let begin = format!("{{\"type\":\"batch\",{}\"answers\":[", id_field(self.id.as_deref()));
+        [begin.as_bytes(), &self.answers, b"]}\n"].concat()
     }
 }
 
-const BEGIN: &[u8] = b"{\"type\":\"batch\",\"answers\":[";
+/// The `id` of an object, in JSON, if there is one; `None`: it is none that a request may have.
+fn id_of(id: Option<IgnoredAny>, object: &str) -> Option<Option<String>> {
+    match id {
+        None => Some(None),
+        Some(_) => chat::id_of(object).map(Some),
+    }
+}
+
+/// The field in an answer.
+fn id_field(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!("\"id\":{id},"))
+}
 
 const TOO_LONG: Refused = Refused {
     status: 413,
@@ -141,7 +180,7 @@ mod tests {
     #[test]
     fn each_call_has_its_place() {
         let mut batch = batch(
-            r#"{"calls":[{"call":"room","body":{"room_id":"a", "room_id":"b"}},{"call":"kick"},{"call":"batch","x":1},
+            r#"{"id":-7,"calls":[{"id":1,"call":"room","body":{"room_id":"a", "room_id":"b"}},{"call":"kick"},{"id":"c","call":"batch","x":1},
             {"call":"online"},{"call":"\u0072oom","body":null}]}"#,
         )
         .unwrap();
@@ -152,7 +191,7 @@ mod tests {
                     words.push(format!("{} {}", call.as_str(), std::str::from_utf8(&body).unwrap()));
                     (200, b"{}".to_vec())
                 }
-                Part::Refused(refused) => {
+                Part::Refused(refused, _) => {
                     words.push(format!("{} {:?}", refused.status, refused.reason));
                     (refused.status, b"[]".to_vec())
                 }
@@ -162,7 +201,7 @@ mod tests {
         // The chat is handed the text as it came, and refuses a field twice.
         let room = r#"room {"room_id":"a", "room_id":"b"}"#;
         assert_eq!(words, [room, "403 Some(NoRight)", "404 Some(NotFound)", "online ", "room "]);
-        let expected = r#"{"type":"batch","answers":[{"status":200,"answer":{}},{"status":403,"answer":[]},{"status":404,"answer":[]},{"status":200,"answer":{}},{"status":200,"answer":{}}]}"#;
+        let expected = r#"{"type":"batch","id":-7,"answers":[{"id":1,"status":200,"answer":{}},{"status":403,"answer":[]},{"id":"c","status":404,"answer":[]},{"status":200,"answer":{}},{"status":200,"answer":{}}]}"#;
         assert_eq!(String::from_utf8(batch.into_answer()).unwrap(), format!("{expected}\n"));
     }
 
@@ -170,9 +209,17 @@ mod tests {
     fn bounds_and_one_past_them() {
         let of = |count: usize| format!(r#"{{"calls":[{}]}}"#, vec![r#"{"call":"online"}"#; count].join(","));
         assert!(batch(&of(MAX_CALLS)).is_some());
-        for wrong in
-            [&*of(MAX_CALLS + 1), &of(0), "{}", "", "[]", r#"{"calls":[1]}"#, r#"{"calls":[{"body":{}}]}"#, "{"]
-        {
+        let ids = [r#"{"id":{},"calls":[{"call":"online"}]}"#, r#"{"calls":[{"call":"online","id":1.5}]}"#];
+        for wrong in ids.into_iter().chain([
+            &*of(MAX_CALLS + 1),
+            &of(0),
+            "{}",
+            "",
+            "[]",
+            r#"{"calls":[1]}"#,
+            r#"{"calls":[{"body":{}}]}"#,
+            "{",
+        ]) {
             assert!(batch(wrong).is_none(), "{wrong}");
         }
         let mut batch = batch(&of(3)).unwrap();
@@ -180,9 +227,12 @@ mod tests {
         batch.note(200, &vec![b' '; MAX_ANSWER_BYTES - 100]);
         assert!(matches!(batch.take_next(), Some(Part::Make(..))));
         batch.note(200, &[b' '; 100]);
-        let Some(Part::Refused(refused)) = batch.take_next() else { panic!("no more room for answers") };
+        let Some(Part::Refused(refused, _)) = batch.take_next() else { panic!("no more room for answers") };
         assert_eq!(refused, TOO_LONG);
-        assert!(String::from_utf8(refused.error()).unwrap().contains(r#""code":"too_large""#));
+        for (body, id) in [(&b"{\"id\":\"a\"}"[..], r#""id":"a","#), (b"", ""), (b"{\"id\":[]}", "")] {
+            let error = String::from_utf8(refused.error(body)).unwrap();
+            assert!(error.starts_with(&format!(r#"{{"type":"error",{id}"code":"too_large""#)), "{error}");
+        }
         assert!(batch.take_next().is_none());
     }
 }

@@ -203,13 +203,13 @@ impl ChatService {
                 self.calls.begin_in_batch(going, step);
                 self.chat.handle_call(id, call, &body, turn.now, &mut self.deliveries);
             }
-            Some(Part::Refused(refused)) => {
+            Some(Part::Refused(refused, body)) => {
                 if let Some(reason) = refused.reason {
                     let client = turn.address(going.id, None);
                     let _ = turn.admission.refuse(reason, client, turn.now.tick);
                 }
                 self.calls.note_answered(refused.status);
-                going.batch.note(refused.status, &refused.error());
+                going.batch.note(refused.status, &refused.error(&body));
                 self.calls.go_on(going);
             }
             None => {
