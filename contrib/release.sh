@@ -61,7 +61,7 @@ if [ ${#problems[@]} -gt 0 ]; then
     exit 1
 fi
 
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | sed -n 1p)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC0
 mkdir -p "${CARGO_TARGET_DIR:=target}"
@@ -129,9 +129,10 @@ done
     cargo-zigbuild --version
     echo "zig $("${zig[@]}" version)"
     cargo cyclonedx --version
-    dpkg-deb --version | head -n 1
-    tar --version | head -n 1
-    gzip --version | head -n 1
+    # Not `head`, behind which the program would end by SIGPIPE.
+    dpkg-deb --version | sed -n 1p
+    tar --version | sed -n 1p
+    gzip --version | sed -n 1p
     buildah --version
 } >"$folder/salon-$version-made-with.txt"
 (cd "$folder" && sha256sum -- * >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
