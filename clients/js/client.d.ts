@@ -343,6 +343,8 @@ export interface Topic {
   /** Of an answer. */
   id?: string;
   room_id: string;
+  /** The title of the room; without one, its `room_id`. Absent from servers of before. */
+  name?: string;
   /** Empty: about nothing. */
   topic: string;
   sender?: string;
@@ -574,6 +576,8 @@ export class SalonClient {
   createRoom(room_id: string, fields?: { name?: string; topic?: string }): Promise<Room>;
   /** Has a room that we are in be about something (256 bytes); about nothing, if empty. `Ack`: it was already. */
   topic(room_id: string, topic: string): Promise<Topic | Ack>;
+  /** Has such a room be called by a title (256 bytes); by its `room_id`, if empty. `Ack`: it was already. */
+  title(room_id: string, name: string): Promise<Topic | Ack>;
 
   /**
    * How users are. `subscribe: true` watches `user_ids` (the event `presence`, until the connection ends), `false` ends

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Audience, Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry, News,
-    Presence, Query, Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Step, Talk, Ticket, Why,
+    Anew, Audience, Ban, Body, Conversation, Description, Entry, Epoch, Head, Hit, Message, Names, NewBody, NewEntry,
+    News, Presence, Query, Reaction, Reader, Reading, Request, RetryKey, Right, Scope, Search, Step, Talk, Ticket, Why,
 };
 use crate::slack;
 use crate::time::Moment;
@@ -65,7 +65,7 @@ enum Asked {
         ticket: Ticket,
     },
     Topic {
-        card: Card,
+        cards: Box<(Card, NewWords)>,
         by: Span,
         ticket: Ticket,
     },
@@ -150,7 +150,7 @@ enum Said {
     Repeated { ticket: Ticket, seq: u64, ts: u64 },
     Page { ticket: Ticket, head: Head, lines: Range, reading: Option<Reading> },
     Marked { ticket: Option<Ticket>, user: Span, place: Place, seq: u64 },
-    Topic { ticket: Option<Ticket>, room: Span, topic: Option<Span>, by: Span, changes: u64 },
+    Topic { ticket: Option<Ticket>, room: Span, anew: NewWords, by: Span, changes: u64 },
     Readings { ticket: Ticket, readings: Range },
     Conversations { ticket: Ticket, talks: Range, next: Option<Span> },
     Found { ticket: Ticket, hits: Range, next: Option<Span> },
@@ -253,6 +253,13 @@ struct Card {
     created: bool,
 }
 
+/// A title and a topic that are another.
+#[derive(Clone, Copy, Debug)]
+struct NewWords {
+    title: Option<Span>,
+    topic: Option<Span>,
+}
+
 impl Requests {
     pub fn push(&mut self, request: Request<'_>) {
         let texts = &mut self.texts;
@@ -282,7 +289,10 @@ impl Requests {
             Request::Mark { user, conversation, seq, ticket } => {
                 Asked::Mark { user: texts.put(user), place: texts.place(conversation), seq, ticket }
             }
-            Request::Topic { about, by, ticket } => Asked::Topic { card: texts.card(about), by: texts.put(by), ticket },
+            Request::Topic { about, anew, by, ticket } => {
+                let cards = Box::new((texts.card(about), texts.new_words(anew)));
+                Asked::Topic { cards, by: texts.put(by), ticket }
+            }
             Request::Readings { user, rooms, now, ticket } => {
                 Asked::Readings { user: texts.put(user), rooms: texts.put(rooms.as_str()), now, ticket }
             }
@@ -331,8 +341,9 @@ impl Requests {
             Asked::Mark { user, place, seq, ticket } => {
                 Request::Mark { user: texts.get(user), conversation: texts.conversation(place), seq, ticket }
             }
-            Asked::Topic { card, by, ticket } => {
-                Request::Topic { about: texts.description(card), by: texts.get(by), ticket }
+            Asked::Topic { ref cards, by, ticket } => {
+                let (card, anew) = **cards;
+                Request::Topic { about: texts.description(card), anew: texts.anew(anew), by: texts.get(by), ticket }
             }
             Asked::Readings { user, rooms, now, ticket } => {
                 Request::Readings { user: texts.get(user), rooms: Names::from_text(texts.get(rooms)), now, ticket }
@@ -402,10 +413,10 @@ impl Reports {
                 let (user, place) = (self.texts.put(user), self.texts.place(*conversation));
                 Said::Marked { ticket: *ticket, user, place, seq: *seq }
             }
-            News::Topic { ticket, room, topic, by, changes } => Said::Topic {
+            News::Topic { ticket, room, anew, by, changes } => Said::Topic {
                 ticket: *ticket,
                 room: self.texts.put(room),
-                topic: self.texts.put_maybe(*topic),
+                anew: self.texts.new_words(*anew),
                 by: self.texts.put(by),
                 changes: *changes,
             },
@@ -474,9 +485,8 @@ impl Reports {
             Said::Marked { ticket, user, place, seq } => {
                 News::Marked { ticket, user: texts.get(user), conversation: texts.conversation(place), seq }
             }
-            Said::Topic { ticket, room, topic, by, changes } => {
-                let (room, topic, by) = (texts.get(room), texts.maybe_text(topic), texts.get(by));
-                News::Topic { ticket, room, topic, by, changes }
+            Said::Topic { ticket, room, anew, by, changes } => {
+                News::Topic { ticket, room: texts.get(room), anew: texts.anew(anew), by: texts.get(by), changes }
             }
             Said::Readings { ticket, readings } => {
                 News::Readings { ticket, readings: readings.of(&self.readings).to_vec() }
@@ -768,6 +778,14 @@ impl Texts {
         Card { room: self.put(room), title, topic, created_at, created }
     }
 
+    fn new_words(&mut self, Anew { title, topic }: Anew<'_>) -> NewWords {
+        NewWords { title: self.put_maybe(title), topic: self.put_maybe(topic) }
+    }
+
+    fn anew(&self, NewWords { title, topic }: NewWords) -> Anew<'_> {
+        Anew { title: self.maybe_text(title), topic: self.maybe_text(topic) }
+    }
+
     fn description(&self, card: Card) -> Description<'_> {
         Description {
             room: self.get(card.room),
@@ -793,6 +811,8 @@ mod tests {
         Description { room: "den", title: None, topic: Some(""), created_at: 7, created: true },
         Description { room: "bär", title: Some("Bär"), topic: None, created_at: 0, created: false },
     ];
+
+    const ANEW: [Anew<'_>; 2] = [Anew { title: Some("T"), topic: None }, Anew { title: None, topic: Some("") }];
 
     #[test]
     fn requests_come_out_as_they_went_in() {
@@ -828,7 +848,8 @@ mod tests {
             Request::Read { conversation: room, query, reader, now: at, about: Some(CARDS[1]), ticket: Ticket(4) },
             Request::Recall { conversation: pair, retry: RetryKey([8; 16]), ticket: Ticket(6) },
             Request::Mark { user, conversation: room, seq: 5, ticket: Ticket(6) },
-            Request::Topic { about: CARDS[0], by: user, ticket: Ticket(6) },
+            Request::Topic { about: CARDS[0], anew: ANEW[0], by: user, ticket: Ticket(6) },
+            Request::Topic { about: CARDS[1], anew: ANEW[1], by: user, ticket: Ticket(6) },
             Request::Readings { user, rooms, now: at, ticket: Ticket(6) },
             Request::Conversations { user, cursor: Some("7"), limit: 8, now: at, ticket: Ticket(6) },
             Request::Conversations { user, cursor: None, limit: 8, now: at, ticket: Ticket(6) },
@@ -896,8 +917,8 @@ mod tests {
             page(vec![message(3)], None),
             News::Repeated { ticket: Ticket(4), seq: 5, ts: 6 },
             News::Marked { ticket: Some(Ticket(4)), user: "ann", conversation: pair, seq: 5 },
-            News::Topic { ticket: Some(Ticket(4)), room: "den", topic: Some("t"), by: "ann", changes: 0 },
-            News::Topic { ticket: None, room: "den", topic: None, by: "ann", changes: 2 },
+            News::Topic { ticket: Some(Ticket(4)), room: "den", anew: ANEW[0], by: "ann", changes: 0 },
+            News::Topic { ticket: None, room: "den", anew: ANEW[1], by: "ann", changes: 2 },
             News::Readings { ticket: Ticket(4), readings: vec![reading, Reading::default()] },
             News::Conversations { ticket: Ticket(4), items: vec![talk("ann"), talk("bob")], next: Some("n".into()) },
             News::Conversations { ticket: Ticket(4), items: vec![], next: None },

@@ -171,7 +171,7 @@ impl Head {
     }
 }
 
-/// The description of a room. The first one stands while the room lives, but for its topic, which
+/// The description of a room. The first one stands while the room lives, but for its title and its topic, which
 /// [`Request::Topic`] changes; a caller that brings another one gets the one that stands by [`News::Room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
@@ -185,6 +185,31 @@ pub struct Description<'a> {
     pub created_at: u64,
     /// Whether a user made the room by `create_room`, and not only by coming in.
     pub created: bool,
+}
+
+impl<'a> Description<'a> {
+    /// The same with what is another.
+    pub fn with(self, anew: Anew<'a>) -> Self {
+        let now = |before: Option<&'a str>, now: Option<&'a str>| match now {
+            Some(now) => Some(now).filter(|now| !now.is_empty()),
+            None => before,
+        };
+        Self { title: now(self.title, anew.title), topic: now(self.topic, anew.topic), ..self }
+    }
+
+    /// Its title and its topic, whatever they were before.
+    pub fn anew(&self) -> Anew<'a> {
+        Anew { title: Some(self.title.unwrap_or_default()), topic: Some(self.topic.unwrap_or_default()) }
+    }
+}
+
+/// What is another in the description of a room. `None`: it is as before; the empty text: there is none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anew<'a> {
+    /// What people call it.
+    pub title: Option<&'a str>,
+    /// What it is about.
+    pub topic: Option<&'a str>,
 }
 
 /// The request was not taken: too many wait already.

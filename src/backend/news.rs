@@ -1,6 +1,6 @@
 //! News of a store: outcomes of requests, and what has happened elsewhere.
 
-use super::{Audience, Ban, Conversation, Description, Entry, Epoch, Head, Presence, Step, Ticket, Why};
+use super::{Anew, Audience, Ban, Conversation, Description, Entry, Epoch, Head, Presence, Step, Ticket, Why};
 
 /// News of a store.
 #[derive(Debug)]
@@ -47,14 +47,14 @@ pub enum News<'a> {
         /// The last entry that the user has read.
         seq: u64,
     },
-    /// A room is about something else.
+    /// A room is called otherwise, or about something else.
     Topic {
         /// The request whose outcome it is; `None`: it was on another node.
         ticket: Option<Ticket>,
         /// The room.
         room: &'a str,
-        /// What it is about.
-        topic: Option<&'a str>,
+        /// Its title and its topic now; one is absent where a node of before says nothing of it.
+        anew: Anew<'a>,
         /// The user who says so.
         by: &'a str,
         /// Which of all changes of rooms it is: the later of two has the higher number. A store that tells its news in
@@ -142,7 +142,7 @@ pub enum News<'a> {
         description: Description<'a>,
         /// Whether entries of it are kept.
         keeps: bool,
-        /// Which of all changes of rooms the last one of its topic was, as in [`Topic`](Self::Topic).
+        /// Which of all changes of rooms its last one was, as in [`Topic`](Self::Topic).
         changes: u64,
     },
     /// A user exists: known before, or elsewhere.

@@ -1,6 +1,6 @@
 //! Requests to a store. [`Backend`](super::Backend) says what they mean to each other.
 
-use super::{Audience, Conversation, Description, NewEntry, Presence, Query, Ticket};
+use super::{Anew, Audience, Conversation, Description, NewEntry, Presence, Query, Ticket};
 use crate::time::Moment;
 
 /// A request to a store.
@@ -59,11 +59,13 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// A room is about something else from now on. The outcome is [`Topic`](super::News::Topic), or
+    /// A room is called otherwise from now on, or about something else. The outcome is [`Topic`](super::News::Topic), or
     /// [`Noted`](super::News::Noted) if nothing changes.
     Topic {
-        /// What the room is, with the new topic: the rest of it stands only where nothing was known of the room.
+        /// What the room is, as it is known: that stands only where nothing was known of the room.
         about: Description<'a>,
+        /// What is another.
+        anew: Anew<'a>,
         /// The user who says so.
         by: &'a str,
         /// What its outcome has.

@@ -343,43 +343,57 @@ fn releasing_deletes_nothing() {
     });
 }
 
-/// What a room is about changes alone, and each change is told; a room that nobody has described begins with it.
+/// What a room is called and is about change alone, and each change is told; a room that nobody has described begins
+/// with it.
 #[test]
-fn topics() {
+fn titles_and_topics() {
     each(5, |store| {
         let den = Description { room: "den", title: Some("Den"), topic: Some("talk"), created_at: 7, created: true };
         let new = Description { room: "new", title: None, topic: None, created_at: 8, created: false };
+        let old = Description { room: "old", ..new };
         let (query, about) = (Query::Head, Some(den));
         store
             .ask(Request::Read { conversation: ROOM, query, reader: None, now: moment(0), about, ticket: Ticket(1) })
             .unwrap();
         while store.poll().is_some() {}
-        let mut changes = |about: Description<'_>, topic| {
-            store.ask(Request::Topic { about: Description { topic, ..about }, by: "ann", ticket: Ticket(2) }).unwrap();
-            let told = match store.poll() {
-                Some(News::Noted { ticket: Ticket(2) }) => None,
-                Some(News::Topic { ticket: Some(Ticket(2)), room, topic, by: "ann", .. }) => {
-                    Some((room.to_owned(), topic.map(str::to_owned)))
+        let mut changes = |about: Description<'_>, title, topic| {
+            let anew = Anew { title, topic };
+            store.ask(Request::Topic { about, anew, by: "ann", ticket: Ticket(2) }).unwrap();
+            let mut told = None;
+            while let Some(news) = store.poll() {
+                match news {
+                    News::Noted { ticket: Ticket(2) } => {}
+                    News::Topic { ticket: Some(Ticket(2)), room, anew, by: "ann", .. } => {
+                        told = Some(format!("{room}: {} {}", anew.title.unwrap(), anew.topic.unwrap()));
+                    }
+                    // One on disk tells whoever brings another description of the one that stands.
+                    News::Room { description, .. } => assert_ne!(description, about.with(anew)),
+                    other => panic!("{other:?}"),
                 }
-                other => panic!("{other:?}"),
-            };
-            assert!(store.poll().is_none());
+            }
             told
         };
-        let told = |room: &str, topic: Option<&str>| Some((room.to_owned(), topic.map(str::to_owned)));
-        // What it is called otherwise does not count.
+        // What else is brought does not count.
         let pub_ = Description { title: Some("Pub"), created_at: 9, ..den };
-        for (about, topic, expected) in [
-            (den, Some("talk"), None),
-            (pub_, Some("tea"), told("den", Some("tea"))),
-            (den, Some("tea"), None),
-            (den, None, told("den", None)),
-            (den, None, None),
-            (den, Some("cake"), told("den", Some("cake"))),
-            (new, Some("first"), told("new", Some("first"))),
-            (new, Some("first"), None),
+        for (about, title, topic, expected) in [
+            (den, None, Some("talk"), None),
+            (pub_, None, Some("tea"), Some("den: Den tea")),
+            (den, None, Some("tea"), None),
+            (den, None, Some(""), Some("den: Den ")),
+            (den, None, Some(""), None),
+            (den, Some("Den"), None, None),
+            (den, Some("The Den"), None, Some("den: The Den ")),
+            (den, Some("The Den"), Some(""), None),
+            (den, None, Some("cake"), Some("den: The Den cake")),
+            (den, Some(""), None, Some("den:  cake")),
+            (den, Some(""), None, None),
+            (den, Some("Hall"), Some("music"), Some("den: Hall music")),
+            (new, None, Some("first"), Some("new:  first")),
+            (new, None, Some("first"), None),
+            (old, Some("Old"), None, Some("old: Old ")),
+            (old, Some("Old"), None, None),
         ] {
-            assert_eq!(changes(about, topic), expected);
+            assert_eq!(changes(about, title, topic).as_deref(), expected, "{about:?} {title:?} {topic:?}");
         }
         store.tell_catalogue();
         let mut rooms = Vec::new();
@@ -388,7 +402,11 @@ fn topics() {
                 rooms.push(format!("{description:?}"));
             }
         }
-        let stands = [Description { topic: Some("cake"), ..den }, Description { topic: Some("first"), ..new }];
+        let stands = [
+            Description { title: Some("Hall"), topic: Some("music"), ..den },
+            Description { topic: Some("first"), ..new },
+            Description { title: Some("Old"), ..old },
+        ];
         assert_eq!(rooms, stands.map(|description| format!("{description:?}")));
     });
 }

@@ -183,8 +183,8 @@ impl Hall {
         self.operators.has(conn) || self.rights.grant(conn).is_some_and(Grant::may_moderate)
     }
 
-    /// Whether the session may change the topics of the rooms that it is in. A guest may not: nobody would know whom to
-    /// ask about it.
+    /// Whether the session may change the titles and the topics of the rooms that it is in. A guest may not: nobody
+    /// would know whom to ask about it.
     pub(super) fn may_change_topics(&self, conn: ConnId, settings: &Settings) -> bool {
         let is_guest = || self.user_of(conn).is_none_or(|user| self.roster.user(user).guest);
         match settings.topics {

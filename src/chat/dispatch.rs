@@ -16,7 +16,7 @@ use super::wire::answer;
 use super::wire::answer::Ack;
 use super::wire::request;
 use super::wire::request::Request;
-use crate::backend::{NewBody, News};
+use crate::backend::{Anew, NewBody, News};
 use crate::id::ConnId;
 use crate::time::Tick;
 
@@ -82,7 +82,10 @@ impl Hall {
             Request::CreateRoom { room, name, topic } => {
                 self.create_room(ask, &room, name.as_deref(), topic.as_deref(), ctx)
             }
-            Request::Topic { room, topic } => self.change_topic(ask, &room, &topic, ctx),
+            Request::Topic { room, name, topic } => {
+                let anew = Anew { title: name.as_deref(), topic: topic.as_deref() };
+                self.change_topic(ask, &room, anew, ctx)
+            }
             Request::Room { room } => self.room_info(ask, &room, ctx),
             Request::Rooms { page, read } => self.list_rooms(ask, &page, read, ctx),
             Request::Members { room, page } => self.list_members(ask, &room, page, ctx),
@@ -136,9 +139,9 @@ impl Hall {
                 let asker = ticket.and_then(|ticket| self.answered(ticket)).map(|waiting| waiting.asker);
                 self.marked(user, conversation, seq, asker, turn);
             }
-            News::Topic { ticket, room, topic, by, changes } => {
+            News::Topic { ticket, room, anew, by, changes } => {
                 let asker = ticket.and_then(|ticket| self.answered(ticket)).map(|waiting| waiting.asker);
-                self.topic_changed(Changed { room, topic, by, changes }, asker, turn);
+                self.topic_changed(Changed { room, anew, by, changes }, asker, turn);
             }
             News::Readings { ticket, readings } => {
                 if let Some(Waiting { asker, what: What::Rooms(asked), .. }) = self.answered(ticket) {

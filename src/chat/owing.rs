@@ -5,6 +5,7 @@
 //! All of it is bytes on the wire, and at most: an answer is shorter as a rule. What a session hears beside it, because
 //! others speak or because it catches up, is bounded elsewhere (`readers`, the engine's outbox).
 
+use super::checks::MAX_SHOWN_BYTES;
 use super::delivery::Deliveries;
 use super::hall::Hall;
 use super::name::MAX_NAME_BYTES;
@@ -36,8 +37,8 @@ pub(super) fn most_of(request: &Request<'_>) -> u32 {
             Query::Resume { bounds, .. } => NAMES + bounds.bytes,
             Query::Newest(bounds) | Query::Before(_, bounds) | Query::After(_, bounds) => page_bytes(*bounds),
         },
-        // It has no characters that take more.
-        Request::Topic { about, .. } => 2 * about.topic.map_or(0, str::len),
+        // They have no characters that take more than twice as much.
+        Request::Topic { .. } => 4 * MAX_SHOWN_BYTES,
         Request::Readings { .. } => MAX_PAGE * LISTED,
         Request::Conversations { limit, .. } => limit * LISTED,
         Request::Trail { limit, .. } => limit * LISTED,

@@ -47,7 +47,7 @@ pub struct Settings {
     pub anybody_may_announce: bool,
     /// Whether anybody may make rooms, by joining or by `create_room`.
     pub anybody_may_create: bool,
-    /// The sessions that may change the topic of a room.
+    /// The sessions that may change the title and the topic of a room.
     pub topics: Who,
     /// How old a message may be that its sender edits or deletes; `None`: as old as it is.
     pub edit_within: Option<Duration>,

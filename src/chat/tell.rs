@@ -6,7 +6,7 @@
 use super::hall::Hall;
 use super::name::UserName;
 use super::roster::Fact;
-use super::roster::room::topic;
+use super::roster::room::{Room, topic};
 use super::roster::session::Dialect;
 use super::roster::user::{NOBODY_THERE, Status, View};
 use super::settings::Settings;
@@ -88,12 +88,11 @@ impl Hall {
         }
     }
 
-    /// The topic stands as the store has told of the whole room: those inside hear it, if they know of another one.
+    /// The title and the topic stand as the store has told of the whole room: those inside hear it, who know of others.
     pub(super) fn topic_stands(&self, room: u32, turn: &mut Turn<'_>) {
         let place = self.roster.room(room);
         if place.json > 0 {
-            let (room_id, about) = (place.name.as_str(), place.topic.as_deref().unwrap_or_default());
-            turn.out.say_in(topic(room, Dialect::Json), &[], &answer::Topic { room_id, topic: about, sender: None });
+            turn.out.say_in(topic(room, Dialect::Json), &[], &as_it_stands(place));
         }
     }
 
@@ -101,8 +100,7 @@ impl Hall {
     pub(super) fn tell_topic(&self, conn: ConnId, room: u32, turn: &mut Turn<'_>) {
         let place = self.roster.room(room);
         if place.retold {
-            let (room_id, about) = (place.name.as_str(), place.topic.as_deref().unwrap_or_default());
-            turn.out.say(conn, &answer::Topic { room_id, topic: about, sender: None });
+            turn.out.say(conn, &as_it_stands(place));
         }
     }
 
@@ -213,3 +211,9 @@ impl Hall {
 /// Bytes of names that plain sessions hear behind everybody who comes or goes: some three times what they hear of that
 /// user.
 const NAMES_AT_ONCE: usize = 1024;
+
+/// What a room is called and is about, said by nobody.
+fn as_it_stands(place: &Room) -> answer::Topic<'_> {
+    let (room_id, topic) = (place.name.as_str(), place.topic.as_deref().unwrap_or_default());
+    answer::Topic { room_id, name: place.title.as_deref().unwrap_or(room_id), topic, sender: None }
+}

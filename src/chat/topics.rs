@@ -1,8 +1,8 @@
-//! What a room is about: a topic, which those inside may change.
+//! What a room is called and is about: a title and a topic, which those inside may change.
 //!
-//! The store keeps it with the room and tells every node of it. It is no entry of the room's log: it has no number, and
-//! nobody hears it twice. A client that comes in asks for it by `room`; one that was inside and did not hear the room
-//! for a while is told it as it stands now.
+//! The store keeps them with the room and tells every node of them. They are no entries of the room's log: they have no
+//! number, and nobody hears them twice. A client that comes in asks for them by `room`; one that was inside and did not
+//! hear the room for a while is told them as they stand now.
 
 use super::ask::{Ask, Asker};
 use super::checks::check_line;
@@ -15,61 +15,67 @@ use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer;
 use super::wire::{Code, Refusal};
-use crate::backend::{Description, Request};
+use crate::backend::{Anew, Description, Request};
 
-/// A topic as the store tells of it.
+/// A title and a topic as the store tells of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Changed<'a> {
     pub room: &'a str,
-    pub topic: Option<&'a str>,
+    pub anew: Anew<'a>,
     pub by: &'a str,
     /// Which change of all changes it is; 0 where they are told in order.
     pub changes: u64,
 }
 
 impl Hall {
-    /// The room is about something else; about nothing, if the text is empty.
+    /// The room is called otherwise, or is about something else: by its name, or about nothing, if the text is empty.
     pub(super) fn change_topic(
         &mut self,
         ask: Ask<'_>,
         name: &str,
-        topic: &str,
+        anew: Anew<'_>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Refusal> {
-        let topic = Some(topic).filter(|topic| !topic.is_empty());
-        check_line("topic", topic, MAX_TITLE_BYTES)?;
+        check_line("name", anew.title, MAX_TITLE_BYTES)?;
+        check_line("topic", anew.topic, MAX_TITLE_BYTES)?;
         let room = self.room_to_use(ask.conn, name)?;
         if !self.may_change_topics(ask.conn, ctx.settings) {
-            let message = "expected a session that may change topics, found one that may not";
+            let message = "expected a session that may change titles and topics, found one that may not";
             return Err(Refusal::new(Code::Forbidden, message));
         }
         self.may_speak(ask.conn, room)?;
         let Some(by) = self.user_of(ask.conn).map(|user| self.roster.user(user).name.clone()) else { return Ok(()) };
         let paid = self.pay_for_more(ask.conn, Price::frames(FRAMES), ctx)?;
         // It is about the room as it is now: the answer may find another one.
-        let (name, created_at, created, title) = {
+        let (name, title, topic) = {
             let room = self.roster.room(room);
-            (room.name.clone(), room.created_at, room.created, room.title.clone())
+            (room.name.clone(), room.title.clone(), room.topic.clone())
         };
-        let about = Description { room: name.as_str(), title: title.as_deref(), topic, created_at, created };
+        let (title, topic) = (title.as_deref(), topic.as_deref());
+        let about = Description { room: name.as_str(), title, topic, ..self.roster.description_of(room) };
         let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Topic { paid } };
-        self.ask_store(waiting, |ticket| Request::Topic { about, by: by.as_str(), ticket }, ctx)
+        self.ask_store(waiting, |ticket| Request::Topic { about, anew, by: by.as_str(), ticket }, ctx)
     }
 
     /// The store has it: those inside hear it, and the one who asked is answered.
     pub(super) fn topic_changed(&mut self, changed: Changed<'_>, asked: Option<Asker>, turn: &mut Turn<'_>) {
-        let Changed { room, topic, by, changes } = changed;
-        let told = answer::Topic { room_id: room, topic: topic.unwrap_or_default(), sender: Some(by) };
+        let Changed { room, anew, by, changes } = changed;
+        let key = self.roster.rooms().find(room);
+        let before = key.map(|key| self.roster.room(key)).map(|room| (room.title.clone(), room.topic.clone()));
+        let (title, topic) = before.unwrap_or_default();
+        let name = anew.title.or(title.as_deref()).filter(|title| !title.is_empty()).unwrap_or(room);
+        let topic = anew.topic.or(topic.as_deref()).unwrap_or_default();
+        let told = answer::Topic { room_id: room, name, topic, sender: Some(by) };
         let mut own = None;
         if let Some(asker) = &asked {
             turn.out.answer(asker.ask(), &told);
             own = Some(asker.conn);
         }
-        let Some(key) = self.roster.rooms().find(room) else { return };
+        let Some(key) = key else { return };
         if asked.is_some() {
             self.roster.note_described(key);
         }
-        if self.roster.change_topic(key, topic, changes) && self.roster.room(key).json > 0 {
+        if self.roster.change_topic(key, anew, changes) && self.roster.room(key).json > 0 {
             turn.out.say_in(hearers(key, Dialect::Json), own.as_slice(), &told);
         }
     }

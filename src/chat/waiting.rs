@@ -113,7 +113,7 @@ pub(super) enum What {
     RoomInfo(Info),
     History(Excerpt),
     Mark,
-    /// A room is about something else, and what was paid for saying so.
+    /// A room is called otherwise or about something else, and what was paid for saying so.
     Topic {
         paid: Paid,
     },

@@ -228,8 +228,8 @@ pub struct ServeArgs {
     #[arg(long, default_value = "everybody", value_name = "everybody|role")]
     #[arg(env = "SALON_CREATE_ROOMS", group = AT_ONCE)]
     pub create_rooms: CreateRooms,
-    /// The people who may change the topic of a room: its `members` (but for guests), with tokens those in it with the
-    /// `role` moderate or admin, or the `operator` alone
+    /// The people who may change the title and the topic of a room: its `members` (but for guests), with tokens those
+    /// in it with the `role` moderate or admin, or the `operator` alone
     #[arg(long, default_value = "members", value_name = "members|role|operator")]
     #[arg(env = "SALON_TOPICS", group = AT_ONCE)]
     pub topics: WhoArg,

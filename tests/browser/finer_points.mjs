@@ -456,6 +456,48 @@ await run(async () => {
     for (const page of [one, other]) await page.context().close();
   });
 
+  await check("a title is changed in the menu of the room and by /title, by those inside, and all of them see it", async () => {
+    const [one, other, outside] = [await newPage(), await newPage(), await newPage()];
+    await enter(one, "Teodora", "grove");
+    await enter(other, "Ulrich", "grove");
+    await enter(outside, "Vera", "meadow");
+    const title = (page) => page.locator("#title bdi").textContent();
+    const lines = (page) => page.locator("#messages > .notice").allTextContents();
+    await say(one, "/title   The old  grove ");
+    for (const page of [one, other]) {
+      await until("the title is there, with the id", async () => (await title(page)) === "The old grove" && (await page.locator("#title .room-id").textContent()) === "grove");
+      await until("it is in the list", async () => (await page.locator("#room-list .place-name").allTextContents()).includes("The old grove"));
+      await until("it is said who did it", async () => (await lines(page)).some((line) => line.includes("Teodora set the title: The old grove")));
+      equal((await lines(page)).filter((line) => line.includes("topic")), [], "what is said of the topic, which stays");
+    }
+    await other.locator("#title").click();
+    await other.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
+    equal([await other.locator("#topic-title").textContent(), await other.locator("#topic-input").inputValue()], ["Title of The old grove", "The old grove"], "what is to be changed");
+    await audit(other, "the field for the title");
+    await other.locator("#topic-input").fill(`a${"ä".repeat(200)}`);
+    await other.keyboard.press("Enter");
+    await until("it is too long", async () => (await other.locator("#topic-problem").textContent()) === "That title is too long, by about 73 characters.");
+    await other.locator("#topic-input").fill("Grove <b>");
+    await other.keyboard.press("Enter");
+    for (const page of [one, other]) await until("another one is there", async () => (await title(page)) === "Grove <b>");
+    await one.reload();
+    await connected(one);
+    await until("it is there after a reload", async () => (await title(one)) === "Grove <b>");
+    await say(outside, "/join grove");
+    await until("who comes in sees it", async () => (await title(outside)) === "Grove <b>");
+    await say(one, "/title");
+    await one.locator("#topic-dialog[open]").waitFor();
+    await one.locator("#topic-input").fill("");
+    await one.keyboard.press("Enter");
+    for (const page of [one, other, outside]) await until("it is called by its id again", async () => (await title(page)) === "grove" && (await page.locator("#title .room-id").count()) === 0);
+    await until("it is said that it is", async () => (await lines(other)).some((line) => line.includes("Teodora removed the title")));
+    await say(one, "/msg Ulrich Hello");
+    await titled(one, "Ulrich");
+    await say(one, "/title x");
+    await until("only rooms have one", async () => (await one.locator("#composer-problem").textContent()) === "Only rooms have a title.");
+    for (const page of [one, other, outside]) await page.context().close();
+  });
+
   await check("a room is called by its title, with the id beside it", async () => {
     await ada.evaluate(async (url) => {
       const { SalonClient } = await import("/client.js");

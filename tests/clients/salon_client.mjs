@@ -331,6 +331,9 @@ const checks = {
     await answered("topic", bob.salon.topic("den", "two foxes"));
     await answered("topic", bob.salon.topic("den", "two foxes"));
     await until("the topic is heard", () => ada.of("topic").some(({ topic, sender }) => topic === "two foxes" && sender === "bob"));
+    await answered("title", bob.salon.title("den", "The lair"));
+    await answered("title", bob.salon.title("den", "The lair"));
+    await until("the title is heard", () => ada.of("topic").some(({ name, topic, sender }) => name === "The lair" && topic === "two foxes" && sender === "bob"));
     bob.salon.typing(room, true);
     bob.salon.typing({ user_id: "ada" }, true);
     await until("typing is heard", () => ada.of("typing").length === 2);

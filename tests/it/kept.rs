@@ -37,6 +37,8 @@ fn killed_and_started_again() {
         let epoch = next(&mut ann, "joined")["epoch"].clone();
         say(&mut ann, r#"{"type":"topic","room_id":"den","topic":"foxes"}"#);
         next(&mut ann, "topic");
+        say(&mut ann, r#"{"type":"topic","room_id":"den","name":"The Lair"}"#);
+        next(&mut ann, "topic");
         let mut bob = server.connect("/ws?user=bob");
         say(&mut bob, r#"{"type":"join","room_id":"den"}"#);
         next(&mut bob, "joined");
@@ -78,7 +80,7 @@ fn killed_and_started_again() {
         say(&mut bob, r#"{"type":"history","user_id":"ann"}"#);
         hear_with(&mut bob, &[r#""type":"history""#, "psst"]);
         say(&mut bob, r#"{"type":"room","room_id":"den"}"#);
-        hear_with(&mut bob, &[r#""name":"The Den""#, r#""topic":"foxes""#]);
+        hear_with(&mut bob, &[r#""name":"The Lair""#, r#""topic":"foxes""#]);
         // Ann has not come yet, and is known.
         say(&mut bob, r#"{"type":"multicast","user_ids":["ann","nobody"],"content":"x","id":"m"}"#);
         let ack = next(&mut bob, "ack");

@@ -133,8 +133,9 @@ class _Topic(TypedDict):
 
 
 class Topic(_Topic, total=False):
-    """What a room is about."""
+    """What a room is called and is about. `name` is its title; without one, its `room_id`."""
 
+    name: str
     sender: str
 
 

@@ -251,6 +251,11 @@ class Client(Session):
         answer: answers.Topic | answers.Ack = await self.request("topic", room_id=room_id, topic=topic)
         return answer
 
+    async def title(self, room_id: str, name: str) -> answers.Topic | answers.Ack:
+        """Has such a room be called by a title; by its `room_id`, if the text is empty. `Ack`: it was already."""
+        answer: answers.Topic | answers.Ack = await self.request("topic", room_id=room_id, name=name)
+        return answer
+
     async def online(self, *, limit: int | None = None, cursor: str | None = None) -> answers.Online:
         """A page of users who are here."""
         page: answers.Online = await self.request("online", limit=limit, cursor=cursor)

@@ -218,12 +218,13 @@ class Read:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a room is about; the empty string: nothing. `sender` has just said so; without one, it may have been changed
-    while we did not hear."""
+    """What a room is about; the empty string: nothing. `name` is its title; without one, its `room_id`. `sender` has
+    just said so; without one, it may have been changed while we did not hear."""
 
     room_id: str
     topic: str
     sender: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ use super::folded::{Beside, Folded, Reacted};
 use super::search::Spot;
 use crate::backend::room_limits::Limited;
 use crate::backend::{
-    Body, Bounds, Conversation, Description, Entry, Epoch, Head, MAX_REACTING_NAMED, MAX_UNREAD, Message, NewBody,
-    NewEntry, News, Query, Reaction, Right, Target,
+    Anew, Body, Bounds, Conversation, Description, Entry, Epoch, Head, MAX_REACTING_NAMED, MAX_UNREAD, Message,
+    NewBody, NewEntry, News, Query, Reaction, Right, Target,
 };
 use crate::time::{Moment, Tick};
 
@@ -56,8 +56,16 @@ pub(in crate::backend) struct Made {
     words: Option<Box<Words>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq)]
 struct Words {
+    title: Option<Box<str>>,
+    topic: Option<Box<str>>,
+}
+
+/// What is another in the description of a room, and what is known of it.
+#[derive(Debug)]
+pub(in crate::backend) struct Described {
+    about: Made,
     title: Option<Box<str>>,
     topic: Option<Box<str>>,
 }
@@ -152,27 +160,28 @@ impl Kept {
         News::Room { description, keeps: !self.is_empty(), changes: 0 }
     }
 
-    /// Has the room be about the same as another description; what else is in that stands only where there was none.
-    /// Returns whether it was about something else.
-    pub fn change_topic(&mut self, mut about: Made) -> bool {
-        let Some(made) = &mut self.made else {
-            let changes = about.topic().is_some();
-            self.made = Some(about);
-            return changes;
+    /// Has the room be called otherwise, or be about something else; what else is known of it stands only where nothing
+    /// was. Returns whether anything is another.
+    pub fn describe_anew(&mut self, Described { about, title, topic }: Described) -> bool {
+        let made = self.made.get_or_insert(about);
+        let before = made.words.take().map_or_else(Words::default, |words| *words);
+        let now = |before: &Option<Box<str>>, now: Option<Box<str>>| match now {
+            Some(now) => Some(now).filter(|now| !now.is_empty()),
+            None => before.clone(),
         };
-        if made.topic() == about.topic() {
-            return false;
-        }
-        let topic = about.words.as_mut().and_then(|words| words.topic.take());
-        let title = made.words.take().and_then(|words| words.title);
-        let described = title.is_some() || topic.is_some();
-        made.words = described.then(|| Box::new(Words { title, topic }));
-        true
+        let words = Words { title: now(&before.title, title), topic: now(&before.topic, topic) };
+        let changes = words != before;
+        made.words = words.into_box();
+        changes
     }
 
-    /// What the room is about.
-    pub fn topic(&self) -> Option<&str> {
-        self.made.as_ref().and_then(Made::topic)
+    /// What the room is called, and what it is about.
+    pub fn anew(&self) -> Anew<'_> {
+        let words = self.made.as_ref().and_then(|made| made.words.as_deref());
+        Anew {
+            title: Some(words.and_then(|words| words.title.as_deref()).unwrap_or_default()),
+            topic: Some(words.and_then(|words| words.topic.as_deref()).unwrap_or_default()),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -549,18 +558,24 @@ impl Kept {
 }
 
 impl Made {
-    fn topic(&self) -> Option<&str> {
-        self.words.as_ref().and_then(|words| words.topic.as_deref())
-    }
-
     pub fn new(Description { title, topic, created_at, created, .. }: Description<'_>) -> Self {
-        let described = title.is_some() || topic.is_some();
-        let words = || Box::new(Words { title: title.map(Into::into), topic: topic.map(Into::into) });
-        Self { at: created_at, created, words: described.then(words) }
+        let words = Words { title: title.map(Into::into), topic: topic.map(Into::into) };
+        Self { at: created_at, created, words: words.into_box() }
+    }
+}
+
+impl Described {
+    pub fn new(about: Description<'_>, Anew { title, topic }: Anew<'_>) -> Self {
+        Self { about: Made::new(about), title: title.map(Into::into), topic: topic.map(Into::into) }
     }
 }
 
 impl Words {
+    /// Nothing where there are none.
+    fn into_box(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
     fn held_bytes(&self) -> usize {
         let len = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
         size_of::<Self>() + len(&self.title) + len(&self.topic)

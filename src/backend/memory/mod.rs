@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use self::kept::{Kept, Made, Needs, Stored};
+use self::kept::{Described, Kept, Made, Needs, Stored};
 use self::marks::Marks;
 use self::pairs::Pairs;
 use self::search::Sought;
@@ -97,7 +97,7 @@ pub struct Memory {
     sweep_from: usize,
     key: String,
     unkept: Option<Stored>,
-    /// The user who has changed the topic that is being told.
+    /// The user who has changed the title or the topic that is being told.
     by: Box<str>,
 }
 
@@ -115,7 +115,7 @@ enum Waiting {
     Read { conversation: usize, query: Query, reader: Option<Box<Asking>>, now: Tick, ticket: Ticket },
     Nothing { reading: bool, ticket: Ticket },
     Mark { user: Box<str>, conversation: usize, seq: u64, ticket: Ticket },
-    Topic { conversation: usize, about: Box<Made>, by: Box<str>, ticket: Ticket },
+    Topic { conversation: usize, anew: Box<Described>, by: Box<str>, ticket: Ticket },
     Readings { user: Box<str>, rooms: Box<str>, now: Tick, ticket: Ticket },
     Conversations { user: Box<str>, before: u64, limit: usize, now: Tick, ticket: Ticket },
     Search { sought: Box<Sought>, ticket: Ticket },
@@ -447,10 +447,10 @@ impl Backend for Memory {
                 };
                 self.waiting.push_back(waiting);
             }
-            Request::Topic { about, by, ticket } => {
+            Request::Topic { about, anew, by, ticket } => {
                 let conversation = self.find_or_begin(Conversation::Room(about.room));
-                let about = Box::new(Made::new(about));
-                self.waiting.push_back(Waiting::Topic { conversation, about, by: by.into(), ticket });
+                let anew = Box::new(Described::new(about, anew));
+                self.waiting.push_back(Waiting::Topic { conversation, anew, by: by.into(), ticket });
             }
             Request::Readings { user, rooms, now, ticket } => {
                 let (user, rooms, now) = (user.into(), rooms.as_str().into(), now.tick);
@@ -549,16 +549,15 @@ impl Backend for Memory {
                 Some(News::Page { ticket, head, entries: Vec::new(), reading })
             }
             Waiting::Mark { user, conversation, seq, ticket } => Some(self.mark(&user, conversation, seq, ticket)),
-            Waiting::Topic { conversation, about, by, ticket } => {
-                let changes = self.conversations[conversation].change_topic(*about);
+            Waiting::Topic { conversation, anew, by, ticket } => {
+                let changes = self.conversations[conversation].describe_anew(*anew);
                 self.note(conversation);
                 if !changes {
                     return Some(News::Noted { ticket });
                 }
                 self.by = by;
                 let (kept, by) = (&self.conversations[conversation], &*self.by);
-                let (room, topic) = (&*kept.name, kept.topic());
-                Some(News::Topic { ticket: Some(ticket), room, topic, by, changes: 0 })
+                Some(News::Topic { ticket: Some(ticket), room: &kept.name, anew: kept.anew(), by, changes: 0 })
             }
             Waiting::Readings { user, rooms, now, ticket } => {
                 let of = Names::from_text(&rooms).iter().filter_map(|room| self.index.get(room).copied());

@@ -145,10 +145,11 @@ impl Redis {
                 command.arg(&key).arg(user).arg(seq.min(MOST)).arg(MAX_MARKS);
                 command
             }
-            Request::Topic { about, by, .. } => {
+            Request::Topic { about, anew, by, .. } => {
                 let (new, (epoch, head)) = (self.draw(), self.known(&key));
                 let mut command = self.script("topic");
                 command.arg(&key).arg(new.to_string()).arg(epoch).arg(head.unwrap_or(0)).arg(by);
+                command.arg(maybe(anew.title)).arg(maybe(anew.topic));
                 describe(&mut command, Some(about));
                 command
             }
@@ -335,10 +336,18 @@ impl Redis {
                 Some(seq) => self.said.push(&News::Marked { ticket: Some(ticket), user, conversation, seq }),
                 _ => self.said.push(&News::Noted { ticket }),
             },
-            Request::Topic { about: Description { room, topic, .. }, by, ticket } => match number(&value) {
-                Some(changes) => self.said.push(&News::Topic { ticket: Some(ticket), room, topic, by, changes }),
-                _ => self.said.push(&News::Noted { ticket }),
-            },
+            Request::Topic { about: Description { room, .. }, by, ticket, .. } => {
+                let found = list(value);
+                let words =
+                    |at: usize| found.get(at).and_then(text).map(|text| text.strip_prefix('+').unwrap_or_default());
+                match (found.first().and_then(number), words(1), words(2)) {
+                    (Some(changes), title @ Some(_), topic @ Some(_)) => {
+                        let anew = Anew { title, topic };
+                        self.said.push(&News::Topic { ticket: Some(ticket), room, anew, by, changes });
+                    }
+                    _ => self.said.push(&News::Noted { ticket }),
+                }
+            }
             Request::Ban { ban: Ban { user, until, note }, ticket } => {
                 let until = until.map_or(String::new(), |until| until.to_string());
                 self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
@@ -887,12 +896,16 @@ impl Redis {
     }
 }
 
+/// A text that there may be.
+fn maybe(text: Option<&str>) -> String {
+    text.map_or(String::new(), |text| format!("+{text}"))
+}
+
 fn describe(command: &mut Cmd, about: Option<Description<'_>>) {
     let Some(Description { title, topic, created_at, created, .. }) = about else {
         command.arg(0);
         return;
     };
-    let maybe = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
     command.arg(1).arg(created_at).arg(i32::from(created)).arg(maybe(title)).arg(maybe(topic));
 }
 

@@ -67,9 +67,14 @@ impl Redis {
                 self.said.push(&News::Room { description, keeps: keeps == "1", changes });
             }
             b"O" => {
-                let (room, changes, by, topic) = (next(), next(), next(), next().strip_prefix('+'));
+                let (room, changes, by, topic, title) = (next(), next(), next(), next(), next());
+                // Nodes of before say nothing of the title.
+                let title = Some(title)
+                    .filter(|title| !title.is_empty())
+                    .map(|title| title.strip_prefix('+').unwrap_or_default());
+                let anew = Anew { title, topic: Some(topic.strip_prefix('+').unwrap_or_default()) };
                 if let Ok(changes) = changes.parse() {
-                    self.said.push(&News::Topic { ticket: None, room, topic, by, changes });
+                    self.said.push(&News::Topic { ticket: None, room, anew, by, changes });
                 }
             }
             b"U" => self.said.push(&News::User { name: next() }),

@@ -60,8 +60,9 @@ use self::places::Places;
 use super::carried::{Reports, Requests};
 use super::memory::kept::{MAX_COUNTED, Record};
 use super::{
-    Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, MAX_UNREAD, Names, NewEntry,
-    News, Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why, judge,
+    Anew, Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, MAX_UNREAD, Names,
+    NewEntry, News, Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why,
+    judge,
 };
 use crate::random::Random;
 use crate::time::{Moment, Tick};

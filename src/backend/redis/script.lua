@@ -394,19 +394,26 @@ function OPS.mark()
   return seq
 end
 
--- conv, new epoch, known epoch, head that is known, who; description, whose topic is the new one. Returns the number of
--- the change; -1: nothing changes.
+-- conv, new epoch, known epoch, head that is known, who, the new title and the new topic (`+` alone takes it away, and
+-- nothing leaves it as it is); description. Returns the number of the change, the title and the topic; nothing: nothing
+-- changes.
 function OPS.topic()
-  local conv, meta, topic = ARGV[5], key('m', ARGV[5]), ARGV[14]
+  local conv, meta = ARGV[5], key('m', ARGV[5])
   if not look(conv, ARGV[6], ARGV[7], tonumber(ARGV[8])) then begin(conv, ARGV[6], 0, 0) end
   use(conv)
-  ARGV[14] = ''
-  describe(conv, 10)
-  if call('HGET', meta, 'o') == topic then return -1 end
+  describe(conv, 12)
+  local before = call('HMGET', meta, 't', 'o')
+  local function anew(given, stands)
+    if given == '' then return stands or '' end
+    return given == '+' and '' or given
+  end
+  local title, topic = anew(ARGV[10], before[1]), anew(ARGV[11], before[2])
+  if title == (before[1] or '') and topic == (before[2] or '') then return {} end
   local change = call('INCR', P .. ':changes')
-  call('HSET', meta, 'o', topic, 'v', change)
-  tell('O', NODE, room(conv), change, ARGV[9], topic)
-  return change
+  call('HSET', meta, 't', title, 'o', topic, 'v', change)
+  -- A node of before takes no notice of the title.
+  tell('O', NODE, room(conv), change, ARGV[9], topic, title == '' and '-' or title)
+  return {change, title, topic}
 end
 
 -- user, from when on, how many

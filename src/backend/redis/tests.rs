@@ -188,6 +188,9 @@ fn hear(store: &mut Redis) -> Vec<String> {
             News::Page { head, entries, .. } => {
                 format!("page {}: {:?}", head.seq, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
             }
+            News::Topic { anew: Anew { title, topic }, .. } => {
+                format!("Topic {} {}", title.unwrap_or("-"), topic.unwrap_or("-"))
+            }
             News::User { .. } => continue,
             other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
         });
@@ -520,12 +523,18 @@ fn others_hear_of_what_is_no_entry(redis: &dyn Place) {
     let ban = Ban { user: "eve", until: None, note: Some("why") };
     one.ask(Request::Ban { ban, ticket: Ticket(4) }).unwrap();
     one.ask(Request::Unban { user: "eve", ticket: Ticket(5) }).unwrap();
-    for _ in 0..2 {
-        let about = Description { topic: Some("tea"), ..about };
-        one.ask(Request::Topic { about, by: "ann", ticket: Ticket(6) }).unwrap();
+    for title in ["", "", "Hut", "Hut"] {
+        let anew = Anew { title: Some(title), topic: Some("tea") };
+        one.ask(Request::Topic { about, anew, by: "ann", ticket: Ticket(6) }).unwrap();
     }
-    assert_eq!(hear(&mut one), ["page 0: []", "1 x!", "Marked", "Noted", "Noted", "Topic", "Noted"]);
-    assert_eq!(hear_of(&mut other, 6), ["Room", "1 x", "Marked", "Banned", "Unbanned", "Topic"]);
+    let topics = ["Topic  tea", "Noted", "Topic Hut tea", "Noted"];
+    assert_eq!(hear(&mut one), [["page 0: []", "1 x!", "Marked", "Noted", "Noted"].as_slice(), &topics].concat());
+    let heard = ["Room", "1 x", "Marked", "Banned", "Unbanned", "Topic  tea", "Topic Hut tea"];
+    assert_eq!(hear_of(&mut other, heard.len()), heard);
+    // A node of before says nothing of the title.
+    let channel = format!("{}:news", one.options.prefix);
+    one.call(redis::cmd("PUBLISH").arg(channel).arg("O\nbefore\nden\n9\nann\n+cake")).unwrap();
+    assert_eq!(hear_of(&mut other, 1), ["Topic - cake"]);
 }
 
 /// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end. What
@@ -548,28 +557,31 @@ fn bans_and_topics_are_looked_for_behind_a_cut(redis: &dyn Place) {
     let mut heard = hear_of(&mut other, 2);
     heard.sort();
     assert_eq!(heard, ["Banned", "Unbanned"]);
-    let den = Description { room: "den", title: None, topic: Some("tea"), created_at: 5, created: true };
-    one.ask(Request::Topic { about: den, by: "ann", ticket: Ticket(5) }).unwrap();
-    assert_eq!(hear(&mut one), ["Topic"]);
-    assert_eq!(hear_of(&mut other, 2), ["Room", "Topic"]);
+    let about = Description { room: "den", title: None, topic: None, created_at: 5, created: true };
+    let anew = Anew { title: None, topic: Some("tea") };
+    one.ask(Request::Topic { about, anew, by: "ann", ticket: Ticket(5) }).unwrap();
+    assert_eq!(hear(&mut one), ["Topic  tea"]);
+    assert_eq!(hear_of(&mut other, 2), ["Room", "Topic  tea"]);
     // A ban that is known is not told again.
     one.call(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap();
     one.ask(ban("amy", 4)).unwrap();
-    one.ask(Request::Topic { about: Description { topic: Some("cake"), ..den }, by: "ann", ticket: Ticket(6) })
-        .unwrap();
-    assert_eq!(hear(&mut one), ["Noted", "Topic"]);
+    let anew = Anew { title: Some("Den"), topic: Some("cake") };
+    one.ask(Request::Topic { about, anew, by: "ann", ticket: Ticket(6) }).unwrap();
+    assert_eq!(hear(&mut one), ["Noted", "Topic Den cake"]);
     let mut heard = Vec::new();
     awaited(|| {
         while let Some(news) = other.poll() {
             match news {
                 News::Banned(Ban { user, .. }) => heard.push(user.to_owned()),
-                News::Room { description, changes: 1.., .. } => heard.push(description.topic.unwrap().to_owned()),
+                News::Room { description, changes: 1.., .. } => {
+                    heard.extend([description.title, description.topic].map(|words| words.unwrap().to_owned()));
+                }
                 _ => {}
             }
         }
-        (heard.len() >= 2).then_some(())
+        (heard.len() >= 3).then_some(())
     });
-    assert_eq!(heard, ["amy", "cake"]);
+    assert_eq!(heard, ["amy", "Den", "cake"]);
     assert!(one.bans == other.bans && one.bans.len() == 2);
 }
 

@@ -72,8 +72,8 @@ impl Sqlite {
                     News::Marked { user, conversation, seq, .. } => {
                         self.said.push(&News::Marked { ticket: None, user, conversation, seq });
                     }
-                    News::Topic { room, topic, by, changes, .. } => {
-                        self.said.push(&News::Topic { ticket: None, room, topic, by, changes });
+                    News::Topic { room, anew, by, changes, .. } => {
+                        self.said.push(&News::Topic { ticket: None, room, anew, by, changes });
                     }
                     News::Emptied { .. } | News::Room { .. } => self.said.push(&news),
                     // Each has a request that has failed.

@@ -2,13 +2,13 @@
 
 use super::bans::Kept;
 use super::folding::Line;
-use super::tables::Place;
+use super::tables::{Card, Place};
 use super::trouble::Result;
 use super::{
     Conversation, Description, Head, Known, MAX_DROPPED_AT_ONCE, News, Query, Reader, Reading, Request, Sqlite, Ticket,
     Why,
 };
-use crate::backend::Ban;
+use crate::backend::{Anew, Ban};
 
 impl Sqlite {
     /// What changes a message reads it first; so such a request, and any once something could not be read, is carried
@@ -77,8 +77,8 @@ impl Sqlite {
                 self.spare(read, ticket)?;
             }
             Request::Mark { user, conversation, seq, ticket } => self.mark(user, conversation, seq, ticket)?,
-            Request::Topic { about, by, ticket } => {
-                let changed = self.change_topic(&about, by, ticket);
+            Request::Topic { about, anew, by, ticket } => {
+                let changed = self.describe_anew(about, anew, by, ticket);
                 self.spare(changed, ticket)?;
             }
             Request::Readings { user, rooms, now, ticket } => {
@@ -197,25 +197,22 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The room is about something else. What stands is read before anything is written.
-    fn change_topic(&mut self, about: &Description<'_>, by: &str, ticket: Ticket) -> Result<()> {
+    /// The room is called otherwise, or about something else. What stands is read before anything is written.
+    fn describe_anew(&mut self, about: Description<'_>, anew: Anew<'_>, by: &str, ticket: Ticket) -> Result<()> {
         let at = self.find_or_begin(Conversation::Room(about.room))?;
         let Place { id, described, .. } = self.places[at].place;
-        let before = if described { self.tables()?.card(id)?.topic } else { None };
-        if before.as_deref() == about.topic {
-            self.describe(at, Some(Description { topic: about.topic, ..*about }))?;
+        let card = if described { Some(self.tables()?.card(id)?) } else { None };
+        let before = card.as_ref().map_or(about, Card::description);
+        let now = before.with(anew);
+        if now == before {
+            self.describe(at, Some(about.with(anew)))?;
             self.batch.push(&News::Noted { ticket });
             return Ok(());
         }
-        match described {
-            true => self.tables()?.set_topic(id, about.topic)?,
-            false => {
-                self.tables()?.describe(id, about)?;
-                self.places[at].place.described = true;
-            }
-        }
+        self.tables()?.describe(id, &now)?;
+        self.places[at].place.described = true;
         self.wrote = true;
-        self.batch.push(&News::Topic { ticket: Some(ticket), room: about.room, topic: about.topic, by, changes: 0 });
+        self.batch.push(&News::Topic { ticket: Some(ticket), room: about.room, anew: now.anew(), by, changes: 0 });
         Ok(())
     }
 

@@ -405,10 +405,6 @@ impl Tables {
         self.execute(sql, params![id, about.title, about.topic, signed(about.created_at), about.created]).map(drop)
     }
 
-    pub fn set_topic(&self, id: i64, topic: Option<&str>) -> Result<()> {
-        self.execute("UPDATE conversation SET topic = ?2 WHERE id = ?1", params![id, topic]).map(drop)
-    }
-
     /// What stands of a room.
     pub fn card(&self, id: i64) -> Result<Card> {
         let sql = format!("{CARDS} WHERE id = ?1");

@@ -41,7 +41,7 @@ use user::{Shows, User, Users, View};
 
 use super::name::{RoomName, UserName};
 use super::rate_limit::Payer;
-use crate::backend::{Description, Epoch};
+use crate::backend::{Anew, Description, Epoch};
 use crate::id::ConnId;
 use crate::random::{Keyed, Table};
 use crate::slack;
@@ -535,11 +535,10 @@ impl Roster {
         self.rooms.ended.extend(RoomName::parse(room));
     }
 
-    /// Notes a room of the backend. Returns whether it was about something else here.
+    /// Notes a room of the backend. Returns whether it was called otherwise here, or was about something else.
     pub fn learn_room(&mut self, room: u32, description: &Description<'_>, keeps: bool, changes: u64) -> bool {
-        let retold = self.change_topic(room, description.topic, changes);
+        let retold = self.change_topic(room, description.anew(), changes);
         let place = self.rooms.at_mut(room);
-        place.title = description.title.map(Into::into);
         place.created_at = description.created_at;
         place.created |= description.created;
         place.holds |= keeps;
@@ -548,18 +547,21 @@ impl Roster {
         retold
     }
 
-    /// Notes the topic that the backend tells of, unless it has told of a later one. Returns whether it is another one.
-    pub fn change_topic(&mut self, room: u32, topic: Option<&str>, changes: u64) -> bool {
+    /// Notes the title and the topic that the backend tells of, unless it has told of later ones. Returns whether one
+    /// of them is another.
+    pub fn change_topic(&mut self, room: u32, anew: Anew<'_>, changes: u64) -> bool {
         let place = self.rooms.at_mut(room);
         if changes < place.changes {
             return false;
         }
         place.changes = changes;
-        let is_new = place.topic.as_deref() != topic;
-        if is_new {
-            place.topic = topic.map(Into::into);
-            place.retold |= place.json > 0;
+        let mut is_new = false;
+        for (held, told) in [(&mut place.title, anew.title), (&mut place.topic, anew.topic)] {
+            let Some(told) = told.filter(|told| held.as_deref().unwrap_or_default() != *told) else { continue };
+            *held = Some(told).filter(|told| !told.is_empty()).map(Into::into);
+            is_new = true;
         }
+        place.retold |= is_new && place.json > 0;
         is_new
     }
 

@@ -20,9 +20,9 @@ pub(in crate::chat) struct Room {
     /// Its title and its topic.
     pub title: Option<Box<str>>,
     pub topic: Option<Box<str>>,
-    /// Which of all changes of rooms that topic is of, where the store says it; else 0.
+    /// Which of all changes of rooms these are of, where the store says it; else 0.
     pub changes: u64,
-    /// The topic was changed while somebody was inside, who may have missed that.
+    /// One of them was changed while somebody was inside, who may have missed that.
     pub retold: bool,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,

@@ -1,4 +1,4 @@
-//! What rooms are about, one row a promise.
+//! What rooms are called and are about, one row a promise.
 
 use super::tokens::{comes, token};
 use super::*;
@@ -9,7 +9,7 @@ fn asks(topic: &str) -> String {
 }
 
 fn told(topic: &str, by: &str) -> String {
-    format!(r#"{{"type":"topic","room_id":"den","topic":"{topic}","sender":"{by}"}}"#)
+    format!(r#"{{"type":"topic","room_id":"den","name":"den","topic":"{topic}","sender":"{by}"}}"#)
 }
 
 /// The same as the one who asked hears it.
@@ -19,7 +19,7 @@ fn answer(topic: &str, by: &str) -> String {
 
 /// As it stands, said by nobody.
 fn stands(topic: &str) -> String {
-    format!(r#"{{"type":"topic","room_id":"den","topic":"{topic}"}}"#)
+    format!(r#"{{"type":"topic","room_id":"den","name":"den","topic":"{topic}"}}"#)
 }
 
 fn topic_of(stage: &mut Stage, device: &str) -> Option<String> {
@@ -52,14 +52,44 @@ fn members_change_it_and_those_inside_hear_it() {
     stage.refused("ann", &asks("a\\nb"), "bad_request");
     stage.refused("ann", &asks(" a"), "bad_request");
     stage.refused("ann", &asks(&"x".repeat(257)), "too_large");
-    // The title that it was made with stays.
+}
+
+/// A title and a topic are changed by one request, or one of them alone, and then the other one stays.
+#[test]
+fn a_title_is_changed_as_a_topic_is() {
+    let mut stage = Stage::json(unhurried(), &["ann", "bob", "cat"]);
     stage.says("ann", r#"{"type":"create_room","room_id":"hut","name":"The Hut","topic":"wood"}"#);
-    stage.joins("ann", "hut");
-    stage.says("ann", r#"{"type":"topic","room_id":"hut","topic":"stone"}"#);
+    ["ann", "bob"].iter().for_each(|device| stage.joins(device, "hut"));
     stage.all_forget();
-    stage.says("ann", r#"{"type":"room","room_id":"hut"}"#);
-    let facts = stage.takes("ann").remove(0);
-    assert!(facts.contains(r#""name":"The Hut","topic":"stone""#), "{facts}");
+    let asks = |words: &str| format!(r#"{{"type":"topic","room_id":"hut",{words},"id":1}}"#);
+    for (words, name, topic) in [
+        (r#""topic":"stone""#, "The Hut", "stone"),
+        (r#""name":"Shed""#, "Shed", "stone"),
+        (r#""name":"H\"","topic":"straw""#, r#"H\""#, "straw"),
+        (r#""topic":"""#, r#"H\""#, ""),
+        (r#""name":"""#, "hut", ""),
+    ] {
+        let told = format!(r#"{{"type":"topic","room_id":"hut","name":"{name}","topic":"{topic}","sender":"ann"}}"#);
+        stage.says("ann", &asks(words));
+        stage.heard("ann", [told.replace(r#""topic","room_id""#, r#""topic","id":1,"room_id""#)]);
+        stage.heard("bob", [&told]);
+        stage.heard_nothing("cat");
+        for asked in [r#"{"type":"room","room_id":"hut"}"#, r#"{"type":"rooms"}"#] {
+            stage.says("cat", asked);
+            let facts = stage.takes("cat").remove(0);
+            assert!(facts.contains(&format!(r#""room_id":"hut","name":"{name}""#)), "{facts}");
+        }
+        // What is so already is told to nobody.
+        stage.says("bob", &asks(words));
+        stage.heard("bob", [r#"{"type":"ack","id":1}"#]);
+        stage.heard_nothing("ann");
+    }
+    stage.refused("cat", &asks(r#""name":"mine""#), "not_joined");
+    stage.refused("ann", &asks(r#""name":null"#), "bad_request");
+    stage.refused("ann", &asks(r#""name":"a\nb""#), "bad_request");
+    stage.refused("ann", &asks(r#""name":"a ","topic":"fine""#), "bad_request");
+    stage.refused("ann", &asks(&format!(r#""name":"{}""#, "x".repeat(257))), "too_large");
+    stage.heard_nothing("bob");
 }
 
 /// Each row: who may, in whose way, and what comes of it.
@@ -87,12 +117,22 @@ fn who_may() {
         let body = r#"{"room_id":"den","topic":"cake"}"#;
         assert_eq!(stage.calls(Call::Topic, body), told("cake", "server"), "{topics:?}");
         stage.heard("ann", [told("cake", "server")]);
+        let title = r#"{"type":"topic","room_id":"den","name":"Den"}"#;
+        match allowed {
+            true => stage.says("ann", title),
+            false => stage.refused("ann", title, "forbidden"),
+        }
+        let named = told("cake", "server").replace(r#""name":"den""#, r#""name":"Pub""#);
+        stage.all_forget();
+        assert_eq!(stage.calls(Call::Topic, r#"{"room_id":"den","name":"Pub"}"#), named, "{topics:?}");
+        stage.heard("ann", [named]);
     }
     let mut stage = Stage::json(unhurried(), &["ann"]);
     stage.open("guest", Door::Json { user: None });
     ["ann", "guest"].iter().for_each(|device| stage.joins(device, "den"));
     stage.all_forget();
     stage.refused("guest", &asks("tea"), "forbidden");
+    stage.refused("guest", r#"{"type":"topic","room_id":"den","name":"Tea"}"#, "forbidden");
     let answer = stage.calls(Call::Topic, r#"{"room_id":"den","topic":"tea","sender":"deploy"}"#);
     assert_eq!(answer, told("tea", "deploy"));
     assert!(stage.calls(Call::Topic, r#"{"room_id":"attic","topic":"x"}"#).contains("room_not_found"));

@@ -362,10 +362,12 @@ pub(crate) struct Room<'a> {
     pub created: Option<bool>,
 }
 
-/// What a room is about: `sender` has just said so, if it is somebody.
+/// What a room is called and is about: `sender` has just said so, if it is somebody.
 #[derive(Serialize)]
 pub(crate) struct Topic<'a> {
     pub room_id: &'a str,
+    /// Its title; without one, its `room_id`.
+    pub name: &'a str,
     /// Empty: about nothing.
     pub topic: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -887,9 +889,10 @@ mod tests {
                     r#"{"type":"room","room_id":"den","name":"Den","topic":"t","created_at":1,"members":2,"#,
                     r#""messages":3,"seq":4,"epoch":"000000000000beef","created":false}"#,
                 ),
-            Topic { room_id: "den", topic: "", sender: None } => r#"{"type":"topic","room_id":"den","topic":""}"#,
-            Topic { room_id: "den", topic: "t\"", sender: Some("ann") } =>
-                r#"{"type":"topic","room_id":"den","topic":"t\"","sender":"ann"}"#,
+            Topic { room_id: "den", name: "den", topic: "", sender: None } =>
+                r#"{"type":"topic","room_id":"den","name":"den","topic":""}"#,
+            Topic { room_id: "den", name: "Den", topic: "t\"", sender: Some("ann") } =>
+                r#"{"type":"topic","room_id":"den","name":"Den","topic":"t\"","sender":"ann"}"#,
             Rooms { rooms: &[], next: None } => r#"{"type":"rooms","rooms":[]}"#,
             Rooms {
                 rooms: &[ListedRoom { room_id: "den", name: "Den", members: 2, joined: true, reading: None }],

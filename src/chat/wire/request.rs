@@ -37,7 +37,7 @@ pub(crate) enum Request<'a> {
     PresenceOfRoom { room: Text<'a>, subscribe: Option<bool> },
     PresenceOfUsers { users: Vec<Text<'a>>, subscribe: Option<bool> },
     CreateRoom { room: Text<'a>, name: Option<Text<'a>>, topic: Option<Text<'a>> },
-    Topic { room: Text<'a>, topic: Text<'a> },
+    Topic { room: Text<'a>, name: Option<Text<'a>>, topic: Option<Text<'a>> },
     Room { room: Text<'a> },
     Rooms { page: Page<'a>, read: bool },
     Members { room: Text<'a>, page: Page<'a> },
@@ -620,7 +620,15 @@ impl<'a> Fields<'a> {
                 name: self.maybe_text(Field::Name)?,
                 topic: self.maybe_text(Field::Topic)?,
             },
-            Kind::Topic => Request::Topic { room: self.text(Field::Room)?, topic: self.text(Field::Topic)? },
+            Kind::Topic => {
+                let room = self.text(Field::Room)?;
+                let (name, topic) = (self.maybe_text(Field::Name)?, self.maybe_text(Field::Topic)?);
+                if name.is_none() && topic.is_none() {
+                    let message = "expected `name` or `topic`, found neither";
+                    return Err(Refusal::new(Code::BadRequest, message));
+                }
+                Request::Topic { room, name, topic }
+            }
             Kind::Room => Request::Room { room: self.text(Field::Room)? },
             // With `read`, what the user has read of rooms that the session is not in is listed too.
             Kind::Rooms => {

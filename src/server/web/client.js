@@ -36,7 +36,7 @@
  * | `left` | we have been put out of a room, which is not joined again before `join`; what was on the outbox for it is `refused` |
  * | `user_joined`, `user_left`, `online_users` | who is in a room. Big rooms have `online_users` alone, with a sample |
  * | `presence_state`, `presence` | how people are: the answer to `presence`, and changes since |
- * | `topic` | what a room is about: {room_id, topic, sender?} |
+ * | `topic` | what a room is called and is about: {room_id, name, topic, sender?} |
  * | `typing` | somebody types, or does no longer |
  * | `status` | how we are, as the server holds it: set on another device, or before this client came |
  * | `outbox` | what is on the outbox is another than before: for those who keep it |
@@ -488,6 +488,8 @@ export class SalonClient {
   }
   /** Has a room that we are in be about something; about nothing, if the text is empty. */
   topic(room_id, topic) { return this.request("topic", { room_id, topic }); }
+  /** Has it be called by a title; by its id, if the text is empty. */
+  title(room_id, name) { return this.request("topic", { room_id, name }); }
   createRoom(room_id, fields = {}) { return this.request("create_room", { room_id, ...fields }); }
 
   #emit(name, detail) { this.#events.dispatchEvent(new CustomEvent(name, { detail })); }

@@ -20,7 +20,7 @@ import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
 import { openSearch } from "./search.js";
 import { contentProblem, send } from "./sending.js";
 import { isBlank } from "./text.js";
-import { changeTopic, openTopic } from "./topic.js";
+import { describe, openDescription } from "./topic.js";
 import { nameProblem } from "./words.js";
 
 const SUGGESTIONS_MAX = 8;
@@ -32,7 +32,8 @@ const COMMANDS = [
   { name: "leave", run: leaveRoom, complete: leavable },
   { name: "msg", run: message, complete: writable },
   { name: "status", run: status, complete: statuses },
-  { name: "topic", run: topic },
+  { name: "title", run: (words) => description("title", words) },
+  { name: "topic", run: (words) => description("topic", words) },
   { name: "me", run: (rest) => (isBlank(rest) ? t("whatDoYouDo") : send(active, `_${rest.replace(/\s+/gu, " ")}_`)) },
   { name: "nick", run: rename },
   { name: "search", run: (rest) => openSearch(rest) },
@@ -166,10 +167,10 @@ function status(words) {
   });
 }
 
-function topic(words) {
-  if (active.kind !== "room" || active.removed) return t("topicsOfRooms");
-  if (words) return changeTopic(active, words);
-  return openTopic();
+function description(kind, words) {
+  if (active.kind !== "room" || active.removed) return t(kind === "title" ? "titlesOfRooms" : "topicsOfRooms");
+  if (words) return describe(kind, active, words);
+  return openDescription(kind);
 }
 
 function rename(name) {

@@ -631,9 +631,9 @@ export function addGap(c, text) {
   redraw("log");
 }
 
-/** Somebody has changed the topic of a room while we were there. */
-export function addTopic(c, by, topic) {
-  if (!c.detached) c.items.push({ type: "notice", by, topic, joined: [], left: [], ts: Date.now() });
+/** Somebody has changed the title or the topic (`kind`) of a room while we were there. */
+export function addDescription(c, kind, by, text) {
+  if (!c.detached) c.items.push({ type: "notice", by, kind, text, joined: [], left: [], ts: Date.now() });
   c.trim(c.stuck || c !== active ? "oldest" : "newest");
   if (c === active) redraw("log");
 }
@@ -653,7 +653,7 @@ export function removeHelp(c) {
 export function addNotice(c, kind, name) {
   if (c.detached || c.count > NOTICES_UP_TO) return;
   const last = c.items.at(-1);
-  if (last?.type === "notice" && last.topic === undefined && c.pending.length === 0) {
+  if (last?.type === "notice" && last.kind === undefined && c.pending.length === 0) {
     // One line for all of them; who left and came again is there, and has done nothing else.
     const other = last[kind === "joined" ? "left" : "joined"];
     const at = other.indexOf(name);

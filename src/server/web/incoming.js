@@ -4,7 +4,7 @@
 import { announce } from "./announcements.js";
 import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addGap, addNotice, addTopic, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
+  active, addGap, addNotice, addDescription, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -13,7 +13,7 @@ import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
 import { drawMe, holdStatus } from "./people.js";
-import { describeRoom, enterReadRoom, leaveHereToo, lookAtRooms } from "./places.js";
+import { describeRoom, enterReadRoom, leaveHereToo, lookAtRooms, nameRoom } from "./places.js";
 import { followPresence, followRoom, presence, rememberPresence } from "./presence.js";
 import { keepUnsent } from "./unsent.js";
 import { inWords } from "./words.js";
@@ -302,11 +302,16 @@ export function listen(salon) {
   on("presence_state", ({ users }) => { for (const [name, state] of Object.entries(users)) isHere(name, state); });
   on("presence", ({ user_id, status, note }) => isHere(user_id, { status, note }));
 
-  on("topic", ({ room_id, topic, sender }) => {
+  on("topic", ({ room_id, name, topic, sender }) => {
     const c = conversations.get(`room:${room_id}`);
     if (!c) return;
-    if (sender !== undefined && topic !== c.topic) addTopic(c, sender, topic); // else it is told as it stands
+    const before = [c.name, c.topic];
     c.topic = topic;
+    nameRoom(c, name);
+    for (const [at, now] of [c.name, c.topic].entries()) {
+      // Without a sender it is told as it stands.
+      if (sender !== undefined && now !== before[at]) addDescription(c, ["title", "topic"][at], sender, now);
+    }
     if (c === active) redraw("head");
   });
 

@@ -114,9 +114,10 @@ export function refresh(item) {
   item.stale = false;
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
-  if (item.type === "notice" && item.topic !== undefined) {
-    const topic = element("q", "", item.topic);
-    return item.node.replaceChildren(element("span", "", ...phrase(item.topic ? "topicSet" : "topicGone", { name: named(item.by), topic })));
+  if (item.type === "notice" && item.kind !== undefined) {
+    const values = { name: named(item.by), [item.kind]: element("q", "", item.text) };
+    const said = item.kind === "title" ? phrase(item.text ? "titleSet" : "titleGone", values) : phrase(item.text ? "topicSet" : "topicGone", values);
+    return item.node.replaceChildren(element("span", "", ...said));
   }
   if (item.type === "notice") {
     const came = item.joined.length ? phrase("joined", { count: item.joined.length, names: some(item.joined) }) : [];

@@ -4,7 +4,7 @@
  */
 import { byId, element } from "./dom.js";
 
-const ACTIONS = ["notify-room", "mute", "change-topic", "copy-link", "show-code", "leave"];
+const ACTIONS = ["notify-room", "mute", "change-title", "change-topic", "copy-link", "show-code", "leave"];
 
 const menu = byId("place-menu");
 

@@ -135,7 +135,8 @@ export function enterRoom(room) {
   client.join(room.id, { history: PAGE }).catch(() => {}); // `join_refused` and `join_delayed` say so, whatever asked
 }
 
-function nameRoom(room, name) {
+/** A room is called by a title from now on, or by its id. */
+export function nameRoom(room, name) {
   const title = name && name !== room.id ? name : "";
   if (room.name === title) return;
   room.name = title;

@@ -25,7 +25,7 @@ function drawHead() {
   byId("topic").textContent = c.kind === "room" ? c.topic : note ?? statusInWords(statusOf(c.id));
   byId("topic").classList.toggle("status-words", c.kind !== "room" && note === undefined);
   const isOurs = c.kind === "room" && !c.removed;
-  for (const id of ["edit-topic", "change-topic"]) byId(id).hidden = !isOurs;
+  for (const id of ["edit-topic", "change-topic", "change-title"]) byId(id).hidden = !isOurs;
   byId("people-count").textContent = c.kind === "room" && !c.removed ? inDigits(c.count) : "";
   byId("people-words").textContent = c.kind === "room" && !c.removed ? t("peopleShowCount", { count: c.count }) : t("peopleShow");
   byId("open-details").classList.toggle("uncounted", c.kind !== "room");

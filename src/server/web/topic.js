@@ -1,6 +1,6 @@
 /**
- * The topic of a room: what is above its messages, and changed there, in the list of what can be done with the room, or
- * by `/topic`. The server says who may.
+ * The title and the topic of a room: how it is called and what is above its messages. They are changed in the list of
+ * what can be done with the room, the topic also in its head, or by `/title` and `/topic`. The server says who may.
  */
 import { active, client } from "./conversations.js";
 import { byId, named } from "./dom.js";
@@ -11,42 +11,66 @@ import { characterProblem, inWords } from "./words.js";
 
 const BYTES_MAX = 256;
 
-/** What is wrong with a topic, in a sentence; the empty string if nothing is. */
-function topicProblem(topic) {
-  const over = charactersOver(topic, BYTES_MAX);
-  if (over) return t("topicTooLong", { count: over });
-  const problem = characterProblem(topic);
-  return problem ? t("theTopic", { problem }) : "";
+/** Of each: what stands, how it is changed, and its words. */
+const KINDS = {
+  title: {
+    stands: ({ name }) => name,
+    change: (id, text) => client.title(id, text),
+    of: (room) => phrase("titleOf", { room }),
+    hint: () => t("titlePlaceholder"),
+    isWrong: (problem) => t("theTitle", { problem }),
+    isTooLong: (count) => t("titleTooLong", { count }),
+  },
+  topic: {
+    stands: ({ topic }) => topic,
+    change: (id, text) => client.topic(id, text),
+    of: (room) => phrase("topicOf", { room }),
+    hint: () => t("topicPlaceholder"),
+    isWrong: (problem) => t("theTopic", { problem }),
+    isTooLong: (count) => t("topicTooLong", { count }),
+  },
+};
+
+/** What is wrong with a title or a topic, in a sentence; the empty string if nothing is. */
+function problemOf({ isWrong, isTooLong }, text) {
+  const over = charactersOver(text, BYTES_MAX);
+  if (over) return isTooLong(over);
+  const problem = characterProblem(text);
+  return problem ? isWrong(problem) : "";
 }
 
-/** Has a room be about something; about nothing, if the text is empty. Returns what is wrong, or the empty string. */
-export function changeTopic(room, text) {
-  const topic = text.trim().replace(/\s+/gu, " ");
-  const problem = topicProblem(topic);
-  if (problem || topic === room.topic) return problem;
-  client.topic(room.id, topic).catch((error) => {
+/**
+ * Has a room be called by a title, or be about something; by its id and about nothing, if the text is empty. Returns
+ * what is wrong, or the empty string.
+ */
+export function describe(kind, room, words) {
+  const text = words.trim().replace(/\s+/gu, " ");
+  const problem = problemOf(KINDS[kind], text);
+  if (problem || text === KINDS[kind].stands(room)) return problem;
+  KINDS[kind].change(room.id, text).catch((error) => {
     room.problem = inWords(error);
     if (room === active) redraw("composer");
   });
   return "";
 }
 
-let changed = null; // the room that the dialog is about
+let changed = null; // what the dialog is about: `{kind, room}`
 
-/** Opens the field for the topic of the room that is on screen. */
-export function openTopic() {
-  changed = active;
-  byId("topic-title").replaceChildren(...phrase("topicOf", { room: named(changed.title) }));
-  byId("topic-input").value = changed.topic;
+/** Opens the field for the title or the topic of the room that is on screen. */
+export function openDescription(kind) {
+  changed = { kind, room: active };
+  byId("topic-title").replaceChildren(...KINDS[kind].of(named(active.title)));
+  byId("topic-input").placeholder = KINDS[kind].hint();
+  byId("topic-input").value = KINDS[kind].stands(active);
   byId("topic-problem").textContent = "";
   byId("topic-dialog").showModal();
   byId("topic-input").select();
 }
 
-for (const id of ["edit-topic", "change-topic"]) byId(id).addEventListener("click", openTopic);
+for (const [id, kind] of [["edit-topic", "topic"], ["change-topic", "topic"], ["change-title", "title"]]) byId(id).addEventListener("click", () => openDescription(kind));
 byId("topic-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const problem = changeTopic(changed, byId("topic-input").value);
+  const problem = describe(changed.kind, changed.room, byId("topic-input").value);
   byId("topic-problem").textContent = problem;
   if (!problem) byId("topic-dialog").close();
 });

@@ -66,7 +66,7 @@ const ROWS: &[(&str, &str)] = &[
     ("item", "sender content seq# ts# reply_to#? mentions=room? edited#? reactions[reactions]?"),
     ("item", "sender seq# ts# reply_to#? deleted!"),
     ("hole", "from# to# why=expired|epoch_changed"),
-    ("topic", "room_id topic sender?"),
+    ("topic", "room_id name topic sender?"),
     ("pong", "ts#"),
     ("error", "room_id? code message retry! retry_after_ms#? close_after_ms#?"),
     (

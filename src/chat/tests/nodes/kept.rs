@@ -32,7 +32,7 @@ fn what_is_said_on_one_node_is_heard_on_the_other() {
     assert_eq!((nodes.stages[0].chat.counts().messages, nodes.stages[1].chat.counts().messages), (1, 3));
 }
 
-/// A topic is heard on every node, and the same in the end wherever two change it in the same moment.
+/// A topic and a title are heard on every node, and the same in the end wherever two change them in the same moment.
 #[test]
 fn a_topic_is_the_same_everywhere() {
     let mut nodes = ann_and_bob();
@@ -40,34 +40,67 @@ fn a_topic_is_the_same_everywhere() {
         nodes.says(node, device, r#"{"type":"join","room_id":"den"}"#);
     }
     nodes.stages.iter_mut().for_each(Stage::all_forget);
-    nodes.says(0, "ann", r#"{"type":"topic","room_id":"den","topic":"tea"}"#);
-    for (node, device) in [(0, "ann"), (1, "bob")] {
-        nodes.stages[node].heard(device, [r#"{"type":"topic","room_id":"den","topic":"tea","sender":"ann"}"#]);
+    for (said, told) in
+        [(r#""topic":"tea""#, r#""name":"den","topic":"tea""#), (r#""name":"Den""#, r#""name":"Den","topic":"tea""#)]
+    {
+        nodes.says(0, "ann", &format!(r#"{{"type":"topic","room_id":"den",{said}}}"#));
+        for (node, device) in [(0, "ann"), (1, "bob")] {
+            let told = format!(r#"{{"type":"topic","room_id":"den",{told},"sender":"ann"}}"#);
+            nodes.stages[node].heard(device, [&told]);
+        }
     }
-    for (first, second) in [(0, 1), (1, 0)] {
-        let about = |topic: usize| format!(r#"{{"type":"topic","room_id":"den","topic":"{first}{topic}"}}"#);
-        nodes.stages[first].says(["ann", "bob"][first], &about(1));
-        nodes.stages[second].says(["ann", "bob"][second], &about(2));
+    // Each row: who is first, and what each of two changes.
+    for (at, (first, second, one, other)) in [
+        (0, 1, "topic", "topic"),
+        (1, 0, "topic", "topic"),
+        (0, 1, "name", "name"),
+        (0, 1, "name", "topic"),
+        (1, 0, "name", "topic"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let about = |what: &str, by: usize| format!(r#"{{"type":"topic","room_id":"den","{what}":"{at}{by}"}}"#);
+        nodes.stages[first].says(["ann", "bob"][first], &about(one, 1));
+        nodes.stages[second].says(["ann", "bob"][second], &about(other, 2));
         nodes.settles();
         let mut ends = Vec::new();
         for (node, device) in [(0, "ann"), (1, "bob")] {
             nodes.stages[node].all_forget();
             nodes.says(node, device, r#"{"type":"room","room_id":"den"}"#);
-            ends.push(text_of(&nodes.stages[node].takes(device)[0], "topic").unwrap());
+            let facts = nodes.stages[node].takes(device).remove(0);
+            ends.push((text_of(&facts, "name").unwrap(), text_of(&facts, "topic").unwrap()));
         }
         assert_eq!(ends[0], ends[1]);
+        // Neither takes away what the other one has changed.
+        if one != other {
+            assert_eq!(ends[0], (format!("{at}1"), format!("{at}2")));
+        }
     }
     // News of before that come late change nothing.
     let about = Description { room: "den", title: None, topic: Some("late"), created_at: 1, created: false };
     let link = |nodes: &mut Nodes, news: &News<'_>| nodes.world.borrow_mut().links[1].said.push(news);
     link(&mut nodes, &News::Room { description: about, keeps: true, changes: 1 });
-    link(&mut nodes, &News::Topic { ticket: None, room: "den", topic: Some("late"), by: "eve", changes: 2 });
+    link(&mut nodes, &News::Topic { ticket: None, room: "den", anew: about.anew(), by: "eve", changes: 2 });
     nodes.settles();
     nodes.heard(1, "bob", &[]);
     // Those inside are told of one that a node had missed.
     link(&mut nodes, &News::Room { description: about, keeps: true, changes: 99 });
     nodes.settles();
-    nodes.stages[1].heard("bob", [r#"{"type":"topic","room_id":"den","topic":"late"}"#]);
+    nodes.stages[1].heard("bob", [r#"{"type":"topic","room_id":"den","name":"den","topic":"late"}"#]);
+    // A node of before says nothing of the title, which stays.
+    let titled = Description { title: Some("Den"), ..about };
+    link(&mut nodes, &News::Room { description: titled, keeps: true, changes: 100 });
+    let anew = Anew { title: None, topic: Some("") };
+    link(&mut nodes, &News::Topic { ticket: None, room: "den", anew, by: "eve", changes: 101 });
+    nodes.settles();
+    nodes.stages[1].heard(
+        "bob",
+        [
+            r#"{"type":"topic","room_id":"den","name":"Den","topic":"late"}"#,
+            r#"{"type":"topic","room_id":"den","name":"Den","topic":"","sender":"eve"}"#,
+        ],
+    );
 }
 
 /// Entries that cannot be told any more are named to those inside.

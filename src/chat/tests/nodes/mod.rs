@@ -18,8 +18,8 @@ use super::*;
 use crate::backend::carried::{Reports, Requests};
 use crate::backend::tests::said::{Conversation as Simplest, Outcome};
 use crate::backend::{
-    Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Presence, Reading, Request, Scope, Search,
-    Talk, Ticket, Why,
+    Anew, Ban, Conversation, Description, Entry, Epoch, Hit, News, Overloaded, Presence, Reading, Request, Scope,
+    Search, Talk, Ticket, Why,
 };
 use crate::random::Random;
 
@@ -38,7 +38,7 @@ struct World {
     links: Vec<Link>,
     /// What stands of people on each node, users before their rooms.
     boards: Vec<BTreeMap<(Option<String>, String), String>>,
-    /// Changes of topics.
+    /// Changes of titles and topics.
     changes: u64,
 }
 
@@ -47,12 +47,21 @@ const PAGE: usize = 3;
 
 struct Log {
     said: Simplest,
-    /// Title, when made, and whether by name.
-    card: Option<(Option<String>, u64, bool)>,
-    /// What it is about, and which change of all that was.
-    topic: (Option<String>, u64),
+    /// When it was made, and whether by name.
+    card: Option<(u64, bool)>,
+    /// What it is called and is about, and which change of all that was.
+    words: (Option<String>, Option<String>, u64),
     /// Nodes that have asked for it, and not let go of it.
     used_by: BTreeSet<usize>,
+}
+
+impl Log {
+    /// What stands of the room, and which change of all that is.
+    fn description<'a>(&'a self, room: &'a str) -> (Description<'a>, u64) {
+        let (created_at, created) = self.card.unwrap_or_default();
+        let (title, topic, changes) = &self.words;
+        (Description { room, title: title.as_deref(), topic: topic.as_deref(), created_at, created }, *changes)
+    }
 }
 
 #[derive(Default)]
@@ -144,10 +153,7 @@ impl World {
                         && !logs[&key(conversation)].used_by.contains(&at)
                     {
                         if first {
-                            let (title, created_at, created) = logs[room].card.clone().unwrap_or_default();
-                            let title = title.as_deref();
-                            let (topic, changes) = (logs[room].topic.0.as_deref(), logs[room].topic.1);
-                            let description = Description { room, title, topic, created_at, created };
+                            let (description, changes) = logs[room].description(room);
                             link.said.push(&News::Room { description, keeps: true, changes });
                         }
                         continue;
@@ -184,18 +190,23 @@ impl World {
                     link.said.push(&News::Marked { ticket, user, conversation, seq });
                 }
             }
-            Request::Topic { about, by, ticket } => {
-                self.describe(node, Some(Description { topic: None, ..about }));
-                let log = self.log(Conversation::Room(about.room));
-                if log.topic.0.as_deref() == about.topic {
-                    return self.links[node].said.push(&News::Noted { ticket });
+            Request::Topic { about, anew, by, ticket } => {
+                self.describe(node, Some(about));
+                let room = about.room;
+                self.log(Conversation::Room(room));
+                let Self { logs, links, .. } = self;
+                let log = logs.get_mut(room).unwrap();
+                let before = log.description(room).0;
+                let now = before.with(anew);
+                if now == before {
+                    return links[node].said.push(&News::Noted { ticket });
                 }
                 self.changes += 1;
-                let (room, topic, changes) = (about.room, about.topic, self.changes);
-                self.log(Conversation::Room(room)).topic = (topic.map(Into::into), changes);
-                for (at, link) in self.links.iter_mut().enumerate() {
+                log.words = (now.title.map(Into::into), now.topic.map(Into::into), self.changes);
+                let (now, changes) = log.description(room);
+                for (at, link) in links.iter_mut().enumerate() {
                     let ticket = (at == node).then_some(ticket);
-                    link.said.push(&News::Topic { ticket, room, topic, by, changes });
+                    link.said.push(&News::Topic { ticket, room, anew: now.anew(), by, changes });
                 }
             }
             Request::Readings { user, rooms, ticket, .. } => {
@@ -311,17 +322,15 @@ impl World {
         let Some(description) = description else { return };
         let log = self.log(Conversation::Room(description.room));
         let first = log.card.is_none();
-        let card = (description.title.map(Into::into), description.created_at, description.created);
-        let (title, created_at, created) = log.card.get_or_insert(card).clone();
-        let keeps = log.said.head().kept > 0;
         if first {
-            log.topic.0 = description.topic.map(Into::into);
+            log.card = Some((description.created_at, description.created));
+            (log.words.0, log.words.1) = (description.title.map(Into::into), description.topic.map(Into::into));
         }
-        let (topic, changes) = log.topic.clone();
-        let topic = topic.as_deref();
-        let description = Description { title: title.as_deref(), topic, created_at, created, ..description };
+        let keeps = log.said.head().kept > 0;
+        let Self { logs, links, .. } = self;
+        let (description, changes) = logs[description.room].description(description.room);
         // The others hear of the first description; a node that brings another one hears that the first stands.
-        for (at, link) in self.links.iter_mut().enumerate() {
+        for (at, link) in links.iter_mut().enumerate() {
             if first != (at == node) {
                 link.said.push(&News::Room { description, keeps, changes });
             }
@@ -355,7 +364,8 @@ impl World {
 
     fn log(&mut self, conversation: Conversation<'_>) -> &mut Log {
         let (epoch, keeps) = (Epoch(self.random.draw()), self.keeps);
-        let new = || Log { said: Simplest::new(epoch, keeps), card: None, topic: (None, 0), used_by: BTreeSet::new() };
+        let new =
+            || Log { said: Simplest::new(epoch, keeps), card: None, words: (None, None, 0), used_by: BTreeSet::new() };
         self.logs.entry(key(conversation)).or_insert_with(new)
     }
 
@@ -419,9 +429,7 @@ impl Backend for Node {
         let mut world = self.world.borrow_mut();
         let World { logs, users, bans, links, boards, .. } = &mut *world;
         for (room, log) in logs.iter().filter(|(key, _)| !key.contains('\0')) {
-            let (title, created_at, created) = log.card.clone().unwrap_or_default();
-            let (topic, changes) = (log.topic.0.as_deref(), log.topic.1);
-            let description = Description { room, title: title.as_deref(), topic, created_at, created };
+            let (description, changes) = log.description(room);
             links[self.at].said.push(&News::Room { description, keeps: log.said.head().kept > 0, changes });
         }
         for (user, (until, note)) in bans.iter() {

@@ -201,6 +201,8 @@ impl<G: Ground> Walk<G> {
                     13 | 14 | 21 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":true}}"#),
                     15 => format!(r#"{{"type":"react",{place},"of":{of},"emoji":"{emoji}","on":false,"id":"{step}"}}"#),
                     16 => format!(r#"{{"type":"read",{place},"seq":{of}}}"#),
+                    17 => format!(r#"{{"type":"topic","room_id":"{room}","name":"{step}"}}"#),
+                    18 => format!(r#"{{"type":"topic","room_id":"{room}","topic":"{step}"}}"#),
                     _ => format!(r#"{{"type":"broadcast","room_id":"{room}","content":"{step}"}}"#),
                 };
                 self.ground.stages()[at].says(&device, &text);
@@ -331,8 +333,9 @@ impl Walk<Nodes> {
             for stage in &self.ground.stages {
                 let rooms = &stage.chat.hall.roster.rooms();
                 let place = rooms.at(rooms.find(room).expect("a room with messages is listed everywhere"));
-                let title = log.card.as_ref().and_then(|(title, _, _)| title.as_deref());
-                assert_eq!((place.holds, place.title.as_deref()), (true, title), "{room}");
+                let stands = log.description(room).0;
+                let words = (place.title.as_deref(), place.topic.as_deref());
+                assert_eq!((place.holds, words), (true, (stands.title, stands.topic)), "{room}");
             }
         }
     }
