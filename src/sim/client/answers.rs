@@ -15,7 +15,7 @@ struct Row {
     answers: &'static [&'static str],
 }
 
-const ROOMS: [&str; 3] = ["join", "room", "create_room"];
+const ROOMS: [&str; 4] = ["join", "room", "create_room", "read"];
 const SAID: [&str; 6] = ["broadcast", "direct", "multicast", "edit", "delete", "react"];
 
 /// What clients that keep to the protocol may hear. They send nothing that is `bad_json`, `bad_request`, of an
@@ -25,7 +25,11 @@ const ROWS: [Row; 13] = [
     Row { code: "unauthorized", retry: false, answers: &["auth"] },
     Row { code: "token_expired", retry: false, answers: &[] },
     // `*` where there are tokens; a message of somebody else; a room that the token is not for.
-    Row { code: "forbidden", retry: false, answers: &["join", "room", "create_room", "broadcast", "edit", "delete"] },
+    Row {
+        code: "forbidden",
+        retry: false,
+        answers: &["join", "room", "create_room", "read", "broadcast", "edit", "delete"],
+    },
     Row { code: "room_not_found", retry: false, answers: &["room"] },
     Row { code: "user_not_found", retry: false, answers: &["direct", "typing", "history"] },
     Row { code: "not_found", retry: false, answers: &["edit", "delete", "react"] },
