@@ -449,7 +449,8 @@ export interface EventMap {
   /** An error that answers no request, `token_expired` say. */
   error: SalonError;
   /** The server is about to close the connection. */
-  goodbye: { type: "goodbye"; reason: string; reconnect: boolean; after_ms?: number };
+  /** Before a close. `until`: when a ban ends by itself, a time as that of messages. */
+  goodbye: { type: "goodbye"; reason: string; reconnect: boolean; after_ms?: number; until?: number };
 }
 
 /** What the client uses of a `WebSocket`: the platform's, or `ws` from npm. */

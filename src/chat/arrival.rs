@@ -48,8 +48,8 @@ impl Hall {
 
     /// The session becomes a device of a user, a guest if there is no name, and is welcomed. A plain one has a room.
     pub(super) fn let_in(&mut self, ask: Ask<'_>, name: Option<UserName>, room: Option<RoomName>, ctx: &mut Ctx<'_>) {
-        if name.as_ref().is_some_and(|name| self.bans.has(name.as_str())) {
-            return self.turn_out(ask.conn, ctx);
+        if let Some(banned) = name.as_ref().filter(|name| self.bans.has(name.as_str())) {
+            return self.turn_out(ask.conn, banned.as_str(), ctx);
         }
         if name.as_ref().is_some_and(|name| self.is_kept_for_the_operator(name)) {
             return self.dismiss(ask.conn, Farewell::NAME_RESERVED, ctx);

@@ -60,6 +60,11 @@ impl Bans {
         self.all.contains_key(name)
     }
 
+    /// When the ban of a name ends by itself, in milliseconds since the Unix epoch.
+    pub fn until(&self, name: &str) -> Option<u64> {
+        self.all.get(name).and_then(|ban| ban.until)
+    }
+
     pub fn len(&self) -> usize {
         self.all.len()
     }

@@ -270,7 +270,8 @@ impl Hall {
             if session.dialect == Dialect::Json && !session.closing {
                 // Each at another time, so that they do not all come back at once.
                 let after_ms = self.random.below(within + 1);
-                turn.out.say(conn, &answer::Goodbye { reason: answer::EndReason::Shutdown, reconnect: true, after_ms });
+                let reason = answer::EndReason::Shutdown;
+                turn.out.say(conn, &answer::Goodbye { reason, reconnect: true, after_ms, until: None });
             }
         }
     }

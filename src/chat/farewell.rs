@@ -14,6 +14,8 @@ pub(super) struct Farewell {
     pub why: EndReason,
     /// After how many milliseconds the client may come back; `None`: it must not come back as it came.
     pub back_after_ms: Option<u64>,
+    /// When what keeps it out ends by itself, in milliseconds since the Unix epoch.
+    pub until: Option<u64>,
     pub code: CloseCode,
     /// The code and the reason of the Close frame.
     pub reason: &'static str,
@@ -29,7 +31,6 @@ impl Farewell {
         Self::for_now(EndReason::ConnectionLimit, CONNECTION_LIMIT, "too many connections of this address");
     pub const RATE_ABUSE: Self =
         Self::for_now(EndReason::RateAbuse, RATE_ABUSE, "rate limited for ten seconds in a row");
-    pub const BANNED: Self = Self::for_good(EndReason::Banned, BANNED, "banned by the operator");
     pub const KICKED: Self = Self::for_good(EndReason::Kicked, KICKED, BY_OPERATOR);
     pub const OUT_OF_THE_ROOM: Self =
         Self::for_good(EndReason::Kicked, CloseCode::POLICY_VIOLATION, "the room cannot be joined");
@@ -42,6 +43,11 @@ impl Farewell {
     /// To a session whose token is not valid.
     pub const fn bad_token(error: TokenError) -> Self {
         Self::for_good(error.reason(), BAD_TOKEN, error.as_str())
+    }
+
+    /// To a session of a user who is banned until then, or until the ban is lifted.
+    pub const fn banned(until: Option<u64>) -> Self {
+        Self { until, ..Self::for_good(EndReason::Banned, BANNED, "banned by the operator") }
     }
 
     /// To a session that an operator disconnects, who may choose the code. `None`: that is no code to choose.
@@ -59,15 +65,15 @@ impl Farewell {
             1013 | 4100..=4199 => Some(BACK_OFF_MS),
             _ => Some(0),
         };
-        Some(Self { why: EndReason::Disconnected, back_after_ms, code, reason: BY_OPERATOR })
+        Some(Self { why: EndReason::Disconnected, back_after_ms, until: None, code, reason: BY_OPERATOR })
     }
 
     const fn for_good(why: EndReason, code: CloseCode, reason: &'static str) -> Self {
-        Self { why, back_after_ms: None, code, reason }
+        Self { why, back_after_ms: None, until: None, code, reason }
     }
 
     const fn for_now(why: EndReason, code: CloseCode, reason: &'static str) -> Self {
-        Self { why, back_after_ms: Some(BACK_OFF_MS), code, reason }
+        Self { why, back_after_ms: Some(BACK_OFF_MS), until: None, code, reason }
     }
 }
 

@@ -160,20 +160,21 @@ impl Hall {
     }
 
     fn say_farewell(conn: ConnId, dialect: Dialect, room: &str, farewell: Farewell, turn: &mut Turn<'_>) {
-        let Farewell { why, back_after_ms, reason, .. } = farewell;
+        let Farewell { why, back_after_ms, until, reason, .. } = farewell;
         match dialect {
             Dialect::Json => {
                 let after_ms = back_after_ms.unwrap_or(0);
-                turn.out.say(conn, &answer::Goodbye { reason: why, reconnect: back_after_ms.is_some(), after_ms });
+                let reconnect = back_after_ms.is_some();
+                turn.out.say(conn, &answer::Goodbye { reason: why, reconnect, after_ms, until });
             }
             Dialect::Plain => turn.out.send(conn, |out| plain::error(out, reason, room)),
         }
     }
 
-    /// Says goodbye to a banned user.
-    pub(super) fn turn_out(&mut self, conn: ConnId, turn: &mut Turn<'_>) {
+    /// Says goodbye to a session of a name that is banned.
+    pub(super) fn turn_out(&mut self, conn: ConnId, name: &str, turn: &mut Turn<'_>) {
         turn.out.turned_away(conn, TurnedAway::Banned);
-        self.dismiss(conn, Farewell::BANNED, turn);
+        self.dismiss(conn, Farewell::banned(self.bans.until(name)), turn);
     }
 
     /// Reads a request. A mistake of ours in that costs this session alone.

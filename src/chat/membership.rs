@@ -336,7 +336,7 @@ impl Hall {
     fn take_name(&mut self, conn: ConnId, name: &str, turn: &mut Turn<'_>) -> Result<bool, Refusal> {
         let name = user_name(name)?;
         if self.bans.has(name.as_str()) {
-            self.turn_out(conn, turn);
+            self.turn_out(conn, name.as_str(), turn);
             return Ok(false);
         }
         if self.is_kept_for_the_operator(&name) {

@@ -188,7 +188,7 @@ impl Hall {
     fn keep_out(&mut self, name: &str, turn: &mut Turn<'_>) {
         for session in self.devices_of(name) {
             self.roster.expel(session);
-            self.turn_out(session, turn);
+            self.turn_out(session, name, turn);
         }
         self.end_grace(name, turn);
     }

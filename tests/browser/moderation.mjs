@@ -93,8 +93,12 @@ await run(async () => {
   });
 
   await check("who is banned is told so, does not reconnect, and is turned away until it is lifted", async () => {
-    equal((await call("ban", { user_id: "Mallory", seconds: 3600, note: "spam" })).closed, 1, "the sessions");
+    equal((await call("ban", { user_id: "Mallory", seconds: 3 * 86_400, note: "spam" })).closed, 1, "the sessions");
     await isOver(mallory, "You have been banned from this server", "Try again", "You have been banned from this server.");
+    const { until: end } = (await call("bans", {})).bans[0];
+    const words = await mallory.evaluate((end) => new Intl.DateTimeFormat(navigator.language, { dateStyle: "full", timeStyle: "short" }).format(end), end);
+    const isSaid = async () => (await mallory.locator("#ended-text").textContent()).startsWith(`You can come back from ${words} on. Whoever runs the server can lift it before.`);
+    await until("it is said until when", isSaid);
     await mallory.screenshot({ path: path.join(pictures, "banned.png") });
     const sockets = mallory.sockets;
     await mallory.getByRole("button", { name: "Try again" }).click();
@@ -103,6 +107,7 @@ await run(async () => {
     // The same for one who loads the page anew.
     await mallory.reload();
     await mallory.getByRole("button", { name: "Try again" }).waitFor();
+    await until("it is said to them too", isSaid);
     equal(await mallory.evaluate(() => document.getElementById("conversation").inert), true, "a composer that is of no use");
     equal(await members(ada).then((names) => names.includes("Mallory")), false, "Mallory is there");
     equal(await call("unban", { user_id: "Mallory" }), { type: "ack", banned: true }, "the answer");

@@ -320,11 +320,12 @@ class Error:
 
 @dataclass(frozen=True)
 class Goodbye:
-    """The server is about to close the connection."""
+    """The server is about to close the connection. `until`: when a ban ends by itself, a time as that of messages."""
 
     reason: str
     reconnect: bool
     after_ms: int = 0
+    until: int | None = None
 
 
 Event = (

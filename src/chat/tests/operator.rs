@@ -302,14 +302,16 @@ fn a_ban_ends_keeps_out_and_ends() {
     stage.joins("bob", "den");
     let answer = stage.calls(Call::Ban, r#"{"user_id":"bob","seconds":60,"note":"spam"}"#);
     assert_eq!(answer, r#"{"type":"ban","user_id":"bob","until":1060000,"note":"spam","closed":1}"#);
-    stage.heard("bob", [goodbye("banned", false, 0)]);
+    // It is said until when.
+    let banned = goodbye("banned", false, 0).replace('}', r#","until":1060000}"#);
+    stage.heard("bob", [&banned]);
     stage.ends("bob", 4003);
     stage.waits_ms(0);
     stage.heard("ann", [r#"{"type":"user_left","room_id":"den","user_id":"bob"}"#]);
 
     // Whichever way the name comes.
     stage.opens("bob", "bob");
-    stage.heard("bob", [goodbye("banned", false, 0)]);
+    stage.heard("bob", [&banned]);
     stage.says("bob", r#"{"type":"join","room_id":"den"}"#);
     stage.heard_nothing("bob");
     stage.ends("bob", 4003);
@@ -319,7 +321,7 @@ fn a_ban_ends_keeps_out_and_ends() {
     stage.open("guest", Door::Json { user: None });
     stage.joins("guest", "den");
     stage.says("guest", r#"{"type":"join","room_id":"attic","user_id":"bob"}"#);
-    stage.heard("guest", [goodbye("banned", false, 0)]);
+    stage.heard("guest", [&banned]);
     stage.ends("guest", 4003);
     stage.waits_ms(10_000);
     stage.all_forget();
@@ -341,6 +343,9 @@ fn a_ban_ends_keeps_out_and_ends() {
     stage.says("bob", r#"{"type":"history","user_id":"ann"}"#);
     assert!(stage.takes("bob").concat().contains("sorry"));
     assert_eq!(stage.chat.counts().bans, 0);
+    // Of one for good there is nothing to be said.
+    stage.calls(Call::Ban, r#"{"user_id":"bob"}"#);
+    stage.heard("bob", [goodbye("banned", false, 0)]);
 }
 
 #[test]

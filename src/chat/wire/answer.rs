@@ -510,6 +510,9 @@ pub(crate) struct Goodbye {
     pub reason: EndReason,
     pub reconnect: bool,
     pub after_ms: u64,
+    /// Of a ban that ends by itself: when, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// A user is banned from now on.
@@ -929,8 +932,10 @@ mod tests {
                     r#"{"type":"error","room_id":"den","code":"rate_limited","message":"expected \"a\"","#,
                     r#""retry":true,"retry_after_ms":2,"close_after_ms":3000}"#,
                 ),
-            Goodbye { reason: EndReason::Shutdown, reconnect: true, after_ms: 5 } =>
+            Goodbye { reason: EndReason::Shutdown, reconnect: true, after_ms: 5, until: None } =>
                 r#"{"type":"goodbye","reason":"shutdown","reconnect":true,"after_ms":5}"#,
+            Goodbye { reason: EndReason::Banned, reconnect: false, after_ms: 0, until: Some(7) } =>
+                r#"{"type":"goodbye","reason":"banned","reconnect":false,"after_ms":0,"until":7}"#,
             Ban { ban: ListedBan { user_id: "ann", until: None, note: None }, closed: 1 } =>
                 r#"{"type":"ban","user_id":"ann","closed":1}"#,
             Ban { ban: ListedBan { user_id: "ann", until: Some(3), note: Some("n") }, closed: 0 } =>

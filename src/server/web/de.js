@@ -101,6 +101,7 @@ export const WORDS = {
   lookAgain: "Noch einmal nachsehen",
   banned: "Du wurdest von diesem Server verbannt",
   bannedText: "Die Betreiber des Servers können das aufheben.",
+  bannedUntil: "Ab {time} kannst du wieder herein. Die Betreiber des Servers können das vorher aufheben.",
   kicked: "Du wurdest von der Moderation entfernt",
   kickedText: "Du darfst wiederkommen, wenn man dich nicht gebeten hat, es zu lassen.",
   comeBack: "Wiederkommen",

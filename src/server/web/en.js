@@ -101,6 +101,7 @@ export const WORDS = {
   lookAgain: "Look again",
   banned: "You have been banned from this server",
   bannedText: "Whoever runs the server can lift that.",
+  bannedUntil: "You can come back from {time} on. Whoever runs the server can lift it before.",
   kicked: "You have been removed by a moderator",
   kickedText: "You may come back, unless you have been asked not to.",
   comeBack: "Come back",

@@ -5,15 +5,16 @@
 import { client, me, proven } from "./conversations.js";
 import { byId, named } from "./dom.js";
 import { phrase, t } from "./language.js";
+import { fullTime } from "./message.js";
 import { focusComposer } from "./places.js";
 import { whyClosed } from "./words.js";
 
 const OWN = 1000; // we have closed it ourselves
 
-/** The title, the text and the button of the cards, by close code. */
+/** The title, the text and the button of the cards, by close code. `until`: it ends by itself then. */
 const CARDS = new Map([
   [4001, () => [t("signedOut"), t("signedOutText"), t("lookAgain")]],
-  [4003, () => [t("banned"), t("bannedText"), t("tryAgain")]],
+  [4003, (until) => [t("banned"), until > Date.now() ? t("bannedUntil", { time: fullTime(until) }) : t("bannedText"), t("tryAgain")]],
   [4010, () => [t("kicked"), t("kickedText"), t("comeBack")]],
 ]);
 
@@ -33,7 +34,7 @@ export function drawEnded(connection) {
     return focusComposer();
   }
   code = connection.code;
-  const [title, text, button] = CARDS.get(code)?.() ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];
+  const [title, text, button] = CARDS.get(code)?.(connection.until) ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];
   byId("ended-title").textContent = title;
   byId("ended-text").replaceChildren(text, ...me && code !== 4001 ? [" ", ...phrase("hereAs", { name: named(me) })] : []);
   byId("ended-button").textContent = button;

@@ -109,6 +109,7 @@ export const WORDS = {
   lookAgain: "Volver a mirar",
   banned: "Se te ha vetado en este servidor",
   bannedText: "Quien administra el servidor puede levantar el veto.",
+  bannedUntil: "Puedes volver a partir del {time}. Quien administra el servidor puede levantar el veto antes.",
   kicked: "La moderación te ha expulsado",
   kickedText: "Puedes volver, salvo que te hayan pedido que no lo hagas.",
   comeBack: "Volver",

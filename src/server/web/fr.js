@@ -110,6 +110,7 @@ export const WORDS = {
   lookAgain: "Vérifier de nouveau",
   banned: "Vous avez été banni de ce serveur",
   bannedText: "L’exploitant du serveur peut lever le bannissement.",
+  bannedUntil: "Vous pourrez revenir à partir du {time}. L’exploitant du serveur peut lever le bannissement avant.",
   kicked: "La modération vous a exclu",
   kickedText: "Vous pouvez revenir, sauf si l’on vous a demandé de ne pas le faire.",
   comeBack: "Revenir",

@@ -51,8 +51,12 @@ export function listen(salon) {
   // A name that is changed at the door leaves a former client behind; its later events are not for us.
   const on = (name, listener) => salon.on(name, (detail) => { if (salon === client) listener(detail); });
 
+  let until; // when the ban ends that the last goodbye has told of
+  on("goodbye", (goodbye) => { until = goodbye.until; });
+
   on("state", (detail) => {
-    connectionIs(detail);
+    if (detail.state === "connecting") until = undefined;
+    connectionIs({ ...detail, until });
     if (detail.state !== "connected") for (const c of conversations.values()) {
       c.typing.clear();
       c.followed = c.replaying = false;

@@ -44,6 +44,9 @@ export function lookAtZone() {
 }
 lookAtZone();
 
+/** A moment with its day, as the reader says it. */
+export const fullTime = (ms) => fullFormat.format(ms);
+
 /** @type {WeakMap<Element, object>} */
 const items = new WeakMap();
 /** The item that a node of the log stands for; undefined for the lines between them. */

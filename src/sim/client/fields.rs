@@ -72,7 +72,7 @@ const ROWS: &[(&str, &str)] = &[
     (
         "goodbye",
         "reason=shutdown|connection_limit|rate_abuse|overloaded|unauthorized|token_expired|kicked|banned|\
-         name_reserved|disconnected reconnect! after_ms#",
+         name_reserved|disconnected reconnect! after_ms# until#?",
     ),
 ];
 
