@@ -87,7 +87,8 @@ await check("signs in a text mean code, bold, italic, struck out, quotes and lis
   for (const [text, meant] of [
     ["plain", "plain"], ["", ""],
     ["a `b` c", "a code(b) c"], ["``a`b``", "code(a`b)"], ["`a", "`a"], ["``", "``"], ["`**a**`", "code(**a**)"],
-    ["**a** *b* _c_ __d__ ~~e~~", "strong(a) em(b) em(c) strong(d) s(e)"], ["**a *b* c**", "strong(a em(b) c)"], ["*a **b***", "*a **b***"],
+    ["**a** *b* _c_ __d__ ~~e~~", "strong(a) em(b) em(c) strong(d) s(e)"], ["**a *b* c**", "strong(a em(b) c)"], ["***a*** ___b c___", "em(strong(a)) em(strong(b c))"], ["***a **b***", "em(strong(a **b))"], ["***a ~~b~~***!", "em(strong(a s(b)))!"],
+    ["*** a***", "*** a***"], ["***a", "***a"], ["****a****", "****a****"], ["a***b***c", "a***b***c"], ["***a\n\nb***", "***a\n\nb***"], ["**a *b***", "**a *b***"], ["*a **b***", "*a **b***"],
     ["2*3*4 snake_case_name a**b**c", "2*3*4 snake_case_name a**b**c"], ["* a*", "bullet(a*)"], ["*a *", "*a *"], ["** **", "** **"], ["(*a*)!", "(em(a))!"], ["*a\nb*", "em(a\nb)"], ["*a\n\nb*", "*a\n\nb*"],
     ["*https://example.org/a_b_c*", "em(link(https://example.org/a_b_c))"], ["https://example.org/_a_", "link(https://example.org/_a)_"],
     ["> a\n> *b*\nc", "quote(sign(> )a\nsign(> )em(b)\n)c"], [">", ">"], ["a > b", "a > b"], [">_<", "quote(sign(>)_<)"],

@@ -87,7 +87,7 @@ function itemAt(content, at, line, names, state) {
   return { piece: { kind: bullet ? "bullet" : "number", open: sign, inside: parseInline(line.slice(sign.length), names, state, 1), close: "" }, end: at + line.length };
 }
 
-const SIGNS = new Map([["**", "strong"], ["__", "strong"], ["~~", "s"], ["*", "em"], ["_", "em"]]);
+const SIGNS = new Map([["***", "both"], ["___", "both"], ["**", "strong"], ["__", "strong"], ["~~", "s"], ["*", "em"], ["_", "em"]]);
 
 function parseInline(text, names, state, depth) {
   const pieces = [];
@@ -148,7 +148,7 @@ function codeAt(text, at, never) {
 
 /** A sign begins where a word may begin, and ends where one may end: neither 2*3*4 nor snake_case_names are meant. */
 function spanAt(text, at, never, names, state, depth) {
-  const sign = SIGNS.has(text.slice(at, at + 2)) ? text.slice(at, at + 2) : text[at];
+  const sign = [3, 2].map((length) => text.slice(at, at + length)).find((longer) => SIGNS.has(longer)) ?? text[at];
   const kind = SIGNS.get(sign);
   if (kind === undefined || never.has(sign) || WORD.test(text[at - 1] ?? "")) return null;
   const begin = at + sign.length;
@@ -163,11 +163,18 @@ function spanAt(text, at, never, names, state, depth) {
     if (end > begin && !/\s/u.test(text[end - 1]) && !WORD.test(behind) && behind !== sign[0] && text[end - 1] !== sign[0]) {
       const inside = text.slice(begin, end);
       if (inside.includes("\n\n")) return null;
-      return { piece: { kind, open: sign, inside: parseInline(inside, names, state, depth + 1), close: sign }, end: end + sign.length };
+      const piece = { kind, open: sign, inside: parseInline(inside, names, state, depth + 1), close: sign };
+      return { piece: kind === "both" ? bothOf(piece) : piece, end: end + sign.length };
     }
     from = end + 1;
   }
   return null;
+}
+
+/** Three signs are bold in italic. */
+function bothOf({ open, inside }) {
+  const [one, two] = [open.slice(0, 1), open.slice(1)];
+  return { kind: "em", open: one, inside: [{ kind: "strong", open: two, inside, close: two }], close: one };
 }
 
 // Nodes
