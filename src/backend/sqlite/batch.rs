@@ -237,14 +237,12 @@ impl Sqlite {
     pub(super) fn settle(&mut self, ended: std::result::Result<(), (Trouble, bool)>) {
         match ended {
             Ok(()) => {
-                self.batches += i64::from(self.wrote);
                 if self.tables.as_ref().is_some_and(|tables| tables.is_worn.take()) {
                     self.purges = self.purges.max(1);
                 }
                 // Reading alone does not show that it can be written to.
                 if self.wrote {
-                    self.committed = (self.nothing, self.entry, self.indexed);
-                    self.note_well();
+                    self.note_committed();
                     if !self.damaged {
                         self.unnoted.clear();
                     }
@@ -266,6 +264,14 @@ impl Sqlite {
         }
     }
 
+    /// Something is committed, by whatever way: that is the last batch from here on, and what the next one begins with
+    /// if what is in the file cannot be asked then.
+    pub(super) fn note_committed(&mut self) {
+        self.batches += 1;
+        self.committed = (self.nothing, self.entry, self.indexed);
+        self.note_well();
+    }
+
     /// What the batch has to say is told, behind what is to be told already.
     pub(super) fn say_batch(&mut self) {
         if self.told == self.said.len() {
@@ -278,7 +284,7 @@ impl Sqlite {
     }
 
     /// Something could be written.
-    pub(super) fn note_well(&mut self) {
+    fn note_well(&mut self) {
         if self.ailing {
             log::info!("{}: messages are kept again", self.claim.path.display());
             (self.ailing, self.health.failing) = (false, None);

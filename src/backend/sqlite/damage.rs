@@ -190,9 +190,8 @@ impl Sqlite {
         let done = self.carry_out(request).map_err(|trouble| (trouble, false)).and_then(|()| self.commit_asked());
         match &done {
             Ok(()) => {
-                self.batches += i64::from(self.wrote);
                 if self.wrote {
-                    self.note_well();
+                    self.note_committed();
                 }
                 (self.open, self.wrote, self.work) = (false, false, 0);
             }

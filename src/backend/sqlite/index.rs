@@ -134,7 +134,10 @@ impl Sqlite {
         let (batch, entry, indexed) = (self.batches + 1, self.entry, self.indexed + INDEXED_TOGETHER);
         let written = self.tables().and_then(|tables| Ok(tables.number_batch(batch, entry, indexed)?));
         match written {
-            Ok(true) => (self.batches, self.indexed) = (batch, indexed),
+            Ok(true) => {
+                self.indexed = indexed;
+                self.note_committed();
+            }
             Ok(false) => self.fail(&Trouble::Overwritten(Overwritten::File), false),
             // It is tried again when something can be written: what waits is not lost to the index by that.
             Err(trouble) => self.fail(&trouble, false),

@@ -430,6 +430,9 @@ impl Sqlite {
             tables.migrate(version)?;
         }
         let mut last = tables.last()?;
+        // Each key is one that no entry has, whatever is noted. Where that cannot be read nothing can be added either.
+        let newest = tables.newest_key().unwrap_or_default();
+        last.entry = last.entry.max(newest.unwrap_or_default());
         // One that was copied into its place has its inode, and has not what is known to have been in it.
         let is_older = batches.is_none() && claim.noted.max(claim.moved).is_some_and(|noted| last.batch < noted);
         let original = new || last.inode == inode && !is_older;

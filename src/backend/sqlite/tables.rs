@@ -294,6 +294,11 @@ impl Tables {
         })
     }
 
+    /// The largest key of an entry, if there is one.
+    pub fn newest_key(&self) -> Result<Option<i64>> {
+        self.connection.query_row("SELECT max(id) FROM entry", [], |row| row.get(0))
+    }
+
     /// Of the last use: whether a commit was on the disk when it was done, and in which start of the machine that was.
     /// In tables of any version.
     pub fn last_use(&self) -> Result<(bool, Option<String>)> {
@@ -344,10 +349,10 @@ impl Tables {
         self.execute("BEGIN IMMEDIATE", []).map(drop)
     }
 
-    /// Notes which batch it is that is committed, the last key of an entry, and the last one in the index. `false`: the
-    /// one before is not in the file.
+    /// Notes which batch it is that is committed, the last key of an entry, which goes back for nobody, and the last one
+    /// in the index. `false`: the one before is not in the file.
     pub fn number_batch(&self, batch: i64, entry: i64, indexed: i64) -> Result<bool> {
-        let sql = "UPDATE store SET batch = ?1, last = ?2, indexed = ?3 WHERE batch = ?1 - 1";
+        let sql = "UPDATE store SET batch = ?1, last = max(last, ?2), indexed = ?3 WHERE batch = ?1 - 1";
         self.execute(sql, [batch, entry, indexed]).map(|rows| rows > 0)
     }
 

@@ -320,6 +320,62 @@ fn damage_of_the_index_keeps_nobody_from_deleting() {
     assert!(store.entry - store.indexed < 16, "{} of {}", store.indexed, store.entry);
 }
 
+/// What was committed beside a damaged page, each request alone or a part of the index that is passed over, is what is
+/// gone on with when something else was written into the file and is gone again: no key is given out twice.
+#[test]
+fn a_file_that_is_put_back_beside_a_damaged_page() {
+    for harms_index in [false, true] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        let says_more = |store: &mut Sqlite, from: u64| {
+            for n in from..from + 20 {
+                store.ask(append(ROOM, &format!("amber{n:02}x {}", "x".repeat(3000)), n)).unwrap();
+            }
+            hear(store);
+            while store.lags() {
+                hear(store);
+            }
+        };
+        says_more(&mut store, 10);
+        match harms_index {
+            true => harm(&mut store, &options, INDEX, "amber12x"),
+            false => harm(&mut store, &options, TABLE, "amber12x "),
+        }
+        store.ask(act("ann", edit(3, "new"), 40)).unwrap();
+        store.ask(append(ROOM, "amber12x beside it", 41)).unwrap();
+        let heard = hear(&mut store);
+        assert!(heard[1].contains("Published") && heard[0].contains("Failed") != harms_index, "{heard:?}");
+        if harms_index {
+            says_more(&mut store, 12);
+        }
+        assert_eq!(store.committed, (store.nothing, store.entry, store.indexed), "{harms_index}");
+        let content = fs::read(&options.path).unwrap();
+        fs::write(&options.path, vec![0x5a; content.len()]).unwrap();
+        assert_eq!(ask(&mut store, append(ROOM, "lost", 50)), ["Failed { ticket: Ticket(50) }"]);
+        fs::write(&options.path, content).unwrap();
+        // Which adds nothing, and notes the last key.
+        let mark = Request::Mark { user: "bob", conversation: ROOM, seq: 1, ticket: Ticket(51) };
+        assert!(ask(&mut store, mark)[0].contains("Marked"));
+        let heard = ask(&mut store, append(ROOM, "on", 52));
+        assert!(heard[0].contains("Published"), "{harms_index}: {heard:?}");
+    }
+}
+
+/// A file in which an older key is noted as the last one than an entry has is gone on with behind that.
+#[test]
+fn a_last_key_that_is_older_than_the_last_entry() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    (1..4).for_each(|n| drop(ask(&mut store, append(ROOM, "x", n))));
+    store.tables().unwrap().execute("UPDATE store SET last = 1", []).unwrap();
+    store.dies();
+    let mut store = folder.open(options);
+    let heard = ask(&mut store, append(ROOM, "on", 4));
+    assert!(heard[0].contains("Published") && heard[0].contains("seq: 4"), "{heard:?}");
+}
+
 /// An error of the disk while requests are done one by one ends that as it ends a batch: the connection is given up,
 /// what was done before is told, and nothing behind it is done.
 #[test]
