@@ -140,6 +140,29 @@ impl Claim {
         made
     }
 
+    /// The same of a store in which nothing is yet. What is noted beside its place is of that one when it comes there,
+    /// and not of one that was removed: that it has batch 0, and all of it without a log.
+    ///
+    /// # Errors
+    /// That it cannot be done; then what was noted is noted still.
+    pub fn begin_store<E: From<String>>(&mut self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+        let new = self.begin_new().map_err(E::from)?;
+        let before = (self.noted, self.moved, self.lost);
+        let made = make(&new.path).and_then(|()| {
+            (self.noted, self.moved, self.lost) = (Some(0), Some(0), false);
+            self.write_lock().and_then(|()| self.sync_lock()).map_err(|error| cannot(&self.path, &error))?;
+            Ok(self.bring(new)?)
+        });
+        if made.is_err() {
+            let _ = self.remove_unfinished();
+            if self.look() == Ok(Found::Nothing) {
+                (self.noted, self.moved, self.lost) = before;
+                let _ = self.write_lock();
+            }
+        }
+        made
+    }
+
     /// Makes an empty file beside the place, to be filled and then [brought](Self::bring) there. One that is not goes
     /// with the next claim that looks for [what is unfinished](Self::remove_unfinished).
     ///

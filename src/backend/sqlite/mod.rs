@@ -371,7 +371,7 @@ impl Sqlite {
         let new = claim.look().map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
-            claim.begin(|path| Ok::<_, Trouble>(opening::made(path)?.make(nothing)?))?;
+            claim.begin_store(|path| Ok::<_, Trouble>(opening::made(path)?.make(nothing)?))?;
         } else if let Err(error) = claim.remove_unfinished() {
             log::warn!("{}: what an upkeep that was killed has left beside it stays: {error}", claim.path.display());
         }

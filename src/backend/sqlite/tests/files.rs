@@ -679,6 +679,43 @@ fn what_is_noted_in_the_lock_stays() {
     assert!((claim.noted, claim.notes_loss()) == (Some(12), false));
 }
 
+/// A start that is killed when it has made a new file and begun its log leaves one that is started again, whatever is
+/// noted beside it of a file that was removed.
+#[test]
+fn a_killed_start_with_a_new_file_beside_an_old_lock() {
+    for loses in [false, true] {
+        let folder = Folder::new();
+        let options = folder.options();
+        let mut store = folder.open(options.clone());
+        (1..5).for_each(|n| drop(ask(&mut store, append(ROOM, "of before", n))));
+        drop(store);
+        let noted = file::noted_beside(&options.path);
+        assert!(noted.noted > Some(2) && noted.moved == noted.noted);
+        if loses {
+            Claim::take(&options.path).unwrap().note_loss().unwrap();
+        }
+        ["", "-wal", "-shm"].iter().for_each(|end| drop(fs::remove_file(file::beside(&options.path, end))));
+        // One that cannot be made leaves what is noted.
+        let mut claim = Claim::take(&options.path).unwrap();
+        let made = claim.begin_store(|_| Err("the disk is full".to_owned()));
+        assert_eq!(made.unwrap_err(), "the disk is full");
+        let after = file::noted_beside(&options.path);
+        assert_eq!((after.noted, after.moved, after.lost), (noted.noted, noted.moved, loses));
+        // As far as `Sqlite::connect` comes before it notes what is in the file.
+        claim.begin_store(|path| Ok::<_, Trouble>(opening::made(path)?.make(Epoch(9))?)).unwrap();
+        let tables = Log::of_one_who_goes_on().to_write(&options.path).unwrap();
+        tables.begin_log().unwrap();
+        tables.note_use(options.boot.as_deref(), claim.inode().unwrap(), "process", 1).unwrap();
+        drop((tables, claim));
+        assert!(file::has_filled_log(&options.path));
+        let checked = read_through(&options.path).unwrap();
+        assert!(!checked.contains("what was said last"), "{checked}");
+        let mut store = folder.open(options.clone());
+        assert!(page(&mut store, ROOM).1.is_empty());
+        assert!(ask(&mut store, append(ROOM, "on", 5))[0].contains("Published"));
+    }
+}
+
 /// What is refused is refused before the tables are brought to this version.
 #[test]
 fn a_file_of_version_3_that_is_refused() {
