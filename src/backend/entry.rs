@@ -217,6 +217,8 @@ pub enum Why {
     TooLate,
     /// The message has as many different emoji as it may have.
     TooManyEmoji,
+    /// Something is set for as many rooms as can be.
+    TooManySet,
     /// The place where the next page begins is none that was given out.
     BadCursor,
     /// This store cannot do that.

@@ -119,7 +119,8 @@ pub enum Request<'a> {
     },
     /// Something is set for a room, in words that are the caller's affair; or nothing is any more. It is told again by
     /// [`Set`](super::News::Set) when a chat begins. The outcome is [`Noted`](super::News::Noted), or
-    /// [`Refused`](super::News::Refused) by a store that several nodes share.
+    /// [`Refused`](super::News::Refused) by a store that several nodes share, and where something is kept for as many
+    /// other rooms as can be ([`MAX_SET`](super::MAX_SET)).
     Set {
         /// The room, which need not be there.
         room: &'a str,

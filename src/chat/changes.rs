@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::turn::Ctx;
 use super::wire::request::{Change, Place};
 use super::wire::{Code, Refusal};
-use crate::backend::{MAX_EMOJI, NewBody, Right, Why};
+use crate::backend::{MAX_EMOJI, MAX_SET, NewBody, Right, Why};
 use crate::id::ConnId;
 
 impl Hall {
@@ -50,6 +50,11 @@ impl Hall {
     }
 }
 
+/// That something is set for as many rooms as can be.
+pub(super) fn too_many_set() -> String {
+    format!("expected at most {MAX_SET} rooms for which something is set, found one more")
+}
+
 /// Why the store does not carry out a request.
 pub(super) fn refusal_of(why: Why) -> Refusal {
     let (code, message) = match why {
@@ -59,6 +64,7 @@ pub(super) fn refusal_of(why: Why) -> Refusal {
         Why::TooManyEmoji => {
             (Code::TooLarge, format!("expected at most {MAX_EMOJI} different emoji at a message, found one more"))
         }
+        Why::TooManySet => (Code::TooManyRooms, too_many_set()),
         Why::BadCursor => (Code::BadRequest, "`cursor`: expected the last `next`, found another text".into()),
         Why::Unsupported => {
             (Code::Unsupported, "expected a message store that can do this, found one that cannot".into())

@@ -73,11 +73,9 @@ impl Ruled {
         keeps(&before) || keeps_now
     }
 
-    /// The same at the start, if there is a place.
+    /// The same at the start: the store has no more of them than can be set, and one that was left out would be open.
     pub fn learn(&mut self, room: RoomName, values: Values) {
-        if !self.is_full_for(&room) {
-            self.set(room, Some(values));
-        }
+        self.set(room, Some(values));
     }
 
     /// What the store has for that room cannot be read.

@@ -5,6 +5,7 @@
 //! not done.
 
 use super::ask::Ask;
+use super::changes::too_many_set;
 use super::checks::room_name;
 use super::hall::Hall;
 use super::name::RoomName;
@@ -13,7 +14,7 @@ use super::turn::{Ctx, Turn};
 use super::waiting::{Waiting, What};
 use super::wire::answer;
 use super::wire::{Code, Refusal, set};
-use crate::backend::{MAX_SET, Request};
+use crate::backend::Request;
 
 impl Hall {
     /// Says what holds in the room of a name, which need not be there.
@@ -74,8 +75,7 @@ impl Hall {
                 return Err(Refusal::new(Code::BadRequest, message));
             }
             if self.ruled.is_full_for(&room) {
-                let message = format!("expected at most {MAX_SET} rooms for which something is set, found one more");
-                return Err(Refusal::new(Code::TooManyRooms, message));
+                return Err(Refusal::new(Code::TooManyRooms, too_many_set()));
             }
         }
         let waiting = Waiting { asker: ask.keep(), room: None, what: What::SetRoom { room: room.clone() } };

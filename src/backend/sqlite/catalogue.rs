@@ -1,7 +1,7 @@
 //! What is told when the chat begins: the bans, what is set for rooms, and the rooms and people that there are.
 
 use super::trouble::Result;
-use super::{Catalogue, MAX_SET, News, Sqlite, TOLD_AT_ONCE};
+use super::{Catalogue, MAX_SET, News, Sqlite, TOLD_AT_ONCE, room_settings};
 
 impl Sqlite {
     /// Has the next bans, rooms and people be told of all there are.
@@ -36,7 +36,7 @@ impl Sqlite {
         if catalogue.bans_told && !catalogue.set_told {
             let set = match self.set.take() {
                 Some(read) => read,
-                None => self.tables()?.set_rooms(MAX_SET)?,
+                None => room_settings::are_all(&self.claim.path, self.tables()?.set_rooms(MAX_SET + 1)?)?,
             };
             catalogue.set_told = true;
             for (room, words) in &set {

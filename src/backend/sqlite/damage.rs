@@ -95,12 +95,13 @@ impl Sqlite {
         }
     }
 
-    /// The catalogue goes on behind rooms, people or bans that cannot be read.
-    pub(super) fn go_around_in_catalogue(&mut self) {
-        let Some(mut catalogue) = self.catalogue.take() else { return };
+    /// The catalogue goes on behind rooms, people or bans that cannot be read. `false`: it does not. What is set for
+    /// rooms may keep people out of them, so that no room is told of as long as that cannot be read.
+    pub(super) fn go_around_in_catalogue(&mut self) -> bool {
+        let Some(mut catalogue) = self.catalogue.take() else { return true };
         let Ok(tables) = self.tables() else {
             self.catalogue = Some(catalogue);
-            return;
+            return true;
         };
         let most = TOLD_AT_ONCE;
         if !catalogue.bans_told {
@@ -112,8 +113,8 @@ impl Sqlite {
             });
             (catalogue.bans_told, catalogue.most) = (from > 0, if from > 0 { most } else { fewer });
         } else if !catalogue.set_told {
-            // Likewise, and all together.
-            catalogue.set_told = true;
+            self.catalogue = Some(catalogue);
+            return false;
         } else if !catalogue.rooms_told {
             let rows = around(catalogue.room, most, |from, most| tables.rooms_after(from, most));
             (catalogue.room, catalogue.most) = rows;
@@ -122,6 +123,7 @@ impl Sqlite {
             (catalogue.person, catalogue.most) = rows;
         }
         self.catalogue = Some(catalogue);
+        true
     }
 
     /// Rolls the batch back, and forgets what was known in it.

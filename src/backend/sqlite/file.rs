@@ -15,6 +15,7 @@ use rustix::fs::{Access, FlockOperation, flock};
 use super::clock::{Known, Side};
 use super::schema;
 use super::stamp::Stamp;
+use crate::backend::MAX_SET;
 
 /// A file that is ours alone until this is dropped.
 #[derive(Debug)]
@@ -867,6 +868,15 @@ pub fn without_set(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!(
         "--store {}: what is set for rooms cannot be read ({why}), so that these would be open to all; put a backup in \
          its place, or choose another path",
+        path.display()
+    )
+}
+
+/// The same where something is set for more rooms than a chat knows.
+pub fn too_many_set(path: &Path) -> String {
+    format!(
+        "--store {}: something is set for more than {MAX_SET} rooms (table room_setting), so that the others would be \
+         open to all; delete the rows of some of them, or put a backup in its place, or choose another path",
         path.display()
     )
 }

@@ -408,7 +408,9 @@ impl Sqlite {
         };
         let set = match batches {
             None if version > 6 => {
-                tables.set_rooms(MAX_SET).map_err(|error| Trouble::Said(file::without_set(&claim.path, &error)))?
+                let read = tables.set_rooms(MAX_SET + 1);
+                let set = read.map_err(|error| Trouble::Said(file::without_set(&claim.path, &error)))?;
+                room_settings::are_all(&claim.path, set)?
             }
             _ => Vec::new(),
         };
@@ -528,10 +530,11 @@ impl Backend for Sqlite {
                 && let Err(trouble) = self.tell_more()
             {
                 let trouble = self.reason(trouble);
-                if trouble.is_of_a_page() {
+                let goes_on = trouble.is_of_a_page() && {
                     self.note_damage(&trouble);
-                    self.go_around_in_catalogue();
-                } else {
+                    self.go_around_in_catalogue()
+                };
+                if !goes_on {
                     self.fail(&trouble, false);
                     break;
                 }

@@ -109,7 +109,13 @@ impl Sqlite {
                 self.batch.push(&News::Noted { ticket });
             }
             Request::Set { room, words, ticket } => {
-                self.wrote |= self.tables()?.set_room(room, words)?;
+                match self.tables()?.set_room(room, words)? {
+                    Some(changed) => self.wrote |= changed,
+                    None => {
+                        self.batch.push(&News::Refused { ticket, why: Why::TooManySet });
+                        return Ok(());
+                    }
+                }
                 // What was read at the start and is not told yet is told as it is now.
                 if let Some(read) = &mut self.set {
                     read.retain(|(other, _)| other != room);

@@ -9,7 +9,7 @@ use super::file::{self, Claim, Found};
 use super::opening::{self, Log};
 use super::tables::Tables;
 use super::trouble::Trouble;
-use super::{contents, schema};
+use super::{contents, room_settings, schema};
 use crate::backend::{MAX_BANS, MAX_SET};
 
 /// A store that was copied, into another file or into a smaller one in its place.
@@ -56,7 +56,8 @@ pub fn read_through(path: &Path) -> Result<String, String> {
         tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
     }
     if version > 6 {
-        tables.set_rooms(MAX_SET).map_err(|error| file::without_set(path, &error))?;
+        let set = tables.set_rooms(MAX_SET + 1).map_err(|error| file::without_set(path, &error))?;
+        room_settings::are_all(path, set)?;
     }
     let found = contents(path, tables.counts().map_err(sentence)?);
     log.still_holds(path)?;

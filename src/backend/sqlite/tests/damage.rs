@@ -263,6 +263,69 @@ fn rooms_whose_settings_cannot_be_read_are_not_opened() {
     assert_eq!(read_through(&options.path).unwrap_err(), refused);
 }
 
+/// What is set for more rooms than a chat knows of is refused: one is added to no more than that, and a file that has
+/// more is not started.
+#[test]
+fn rooms_with_settings_are_no_more_than_a_chat_knows() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    let set = |store: &mut Sqlite, room: &str, words| {
+        ask(store, Request::Set { room, words, ticket: Ticket(1) }).concat().contains("Noted")
+    };
+    for n in 0..MAX_SET {
+        let room = format!("room-{n}");
+        store.ask(Request::Set { room: &room, words: Some("a"), ticket: Ticket(1) }).unwrap();
+    }
+    hear(&mut store);
+    for (room, words, is_taken) in [
+        ("z", Some("a"), false),
+        ("room-7", Some("b"), true),
+        ("none", None, true),
+        ("room-7", None, true),
+        ("z", Some("a"), true),
+        ("room-7", Some("b"), false),
+    ] {
+        assert_eq!(set(&mut store, room, words), is_taken, "{room} {words:?}");
+    }
+    store.dies();
+    drop(folder.open(options.clone()));
+    let by_hand = |sql: &str| rusqlite::Connection::open(&options.path).unwrap().execute_batch(sql).unwrap();
+    by_hand("INSERT INTO room_setting VALUES ('zz', 'a')");
+    let refused = Sqlite::open(options.clone(), 1).unwrap_err();
+    assert!(refused.contains("more than 1000 rooms"), "{refused}");
+    assert_eq!(check(&options.path).unwrap_err(), refused);
+    by_hand("DELETE FROM room_setting WHERE room = 'zz'");
+    drop(folder.open(options));
+}
+
+/// As long as it cannot be read what is set for rooms, a chat that begins anew is told of no room.
+#[test]
+fn no_room_is_told_without_what_is_set_for_it() {
+    let folder = Folder::new();
+    let options = folder.options();
+    let mut store = folder.open(options.clone());
+    ask(&mut store, append(ROOM, "one", 1));
+    ask(&mut store, Request::Set { room: "den", words: Some("kept-to-the-operator"), ticket: Ticket(1) });
+    store.tell_catalogue();
+    assert!(hear(&mut store).concat().contains("Set"));
+    let whole = |store: &mut Sqlite| {
+        store.tables().unwrap().connection.execute_batch("VACUUM").unwrap();
+        assert!(store.tables().unwrap().checkpoint().unwrap());
+        fs::read(&options.path).unwrap()
+    };
+    let content = whole(&mut store);
+    harm(&mut store, &options, INDEX, "kept-to-the-operator");
+    store.tell_catalogue();
+    for _ in 0..3 {
+        assert_eq!(hear(&mut store), [""; 0]);
+        assert_eq!(store.health().unwrap().failing.as_deref(), Some("the file is damaged"));
+    }
+    fs::write(&options.path, content).unwrap();
+    let told = hear(&mut store).concat();
+    assert!(told.contains("Set") && told.contains("Room {"), "{told}");
+}
+
 /// What was read at the start is told, though a page of it cannot be read any more; what has changed meanwhile is not.
 #[test]
 fn bans_on_a_page_that_goes_bad_are_told() {
