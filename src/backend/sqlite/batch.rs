@@ -56,7 +56,7 @@ impl Sqlite {
         if renewed {
             self.said.push(&News::Renewed);
         }
-        self.own.renew(&self.claim.path, self.claim.moved.is_some())?;
+        self.own.renew(&self.claim.path, self.claim.moved.is_some(), last.inode)?;
         self.tables = Some(tables);
         self.committed = (last.nothing, last.entry, last.indexed);
         (self.nothing, self.batches) = (last.nothing, last.batch);

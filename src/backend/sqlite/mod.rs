@@ -291,7 +291,8 @@ impl Sqlite {
         let time = claim.time.map_or_else(|| tables.newest_time(), |known| Ok(Some(known)));
         // What cannot be read is said by those who read it.
         let clock = Clock::new(time.unwrap_or_default());
-        let own = Own::of(&claim.path, claim.moved.is_some()).map_err(|trouble| trouble.sentence(&claim.path))?;
+        let own =
+            Own::of(&claim.path, claim.moved.is_some(), last.inode).map_err(|trouble| trouble.sentence(&claim.path))?;
         let mut store = Self {
             own,
             committed: (last.nothing, last.entry, last.indexed),

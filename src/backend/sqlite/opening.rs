@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Result, Row};
+use rusqlite::{Connection, OpenFlags, Result, Row, ffi};
 
 use super::file::{self, Claim, Found};
 use super::tables::Tables;
@@ -248,6 +248,12 @@ pub fn without_log_whole(path: &Path) -> Result<Alone> {
 }
 
 fn alone(connection: &Connection) -> Result<Alone> {
+    // Its head is whole also where the log was moved into it in part, and tells it from what another program has made.
+    let head = |name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0));
+    let is_ours = head("application_id")? == schema::APPLICATION_ID;
+    if !is_ours || !(1..=schema::VERSION).contains(&head("user_version")?) {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTADB), None));
+    }
     let row = |row: &Row<'_>| {
         let inode = row.get::<_, i64>(2)?.cast_unsigned();
         Ok(Alone { ended_in_order: row.get(0)?, power: row.get(1)?, inode, batch: row.get(3)? })

@@ -12,7 +12,8 @@
 //! have been if the batch before is not the one before ([`Tables::number_batch`](super::tables::Tables::number_batch)).
 //!
 //! A move that is not whole, because somebody reads or the disk fails, leaves a file that need not be one without the
-//! rest of its log: what cannot be read of such a file is not taken for something else, unless it has become shorter.
+//! rest of its log: what is damaged in such a file is not taken for something else, unless it has become shorter. Its
+//! head is whole in any case, and says that it is a store.
 //!
 //! It does not see what is written between its look and the commit: the next batch does. Nor does it see a file that
 //! was copied to its end while the log was being moved into it.
@@ -36,30 +37,39 @@ pub struct Seen {
     stamp: Stamp,
     /// `None`: it could not be read without its log, which was moved into it in part.
     alone: Option<Alone>,
+    /// What the file says in that case of its inode, as long as it is not noted in it that it is used.
+    inode_before: u64,
     /// All of the log was in it behind the last move by this process.
     pub(super) is_whole: bool,
 }
 
 impl Seen {
-    /// Of a file that is open; `is_whole`: all of its log has been moved into it.
-    pub fn of(path: &Path, is_whole: bool) -> Result<Self> {
+    /// Of a file that is open; `is_whole`: all of its log has been moved into it. `inode_before`: that of its last use,
+    /// before this one.
+    pub fn of(path: &Path, is_whole: bool, inode_before: u64) -> Result<Self> {
         let stamp = Stamp::of(path).map_err(|error| cannot(path, &error))?;
         let alone = match opening::without_log(path) {
             Err(error) if !is_whole && may_be_in_part(&error) => None,
             alone => Some(alone?),
         };
-        Ok(Self { stamp, alone, is_whole })
+        Ok(Self { stamp, alone, inode_before, is_whole })
     }
 
     /// The same of a file that somebody else uses, in which this batch is the last one. One whose use is not noted in
     /// itself yet, because its log could not be moved, is for that one to read.
     pub fn in_use(path: &Path, last: i64) -> Result<Self> {
         // The one that writes knows who has moved its log, and how much of that.
-        let seen = Self::of(path, false)?;
+        let seen = Self::of(path, false, 0)?;
         match seen.alone {
             Some(alone) if alone.inode == seen.inode() && alone.batch <= last => Ok(seen),
             _ => Err(Trouble::Overwritten(Overwritten::File)),
         }
+    }
+
+    /// As it is where it could not be read without its log yet.
+    #[cfg(test)]
+    pub(super) fn forget_alone(&mut self) {
+        self.alone = None;
     }
 
     /// What tells it from others in its place.
@@ -85,10 +95,9 @@ impl Seen {
             }
             found => found.map_err(|_| Trouble::Overwritten(Overwritten::File))?,
         };
-        let is_of_it = self
-            .alone
-            .is_none_or(|was| (alone.inode == was.inode || alone.inode == now.inode) && was.batch <= alone.batch);
-        if !is_of_it || alone.batch > last {
+        let (inode, batch) = self.alone.map_or((self.inode_before, 0), |was| (was.inode, was.batch));
+        let is_of_it = alone.inode == inode || alone.inode == now.inode;
+        if !is_of_it || !(batch..=last).contains(&alone.batch) {
             return Err(Trouble::Overwritten(Overwritten::File));
         }
         (self.stamp, self.alone) = (now, Some(alone));
@@ -96,9 +105,14 @@ impl Seen {
     }
 }
 
-/// Whether an error may come of a file into which its log was moved in part. Its first page is whole then.
+/// Whether an error may come of a file into which its log was moved in part: pages do not fit to each other, or are
+/// behind its end.
 fn may_be_in_part(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() != Some(ErrorCode::NotADatabase)
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) || is_short(error)
+}
+
+fn is_short(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ)
 }
 
 fn cannot(path: &Path, error: &dyn Display) -> Trouble {
@@ -107,10 +121,9 @@ fn cannot(path: &Path, error: &dyn Display) -> Trouble {
 
 /// Whether an error says nothing of what is in a file.
 fn is_of_the_system(error: &rusqlite::Error) -> bool {
-    let is_short =
-        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
     let code = error.sqlite_error_code();
-    !is_short && matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory))
+    !is_short(error)
+        && matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory))
 }
 
 /// The file and its log as they were opened, and what is known of them since.
@@ -122,18 +135,19 @@ pub struct Own {
 }
 
 impl Own {
-    /// Of what a process has just opened; `is_whole`: it has moved all of the log into the file.
-    pub fn of(path: &Path, is_whole: bool) -> Result<Self> {
+    /// Of what a process has just opened; `is_whole`: it has moved all of the log into the file. `inode_before`: that
+    /// of the last use of the file, before this one.
+    pub fn of(path: &Path, is_whole: bool, inode_before: u64) -> Result<Self> {
         let log = InUse::of(path).map_err(|error| cannot(path, &error))?;
         let log_inode = log.inode().map_err(|error| cannot(path, &error))?;
-        Ok(Self { file: Seen::of(path, is_whole)?, log_inode, log })
+        Ok(Self { file: Seen::of(path, is_whole, inode_before)?, log_inode, log })
     }
 
     /// The same file was opened anew.
-    pub fn renew(&mut self, path: &Path, is_whole: bool) -> Result<()> {
+    pub fn renew(&mut self, path: &Path, is_whole: bool, inode_before: u64) -> Result<()> {
         self.log.renew(path).map_err(|error| cannot(path, &error))?;
         self.log_inode = self.log.inode().map_err(|error| cannot(path, &error))?;
-        self.file = Seen::of(path, is_whole)?;
+        self.file = Seen::of(path, is_whole, inode_before)?;
         Ok(())
     }
 }

@@ -308,6 +308,35 @@ fn a_part_that_cannot_be_read_alone_is_no_alarm() {
     }
 }
 
+/// Of a file into which its log was moved in part, what another program or another Salon has made is none, whatever
+/// can be read of it.
+#[test]
+fn a_part_is_told_from_another_file() {
+    let other = of_another_store();
+    for n in 0..4 {
+        let mut stage = Stage::new();
+        let made = stage.folder.0.join("made");
+        let program = rusqlite::Connection::open(&made).unwrap();
+        program.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000))").unwrap();
+        if n == 1 {
+            program.pragma_update(None, "application_id", schema::APPLICATION_ID).unwrap();
+            program.pragma_update(None, "user_version", schema::VERSION).unwrap();
+        }
+        drop(program);
+        let content = if n < 2 { fs::read(&made).unwrap() } else { other.clone() };
+        assert!(content.len() >= stage.new.len());
+        stage.store.own.file.is_whole = false;
+        if n == 3 {
+            // It could not be read yet as it was.
+            stage.store.own.file.forget_alone();
+        }
+        fs::write(stage.path(""), content).unwrap();
+        stage.nothing_is_taken(Overwritten::File);
+        fs::write(stage.path(""), &stage.new).unwrap();
+        stage.goes_on();
+    }
+}
+
 /// What is noted beside a file of its moves is of that file alone: a Salon that knew nothing of them has used another
 /// one there meanwhile, and was killed.
 #[test]
