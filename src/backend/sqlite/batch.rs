@@ -269,7 +269,18 @@ impl Sqlite {
     pub(super) fn note_committed(&mut self) {
         self.batches += 1;
         self.committed = (self.nothing, self.entry, self.indexed);
+        // Behind a move of all of the log this is what it has now: one that is empty at the next start has lost it.
+        if self.claim.noted <= self.claim.moved && self.claim.moved.is_some() {
+            self.note_in_log();
+        }
         self.note_well();
+    }
+
+    /// Notes beside the file that its log has the last batch.
+    pub(super) fn note_in_log(&mut self) {
+        if let Err(error) = self.claim.note_in_log(self.batches) {
+            log::debug!("{}: it is not noted beside it how much is in its log: {error}", self.claim.path.display());
+        }
     }
 
     /// What the batch has to say is told, behind what is to be told already.

@@ -246,6 +246,18 @@ impl Claim {
         self.write_lock().and_then(|()| self.sync_lock())
     }
 
+    /// Notes beside the file that this batch is in it or in its log, if no later one is noted: a file that has less with
+    /// its log has lost something. It is not awaited that this is on the disk, which the batch itself may not be either.
+    ///
+    /// # Errors
+    /// That it cannot be done.
+    pub fn note_in_log(&mut self, batch: i64) -> std::io::Result<()> {
+        match self.noted.replace(self.noted.map_or(batch, |noted| noted.max(batch))) == self.noted {
+            true => Ok(()),
+            false => self.write_lock(),
+        }
+    }
+
     /// Notes beside the file what is known of the time, to a minute. It is not awaited that this is on the disk.
     ///
     /// # Errors

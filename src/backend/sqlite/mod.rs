@@ -437,7 +437,8 @@ impl Sqlite {
         let newest = tables.newest_key().unwrap_or_default();
         last.entry = last.entry.max(newest.unwrap_or_default());
         // One that was copied into its place has its inode, and has not what is known to have been in it.
-        let is_older = batches.is_none() && claim.noted.max(claim.moved).is_some_and(|noted| last.batch < noted);
+        let is_older =
+            batches.is_none() && log.is_whole() && claim.noted.max(claim.moved).is_some_and(|noted| last.batch < noted);
         let original = new || last.inode == inode && !is_older;
         let same_boot = last.boot.is_some() && last.boot == options.boot;
         // The machine has not stopped under a process that goes on, so that the batches tell what is missing.

@@ -29,6 +29,8 @@ enum Loss {
     /// It is not beside the file, though the last use of that was not ended in order.
     Missing,
     Broken(wal::Broken),
+    /// It has less than was noted beside the file.
+    Cut,
     /// It was so when somebody opened the file, and no start has begun new epochs since.
     Noted,
 }
@@ -53,7 +55,7 @@ impl Log {
     /// # Errors
     /// One sentence that says what to do.
     pub fn of_claimed(claim: &mut Claim, boot: Option<&str>) -> std::result::Result<Self, String> {
-        let mut log = Self::look(&claim.path, claim.had_log, claim.moved, boot)?;
+        let mut log = Self::look(&claim.path, claim.had_log, (claim.moved, claim.noted), boot)?;
         if log.loss.is_none() && claim.notes_loss() {
             log.loss = Some(Loss::Noted);
         }
@@ -82,7 +84,7 @@ impl Log {
         // Before the file is looked at, which has more and more.
         let notes = file::noted_beside(path);
         if file::user(path).is_none() {
-            let mut log = Self::look(path, has_log, notes.moved, file::boot_id().as_deref())?;
+            let mut log = Self::look(path, has_log, (notes.moved, notes.noted), file::boot_id().as_deref())?;
             if log.loss.is_none() && notes.lost {
                 log.loss = Some(Loss::Noted);
             }
@@ -128,8 +130,13 @@ impl Log {
         Self { loss: None, untold: None, alone: None }
     }
 
-    /// `moved`: the file is known to have had this batch without its log.
-    fn look(path: &Path, has_log: bool, moved: Option<i64>, boot: Option<&str>) -> std::result::Result<Self, String> {
+    /// `moved`: the file is known to have had this batch without its log; `noted`: and this one with it.
+    fn look(
+        path: &Path,
+        has_log: bool,
+        (moved, noted): (Option<i64>, Option<i64>),
+        boot: Option<&str>,
+    ) -> std::result::Result<Self, String> {
         if let Some(sentence) = file::log_of_another(path) {
             return Err(sentence);
         }
@@ -138,10 +145,11 @@ impl Log {
             false => without_log_whole(path).ok(),
         };
         let mut log = Self { loss: None, untold: None, alone };
+        let mut last = alone.map(|alone| alone.batch);
         if let Some(alone) = alone.filter(|_| file::has_filled_log(path)) {
             // What is in its own log is behind what it had when that was begun.
-            let last = log.to_read(path).and_then(|tables| tables.batch());
-            if Some(alone.batch) < moved || last.is_ok_and(|last| last < alone.batch) {
+            last = log.to_read(path).and_then(|tables| tables.batch()).ok();
+            if Some(alone.batch) < moved || last.is_some_and(|last| last < alone.batch) {
                 return Err(file::not_of_its_log(path));
             }
         }
@@ -155,6 +163,12 @@ impl Log {
                 true => log.untold = Some(broken),
                 false => log.loss = Some(Loss::Broken(broken)),
             }
+        } else if last < noted
+            && last.is_some()
+            && alone.is_some_and(|alone| !alone.ended_in_order && Some(alone.batch) >= moved)
+        {
+            // One that has less than was moved is a copy from before that.
+            log.loss = Some(Loss::Cut);
         }
         Ok(log)
     }
@@ -169,6 +183,7 @@ impl Log {
         match &self.loss {
             Some(Loss::Missing) => Some(LACKS_LOG.into()),
             Some(Loss::Broken(broken)) => Some(broken.sentence(false)),
+            Some(Loss::Cut) => Some(CUT_LOG.into()),
             Some(Loss::Noted) => Some(HAS_LOST.into()),
             None => self.untold.as_ref().map(|broken| broken.sentence(true)),
         }
@@ -280,6 +295,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
 
 const LACKS_LOG: &str = "its last use was not ended in order, and its log (-wal) is not beside it; if nobody has moved \
      that into the file, what was said last is missing";
+
+const CUT_LOG: &str = "its log (-wal) was emptied or cut off since it was used, so that what was said last is missing";
 
 const HAS_LOST: &str =
     "its log was missing or damaged when it was opened before, so that what was said last is missing";

@@ -220,6 +220,10 @@ impl Sqlite {
         let last = self.last_batch();
         let Ok(stamp) = Stamp::of(&self.claim.path) else { return Ok(()) };
         self.own.file.goes_on_as(&self.claim.path, stamp, last)?;
+        if !all {
+            // Of that the file may have so much now that it would not be missed.
+            self.note_in_log();
+        }
         if all
             && let Some(alone) = self.own.file.alone
             && let Err(error) = self.claim.note_moved(Some(alone.batch))

@@ -203,6 +203,35 @@ fn what_is_written_over_the_log_is_missed() {
     }
 }
 
+/// The log of a Salon that was killed is emptied, or cut off behind its head, or it was before it was killed and nobody
+/// has spoken since: whoever reads the file is told, and a start begins new epochs, once. An empty log behind a move of
+/// all of it, by whomever, has lost nothing.
+#[test]
+fn a_log_that_is_emptied_is_missed_by_the_next_start() {
+    for (len, is_moved) in [(0, false), (32, false), (4096 + 56, false), (0, true)] {
+        let mut stage = Stage::new();
+        let options = stage.folder.options();
+        let epoch = page(&mut stage.store, ROOM).0.epoch;
+        let last = if is_moved { 3 } else { 2 };
+        stage.store.dies();
+        if is_moved {
+            let hand = rusqlite::Connection::open(&options.path).unwrap();
+            hand.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            hand.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        }
+        let log = fs::OpenOptions::new().write(true).open(stage.folder.0.join("state/salon.db-wal")).unwrap();
+        log.set_len(len).unwrap();
+        let checked = read_through(&options.path).unwrap();
+        assert_eq!(checked.contains("what was said last is missing"), !is_moved, "{len}: {checked}");
+        let mut store = Sqlite::open(options.clone(), 8).unwrap();
+        let head = page(&mut store, ROOM).0;
+        assert_eq!((head.seq, head.epoch == epoch), (last, is_moved), "{len}");
+        ask(&mut store, append(ROOM, "on", 5));
+        store.dies();
+        assert_eq!(page(&mut Sqlite::open(options, 9).unwrap(), ROOM).0.epoch, head.epoch);
+    }
+}
+
 /// A folder is brought to what it was before, all files of it in their places: it is in itself whole, and lacks what
 /// was said since.
 #[test]
@@ -349,10 +378,11 @@ fn what_was_moved_is_of_the_file_that_was_used_last() {
     let moved = fourth(&fs::read_to_string(&lock).unwrap());
     fs::write(&options.path, &old).unwrap();
     let mut store = Sqlite::open(options.clone(), 8).unwrap();
+    // It notes no more than that, at its start.
+    let noted = fs::read_to_string(&lock).unwrap();
     ask(&mut store, append(ROOM, "of the other", 3));
     let epoch = page(&mut store, ROOM).0.epoch;
     store.dies();
-    let noted = fs::read_to_string(&lock).unwrap();
     fs::write(&lock, noted.replace(&fourth(&noted), &moved)).unwrap();
     let (head, texts) = page(&mut Sqlite::open(options, 9).unwrap(), ROOM);
     assert_eq!((head.epoch, texts), (epoch, vec!["one".to_owned(), "of the other".to_owned()]));
