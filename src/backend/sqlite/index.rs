@@ -197,7 +197,6 @@ impl Sqlite {
         let end = part_of(self.indexed + 1) * PART_LEN + PART_LEN - 1;
         let to = self.entry.min(from + GATHERED_TOGETHER - 1).min(end);
         let tables = self.tables()?;
-        let mut places = HashMap::new();
         let lines = match tables.lines_between(from, to).map_err(Trouble::from) {
             // These are found by nobody; all others are.
             Err(trouble) if trouble.is_of_what_is_read() => {
@@ -206,25 +205,7 @@ impl Sqlite {
             }
             lines => lines?,
         };
-        let tables = self.tables()?;
-        let (mut to, mut cost) = (to, 0);
-        for line in lines {
-            let of = match places.get(&line.conversation) {
-                Some(of) => of,
-                None => places.entry(line.conversation).or_insert(tables.names_of(line.conversation)?),
-            };
-            let Some((name, other)) = of else { continue };
-            let place = place_of(line.id);
-            let (terms, read) = terms(&line.content);
-            for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms) {
-                gathered.add(word, place);
-            }
-            cost += read;
-            if cost >= MAX_GATHERED_COST {
-                to = line.id;
-                break;
-            }
-        }
+        let to = self.tables()?.terms_of(&lines, 0, |word, place| gathered.add(word, place))?.unwrap_or(to);
         gathered.to = to;
         gathered.full = to == self.entry || to == end || gathered.bytes >= MAX_GATHERED_BYTES;
         Ok(())
@@ -299,10 +280,10 @@ impl Sqlite {
 
 /// A message that is to be taken in.
 pub(super) struct Line {
-    pub(super) id: i64,
+    id: i64,
     conversation: i64,
     sender: String,
-    pub(super) content: String,
+    content: String,
 }
 
 impl Tables {
@@ -331,6 +312,33 @@ impl Tables {
         let sql = "SELECT name, other FROM conversation WHERE id = ?1";
         let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         self.connection.prepare_cached(sql)?.query_row([conversation], row).optional()
+    }
+
+    /// Has it be told by what each of these messages is found, its words and its marks, and where it is. Returns the
+    /// last one that was told, if more would have cost too much; `term` is what a word costs beside its text.
+    pub(super) fn terms_of(
+        &self,
+        lines: &[Line],
+        term: usize,
+        mut tell: impl FnMut(String, [u8; 2]),
+    ) -> rusqlite::Result<Option<i64>> {
+        let (mut places, mut cost) = (HashMap::new(), 0);
+        for line in lines {
+            let of = match places.get(&line.conversation) {
+                Some(of) => of,
+                None => places.entry(line.conversation).or_insert(self.names_of(line.conversation)?),
+            };
+            let Some((name, other)) = of else { continue };
+            let (terms, read) = terms(&line.content);
+            cost += read + term * terms.len();
+            for word in marks(line.conversation, name, other, &line.sender).into_iter().chain(terms) {
+                tell(word, place_of(line.id));
+            }
+            if cost >= MAX_GATHERED_COST {
+                return Ok(Some(line.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Messages with keys from one to another, with their texts as they stand.
@@ -375,7 +383,7 @@ pub const MARK_OF_LONG: &str = "\u{e003}";
 
 /// By what a text is found: its different words, or the mark of one that has too many.
 /// And what it has cost to read it, as [`words`] counts.
-pub(super) fn terms(text: &str) -> (BTreeSet<String>, usize) {
+fn terms(text: &str) -> (BTreeSet<String>, usize) {
     let mut terms = BTreeSet::new();
     let cost = words(text, |word| {
         if terms.len() <= MAX_WORDS && !terms.contains(word) {
@@ -398,7 +406,7 @@ fn marks(conversation: i64, name: &str, other: &str, sender: &str) -> Vec<String
 }
 
 /// The place of a key in its part.
-pub(super) fn place_of(id: i64) -> [u8; 2] {
+fn place_of(id: i64) -> [u8; 2] {
     u16::try_from(id & (PART_LEN - 1)).expect("a part has no more keys").to_be_bytes()
 }
 
@@ -410,10 +418,10 @@ const INDEXED_TOGETHER: i64 = if cfg!(test) { 16 } else { 1024 };
 
 /// Entries that are gathered, and lists that are written, in one piece: some milliseconds.
 pub(super) const GATHERED_TOGETHER: i64 = if cfg!(test) { 4 } else { 256 };
-const WRITTEN_TOGETHER: usize = if cfg!(test) { 3 } else { 1024 };
+pub(super) const WRITTEN_TOGETHER: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What it may cost to read the texts of such a piece, beside the text that crosses this, as [`words`] counts.
-pub(super) const MAX_GATHERED_COST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+const MAX_GATHERED_COST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
 /// Bytes of what is gathered, beside the piece that crosses this, and what a list takes beside its word and its places.
 const MAX_GATHERED_BYTES: usize = 4 << 20;

@@ -188,7 +188,7 @@ impl Tables {
     }
 
     /// Deletes the first lists of a part, so many at most; whether these were all.
-    fn delete_lists(&self, part: i64, most: usize) -> rusqlite::Result<bool> {
+    pub(super) fn delete_lists(&self, part: i64, most: usize) -> rusqlite::Result<bool> {
         let sql = "SELECT word FROM word WHERE part = ?1 ORDER BY word LIMIT 1 OFFSET ?2";
         let row = |row: &Row<'_>| row.get(0);
         let behind: Option<String> =

@@ -102,7 +102,8 @@ impl Tables {
             };
             self.look_through(&sought, indexed, before, &mut page)?;
             if page.next.is_none() {
-                self.look_up(&sought, before.min(indexed + 1), &mut page)?;
+                let unlisted = self.refolded_part(indexed)?;
+                self.look_up(&sought, before.min(indexed + 1), unlisted, &mut page)?;
             }
         }
         Ok(Some(Hits { work: page.looks + page.lists, next: page.next, lines: page.lines }))
@@ -200,11 +201,11 @@ impl Page {
 }
 
 impl Tables {
-    /// Reads what is not in the index, the newest first.
-    fn look_through(&self, sought: &Sought<'_>, indexed: i64, before: i64, page: &mut Page) -> rusqlite::Result<()> {
+    /// Reads what is not in the index, behind one key and before another, the newest first.
+    fn look_through(&self, sought: &Sought<'_>, behind: i64, before: i64, page: &mut Page) -> rusqlite::Result<()> {
         let sql = format!("{LINE} FROM entry WHERE entry.id > ?1 AND entry.id < ?2 ORDER BY entry.id DESC");
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([indexed, before])?;
+        let mut rows = statement.query([behind, before])?;
         while let Some(row) = rows.next()? {
             let (id, line) = (row.get(0)?, self.found_line(row, sought, page)?);
             if !page.take(id, line) {
@@ -214,14 +215,28 @@ impl Tables {
         Ok(())
     }
 
-    /// Asks the index, the newest part first. A page has one part in any case, so that whoever asks comes forward.
-    fn look_up(&self, sought: &Sought<'_>, before: i64, page: &mut Page) -> rusqlite::Result<()> {
+    /// Asks the index, the newest part first. A page has one part in any case, so that whoever asks comes forward. The
+    /// part that is `unlisted` is read through.
+    fn look_up(
+        &self,
+        sought: &Sought<'_>,
+        before: i64,
+        unlisted: Option<i64>,
+        page: &mut Page,
+    ) -> rusqlite::Result<()> {
         let parts = self.parts_to(part_of(before - 1), MAX_PARTS + 1)?;
         for (turn, part) in parts.iter().enumerate() {
             let end = (part * PART_LEN + PART_LEN).min(before);
             if turn == MAX_PARTS || turn > 0 && !page.affords(sought.words.len() + 1 + sought.marks.len()) {
                 page.next = Some(end);
                 break;
+            }
+            if unlisted == Some(*part) {
+                self.look_through(sought, part * PART_LEN - 1, end, page)?;
+                if page.next.is_some() {
+                    return Ok(());
+                }
+                continue;
             }
             let mut places = self.places_of_all(*part, sought, page)?;
             places.retain(|&place| part * PART_LEN + i64::from(place) < end);
