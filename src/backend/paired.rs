@@ -27,8 +27,10 @@ use crate::time::Moment;
 /// A store that writes, and one that reads beside it.
 #[derive(Debug)]
 pub struct Paired<W, R> {
-    writer: W,
+    /// Ended before the writer, which has what keeps others from the file: locks of one process end with the first of
+    /// its descriptors that is closed, and the writer's are to be the last.
     reader: R,
+    writer: W,
     lanes: Vec<Lane>,
     hasher: RandomState,
     /// Requests that the writer has taken, and up to which of them all are done as far as that has been heard.
@@ -344,6 +346,13 @@ mod tests {
         }
     }
 
+    impl Drop for Side {
+        /// Its gate is open then if it is the last one of its pair.
+        fn drop(&mut self) {
+            self.open.set(Rc::strong_count(&self.memory) == 1);
+        }
+    }
+
     impl Backend for Side {
         fn ask(&mut self, request: Request<'_>) -> Result<(), Overloaded> {
             self.asked.push_back(one(request));
@@ -482,6 +491,14 @@ mod tests {
             writer.set(true);
             assert!(hear(&mut store).is_empty() && store.is_idle());
         }
+    }
+
+    /// The writer has the locks of the file, which end with the first descriptor of it that is closed in the process.
+    #[test]
+    fn the_writer_ends_last() {
+        let (store, writer, reader) = pair(0, 1);
+        drop(store);
+        assert_eq!((writer.get(), reader.get()), (true, false));
     }
 
     #[test]
