@@ -249,12 +249,15 @@ impl Tables {
     }
 
     /// Moves into the file what may be moved of a long log, between two transactions; returns how many pages it has,
-    /// and whether all of them are in the file.
+    /// and whether all of them are in the file. Where somebody else is moving it nothing is moved.
     pub fn shorten_log(&self) -> Result<(i64, bool)> {
         // The next commit says how long it is then.
-        self.log_pages.store(0, Ordering::Relaxed);
-        let row = |row: &Row<'_>| Ok((row.get(1)?, row.get::<_, i64>(1)? == row.get::<_, i64>(2)?));
-        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], row)
+        let before = self.log_pages.swap(0, Ordering::Relaxed);
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (busy, pages, moved): (i64, i64, i64) =
+            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], row)?;
+        // One that could not begin says -1 of both.
+        Ok(if pages < 0 { (before, false) } else { (pages, busy == 0 && pages == moved) })
     }
 
     /// Forgets what it has read of the file, between two transactions.

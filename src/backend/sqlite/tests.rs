@@ -10,6 +10,7 @@ mod size;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::marks::{MAX_MARKS, MAX_MARKS_OF_ALL};
@@ -592,6 +593,40 @@ fn a_log_that_is_held_up() {
     drop(reader);
     (0..10).for_each(|_| say(&mut store));
     assert!(!store.held_up);
+}
+
+/// While somebody else moves the log, and waits amid that for a reader, nothing of it is moved, and it is as long as it
+/// was.
+#[test]
+fn a_log_that_another_moves() {
+    static MEETS: [Barrier; 2] = [const { Barrier::new(2) }; 2];
+    let folder = Folder::new();
+    let path = folder.options().path;
+    let mut store = folder.open(folder.options());
+    ask(&mut store, append(ROOM, "one", 1));
+    let open = || rusqlite::Connection::open(&path).unwrap();
+    let reader = open();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    ask(&mut store, append(ROOM, "two", 2));
+    let (_, pages) = store.tables().unwrap().is_log_long();
+    let mut other = open();
+    let waits = |_: i32| {
+        MEETS.iter().for_each(|meets| drop(meets.wait()));
+        false
+    };
+    other.busy_handler(Some(waits)).unwrap();
+    let moving = std::thread::spawn(move || {
+        let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+        (other, busy)
+    });
+    MEETS[0].wait();
+    assert_eq!(store.move_log(Tables::shorten_log).unwrap(), (pages, false));
+    assert!(pages > 0 && !store.own.file.is_whole);
+    MEETS[1].wait();
+    assert_eq!(moving.join().unwrap().1, 1);
+    drop(reader);
+    let (pages, all) = store.move_log(Tables::shorten_log).unwrap();
+    assert!(pages > 0 && all);
 }
 
 /// Somebody writes to the file by hand, and takes long: requests fail meanwhile.
