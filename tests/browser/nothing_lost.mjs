@@ -37,6 +37,51 @@ await run(async () => {
   const bob = await newPage();
   await enter(bob, "Bob", "kitchen");
 
+  await check("a title, a topic and a note that were not saved are offered again when their dialog opens, also after a reload", async () => {
+    const page = await newPage();
+    await enter(page, "Dora", "attic");
+    const fields = [
+      ["#topic-input", async () => { await page.locator("#edit-topic").click(); }],
+      ["#topic-input", async () => {
+        await page.locator("#title").click();
+        await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
+      }],
+      ["#note-input", async () => { await page.locator("#me-name").click(); }],
+    ];
+    const offered = async (at) => {
+      await fields[at][1]();
+      const value = await page.locator(fields[at][0]).inputValue();
+      await page.keyboard.press("Escape");
+      return value;
+    };
+    for (const [at, [input, open]] of fields.entries()) {
+      await open();
+      await page.locator(input).fill(`words ${at}`);
+      await page.keyboard.press("Escape");
+    }
+    for (const at of [0, 1, 2]) equal(await offered(at), `words ${at}`, "what is offered");
+    await say(page, "/join cellar");
+    await titled(page, "cellar");
+    equal([await offered(0), await offered(1)], ["", ""], "of another room");
+    await say(page, "/join attic");
+    await titled(page, "attic");
+    await page.reload();
+    await connected(page);
+    for (const at of [0, 1, 2]) equal(await offered(at), `words ${at}`, "what is offered after a reload");
+    for (const [input, open] of fields) {
+      await open();
+      await page.locator(input).press("Enter");
+    }
+    await until("they are saved", async () => (await page.locator("#topic").textContent()) === "words 0" && (await page.locator("#title bdi").textContent()) === "words 1");
+    await fields[0][1]();
+    await page.locator("#topic-input").fill("other words");
+    await page.locator("#topic-input").fill("words 0");
+    await page.keyboard.press("Escape");
+    const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("salon.unsent:") && JSON.parse(localStorage[key]).begun?.length).length);
+    await until("nothing is kept of them", async () => (await kept()) === 0);
+    await page.context().close();
+  });
+
   await check("three tabs with forty rooms each are in all of them ten seconds after a restart, and say so until they are", async () => {
     const many = Array.from({ length: 40 }, (_, n) => ({ id: `room ${n}` }));
     const first = await newPage();

@@ -2,8 +2,8 @@
  * The chat page behind its door: going in and out. `door.js` is where one comes in, and takes this file and all others
  * when the door has been drawn. `client.js` keeps the connection; the other files are a subject each:
  *
- * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js`, and `incoming.js`
- *   for what the server says
+ * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js` with `begun.js`, and
+ *   `incoming.js` for what the server says
  * - drawn: `log.js` with `unread.js` and `message.js`, `announcements.js`, `sidebar.js`, `people.js`, `connection.js`
  *   with `ended.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it

@@ -1,12 +1,14 @@
 /**
  * The note beside our status, which others see: written behind our own name, or by `/status`.
  */
+import { begun, note, offer } from "./begun.js";
 import { me } from "./conversations.js";
 import { byId } from "./dom.js";
 import { t } from "./language.js";
 import { setStatus } from "./people.js";
 import { presence } from "./presence.js";
 import { charactersOver } from "./text.js";
+import { keepUnsent } from "./unsent.js";
 import { characterProblem } from "./words.js";
 
 const BYTES_MAX = 256;
@@ -21,18 +23,25 @@ export function noteProblem(note) {
   return problem ? t("theNote", { problem }) : "";
 }
 
+const stands = () => presence.get(me)?.note ?? "";
+
 byId("me-name").addEventListener("click", () => {
-  byId("note-input").value = presence.get(me)?.note ?? "";
   byId("note-problem").textContent = "";
   dialog.showModal();
-  byId("note-input").select();
+  offer(byId("note-input"), "note", stands());
+});
+byId("note-input").addEventListener("input", () => {
+  note("note", byId("note-input").value, stands());
+  keepUnsent();
 });
 byId("note-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const note = byId("note-input").value.trim().replace(/\s+/gu, " ");
-  const problem = noteProblem(note);
+  const written = byId("note-input").value.trim().replace(/\s+/gu, " ");
+  const problem = noteProblem(written);
   byId("note-problem").textContent = problem;
   if (problem) return;
-  setStatus(byId("me-status").value, note);
+  begun.delete("note");
+  keepUnsent();
+  setStatus(byId("me-status").value, written);
   dialog.close();
 });

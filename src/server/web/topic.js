@@ -2,11 +2,13 @@
  * The title and the topic of a room: how it is called and what is above its messages. They are changed in the list of
  * what can be done with the room, the topic also in its head, or by `/title` and `/topic`. The server says who may.
  */
+import { begun, note, offer } from "./begun.js";
 import { active, client } from "./conversations.js";
 import { byId, named } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { phrase, t } from "./language.js";
 import { charactersOver } from "./text.js";
+import { keepUnsent } from "./unsent.js";
 import { characterProblem, inWords } from "./words.js";
 
 const BYTES_MAX = 256;
@@ -48,29 +50,37 @@ export function describe(kind, room, words) {
   const problem = problemOf(KINDS[kind], text);
   if (problem || text === KINDS[kind].stands(room)) return problem;
   KINDS[kind].change(room.id, text).catch((error) => {
+    begun.set(`${kind}:${room.id}`, text);
+    keepUnsent();
     room.problem = inWords(error);
     if (room === active) redraw("composer");
   });
   return "";
 }
 
-let changed = null; // what the dialog is about: `{kind, room}`
+let changed = null; // what the dialog is about: `{kind, room, key}`
 
 /** Opens the field for the title or the topic of the room that is on screen. */
 export function openDescription(kind) {
-  changed = { kind, room: active };
+  changed = { kind, room: active, key: `${kind}:${active.id}` };
   byId("topic-title").replaceChildren(...KINDS[kind].of(named(active.title)));
   byId("topic-input").placeholder = KINDS[kind].hint();
-  byId("topic-input").value = KINDS[kind].stands(active);
   byId("topic-problem").textContent = "";
   byId("topic-dialog").showModal();
-  byId("topic-input").select();
+  offer(byId("topic-input"), changed.key, KINDS[kind].stands(active));
 }
 
 for (const [id, kind] of [["edit-topic", "topic"], ["change-topic", "topic"], ["change-title", "title"]]) byId(id).addEventListener("click", () => openDescription(kind));
+byId("topic-input").addEventListener("input", () => {
+  note(changed.key, byId("topic-input").value, KINDS[changed.kind].stands(changed.room));
+  keepUnsent();
+});
 byId("topic-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const problem = describe(changed.kind, changed.room, byId("topic-input").value);
   byId("topic-problem").textContent = problem;
-  if (!problem) byId("topic-dialog").close();
+  if (problem) return;
+  begun.delete(changed.key);
+  keepUnsent();
+  byId("topic-dialog").close();
 });

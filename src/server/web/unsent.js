@@ -1,11 +1,12 @@
 /**
- * Text that has not arrived: drafts, messages on the outbox, and refused messages. The browser keeps them, so that
- * neither a reload nor a closed tab loses them.
+ * Text that has not arrived: drafts, also those of dialogs, messages on the outbox, and refused messages. The browser
+ * keeps them, so that neither a reload nor a closed tab loses them.
  *
  * Each load of the page keeps a record of its own, so that tabs do not overwrite each other. A record that its page has
  * closed, or that no page has touched for a while (a browser that was killed), is taken over by the next page of the
  * same person. A message keeps its id, and so is said once, whichever page sends it.
  */
+import { begun } from "./begun.js";
 import { nameFault, uuid } from "./client.js";
 import { t } from "./language.js";
 import { active, client, conversation, conversations, me } from "./conversations.js";
@@ -37,7 +38,7 @@ function record(closed) {
     if (c.draft.trim() !== "" || c.reply || c.editing) drafts.push([c.kind, c.id, [c.behind, c.draft].filter(Boolean).join("\n").slice(0, DRAFT_CHARACTERS), contextOf(c)]);
     for (const { entry, failed } of c.pending) if (failed) refused.push({ ...bare(entry), failed });
   }
-  return { name: me, at: Date.now(), closed, drafts, refused, outbox: client?.outbox.map(bare) ?? [] };
+  return { name: me, at: Date.now(), closed, drafts, begun: [...begun], refused, outbox: client?.outbox.map(bare) ?? [] };
 }
 
 /** What a draft answers, and the message that is written anew in its place; of others it keeps no text. */
@@ -47,7 +48,7 @@ function contextOf({ reply, editing }) {
 }
 
 const bare = ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent }) => ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent });
-const isEmpty = ({ drafts, refused, outbox }) => drafts.length + refused.length + outbox.length === 0;
+const isEmpty = ({ drafts, begun: fields, refused, outbox }) => drafts.length + fields.length + refused.length + outbox.length === 0;
 
 function save(closed = false) {
   clearTimeout(timer);
@@ -77,6 +78,7 @@ function beginAnewIfTaken() {
 /** The person has gone out. Unsent text waits until they come in again, or is forgotten. */
 export function letGoOfUnsent({ forgotten = false } = {}) {
   if (!forgotten) save(true);
+  begun.clear();
   if (forgotten) {
     clearTimeout(timer);
     timer = null;
@@ -91,18 +93,19 @@ export function letGoOfUnsent({ forgotten = false } = {}) {
 }
 
 /**
- * Takes over the records that pages of a person have left behind: `{drafts, refused, outbox}`. They are there until
- * `isHere` is called, when what is in them is on this page: what kills the page before that loses nothing. What this
- * page cannot read is left out.
+ * Takes over the records that pages of a person have left behind: `{drafts, begun, refused, outbox}`. They are there
+ * until `isHere` is called, when what is in them is on this page: what kills the page before that loses nothing. What
+ * this page cannot read is left out.
  */
 function takeOver(name) {
-  const [drafts, refused, outbox] = [[], new Map(), new Map()];
+  const [drafts, fields, refused, outbox] = [[], [], new Map(), new Map()];
   const records = keysOf(PREFIX).filter((one) => one !== key).map((one) => ({ one, left: stored(one) }))
     .filter(({ left }) => left && (left.closed || Date.now() - left.at > STALE_AFTER)).sort((a, b) => a.left.at - b.left.at);
   const ours = records.filter((record) => record.left.name === name);
   for (const { left } of ours) {
     const good = (part, isGood) => (Array.isArray(left[part]) ? left[part].filter(isGood) : []);
     drafts.push(...good("drafts", isDraft));
+    fields.push(...good("begun", isField));
     for (const entry of good("outbox", isEntry)) outbox.set(entry.id, entry);
     for (const entry of good("refused", isEntry)) refused.set(entry.id, entry);
   }
@@ -110,6 +113,7 @@ function takeOver(name) {
   for (const id of refused.keys()) outbox.delete(id);
   return {
     drafts,
+    begun: fields,
     refused: [...refused.values()],
     outbox: [...outbox.values()],
     isHere() {
@@ -122,6 +126,7 @@ function takeOver(name) {
 
 const isPlace = (kind, id) => (kind === "room" || kind === "person") && typeof id === "string" && !nameFault(id);
 const isDraft = (one) => Array.isArray(one) && isPlace(one[0], one[1]) && typeof one[2] === "string";
+const isField = (one) => Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === "string");
 const isEntry = (one) => isPlace(one?.kind, one?.target) && typeof one.id === "string" && typeof one.content === "string" && Number.isFinite(one.queuedAt);
 
 /**
@@ -134,10 +139,11 @@ export function unsentOf(name) {
 }
 
 /** Puts what was left behind on the page. `outbox` are entries as the client has them, which may change them. */
-function show({ drafts, refused, outbox, isHere }) {
+function show({ drafts, begun: fields, refused, outbox, isHere }) {
   for (const entry of outbox) wait(entry, null);
   for (const { failed, ...entry } of refused) wait(entry, failed);
   for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
+  for (const [key, text] of fields) if (!begun.has(key)) begun.set(key, text);
   isHere();
 }
 
