@@ -119,6 +119,8 @@ await run(async () => {
 
   await check("the name in the head is a menu of all that can be done there, for rooms and people", async () => {
     await ada.locator("#title").click();
+    const [name, list] = [await box(ada, "#title"), await box(ada, "#place-menu")];
+    equal([Math.round(list.x - name.x), Math.round(list.y - name.y - name.height)], [0, 4], "where it opens: beneath the name");
     equal(await menu(ada), ["Mute this room", "Change the title", "Change the topic", "Copy invitation link", "Show as QR code", "Leave room"], "of a room");
     await pressed(ada, "Mute this room");
     await until("it is muted", async () => (await ada.locator("#mute").getAttribute("aria-pressed")) === "true");

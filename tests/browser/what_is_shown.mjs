@@ -465,6 +465,12 @@ await run(async () => {
       await enter(page, `Mirror ${width}`, "kitchen");
       await say(page, "@Bob, from right to left");
       await page.evaluate(() => { document.documentElement.dir = "rtl"; });
+      equal(await page.locator(".invitation input").evaluate((field) => getComputedStyle(field).direction), "ltr", "the address of the room");
+      await page.locator("#title").click();
+      const [name, menu] = [await page.locator("#title").boundingBox(), await page.locator("#place-menu").boundingBox()];
+      if (width > 1000) equal(Math.round(name.x + name.width - menu.x - menu.width), 0, "where the menu of the room ends");
+      equal(menu.x >= 0 && menu.x + menu.width <= width && menu.y + menu.height <= height, true, "the menu in the window");
+      await page.keyboard.press("Escape");
       const centre = (part) => page.locator(part).evaluate((node) => { const { left, right } = node.getBoundingClientRect(); return (left + right) / 2 / innerWidth; });
       const [places, details, send] = [await centre("#places"), await centre("#details"), await centre("#send")];
       if (width > 1000) equal([places > 0.8, details < 0.2], [true, true], `the sides: ${places}, ${details}`);

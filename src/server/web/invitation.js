@@ -18,6 +18,7 @@ export function invitation(c) {
   const field = element("input");
   field.type = "text";
   field.readOnly = true;
+  field.dir = "ltr"; // also in a page that is read from right to left
   field.value = invitationTo(c);
   field.setAttribute("aria-label", t("addressOfRoom"));
   field.addEventListener("focus", () => field.select());
@@ -38,7 +39,7 @@ function showCode(c) {
   const rows = qrOf(address);
   byId("qr-title").replaceChildren(...phrase("comeInto", { room: named(c.title) }));
   byId("qr-code").replaceChildren(...rows ? [picture(rows)] : []);
-  byId("qr-address").textContent = address;
+  Object.assign(byId("qr-address"), { textContent: address, dir: "ltr" });
   byId("qr").showModal();
   byId("qr-close").focus();
 }

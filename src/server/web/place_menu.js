@@ -3,6 +3,7 @@
  * list of people is. The buttons beside that list are the ones that do it.
  */
 import { byId, element } from "./dom.js";
+import { narrow } from "./drawers.js";
 
 const ACTIONS = ["notify-room", "mute", "change-title", "change-topic", "copy-link", "show-code", "leave"];
 
@@ -22,7 +23,18 @@ function entryOf(button) {
   return element("li", "", entry);
 }
 
+const EDGE = 12; // between a menu and the edge of the window
+
+/** Beneath the name where there is room for it; on a phone where all menus are. */
+function layBeneath(name) {
+  const [at, { width }] = [name.getBoundingClientRect(), menu.getBoundingClientRect()];
+  const left = getComputedStyle(name).direction === "rtl" ? at.right - width : at.left;
+  const to = Math.max(EDGE, Math.min(left, innerWidth - width - EDGE));
+  Object.assign(menu.style, narrow.matches ? { inset: "", margin: "" } : { inset: `${at.bottom + 4}px auto auto ${to}px`, margin: "0" });
+}
+
 byId("title").addEventListener("click", () => {
   byId("place-menu-list").replaceChildren(...ACTIONS.map(byId).filter(({ hidden }) => !hidden).map(entryOf));
   menu.showModal();
+  layBeneath(byId("title"));
 });
