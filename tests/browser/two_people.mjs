@@ -410,7 +410,7 @@ await run(async () => {
     await input.focus();
 
     await page.keyboard.type("/");
-    await until("all commands are listed", async () => await options() === 11);
+    await until("all commands are listed", async () => await options() === 12);
     equal(await page.locator("#suggestions [aria-selected=true]").getAttribute("id"), await input.getAttribute("aria-activedescendant"), "the active option");
     await page.keyboard.press("ArrowDown");
     equal(await page.locator("#suggestions [aria-selected=true] bdi").textContent(), "/leave [ROOM]", "the chosen command");
