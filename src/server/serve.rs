@@ -53,7 +53,7 @@ pub fn run(
 ) -> Result<(), Error> {
     let mut starter: Box<dyn Starter> = Box::new(starter);
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
-    let mut predecessor = predecessor(&settings)?;
+    let mut predecessor = predecessor(&settings, &mut kernel)?;
     let mut before = predecessor.as_mut();
     let mut listeners = Vec::new();
     let public = bound(sockets.public, &settings.listen, "--listen", &mut before)?;
@@ -97,17 +97,23 @@ pub fn run(
     settings.https_port = settings.https_port.or(of_tls);
     // From here on the other one lets go, and goes on only if this one ends before it serves.
     if let Some(before) = &mut predecessor {
-        before.free_the_store().map_err(Error::TakeOver)?;
+        before.free_the_store(&mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
     }
     let mut made = store(kernel.waker()).map_err(Error::Store)?;
-    if let Some(before) = predecessor {
+    if let Some(before) = &mut predecessor {
         let pid = before.pid();
-        match before.serves().map_err(Error::TakeOver)? {
-            true => log::info!("taken over from process {pid}"),
-            false => log::warn!("taken over from process {pid}, which has ended or does not answer"),
+        match before.serves(&mut || kernel.is_told_to_stop()) {
+            Ok(true) => log::info!("taken over from process {pid}"),
+            Ok(false) => log::warn!("taken over from process {pid}, which has ended or does not answer"),
+            Err(sentence) => {
+                // Before the predecessor is: that one opens the store as soon as this one is gone.
+                drop(made);
+                return Err(Error::TakeOver(sentence));
+            }
         }
         kernel.own_files(|path| settings.mode_of(path));
     }
+    drop(predecessor);
     greet(&said, &settings, &*made);
     loop {
         let random = Random::secret();
@@ -127,7 +133,8 @@ pub fn run(
             }
             Settled::GoesOn => {
                 log::error!("the other Salon has not taken over: this one goes on");
-                made = store(kernel.waker()).map_err(Error::Store)?;
+                let Some(again) = again(&mut kernel, &mut store).map_err(Error::Store)? else { return Ok(()) };
+                made = again;
                 kernel.begin_anew().map_err(Error::Loop)?;
             }
         }
@@ -135,16 +142,39 @@ pub fn run(
 }
 
 /// The Salon to take over from, if that is asked for and there is one.
-fn predecessor(settings: &Settings) -> Result<Option<Predecessor>, Error> {
+fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<Option<Predecessor>, Error> {
     let Some(Address::Unix { path, .. }) = settings.hand_over.as_ref().filter(|_| settings.takes_over) else {
         return Ok(None);
     };
-    let found = Predecessor::find(path).map_err(Error::TakeOver)?;
+    let found = Predecessor::find(path, &mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
     if found.is_none() {
         log::warn!("no Salon hands over at {}: there is nothing to take over", path.display());
     }
     Ok(found)
 }
+
+/// The store again, for a Salon that goes on; `None`: it is to stop. The one that was to take over may hold the store
+/// still, until it hears that it is too late, or the kernel has taken all from it.
+fn again(
+    kernel: &mut Kernel,
+    store: &mut impl FnMut(Waker) -> Result<Box<dyn Backend>, String>,
+) -> Result<Option<Box<dyn Backend>>, String> {
+    for tried in 0..TRIES {
+        match store(kernel.waker()) {
+            Ok(made) => return Ok(Some(made)),
+            Err(sentence) if tried == 0 => log::warn!("{sentence}; it is tried again"),
+            Err(sentence) => log::debug!("{sentence}"),
+        }
+        if kernel.pause(BETWEEN_TRIES) {
+            return Ok(None);
+        }
+    }
+    store(kernel.waker()).map(Some)
+}
+
+/// How often, and how far apart, a Salon that goes on tries to open the store, but for once: for a minute.
+const TRIES: u32 = 240;
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// The sockets of a kind: those that were handed over, else one at each of these addresses, which the Salon `before`
 /// may have already.

@@ -2,11 +2,11 @@
 //! the one that runs goes on.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::{Client, Folder, PATIENCE, Server, get, hear_with, joined, salon, say};
@@ -65,10 +65,61 @@ impl House {
     }
 }
 
-/// The next line; nothing at the end.
+/// A newcomer whose predecessor is played by the test.
+struct Met {
+    process: Child,
+    stream: BufReader<UnixStream>,
+}
+
+impl Met {
+    /// One that has asked.
+    fn new(house: &House) -> Self {
+        let door = UnixListener::bind(house.path("hand-over.sock")).unwrap();
+        let words = house.words(&["--takeover"]);
+        let process = salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
+        let (stream, _) = door.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        fs::remove_file(house.path("hand-over.sock")).unwrap();
+        let mut met = Self { process, stream: BufReader::new(stream) };
+        assert_eq!(word(&mut met.stream), "salon takes over 1");
+        met
+    }
+
+    /// Says a word; it may be gone.
+    fn say(&self, word: &str) {
+        let _ = writeln!(self.stream.get_ref(), "{word}");
+    }
+
+    /// Offers no socket: it binds them all.
+    fn offer(&self) {
+        self.say("salon hands over 1 7 1000 0\nend");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Whether a file of this name is open there.
+    fn has_open(&self, name: &str) -> bool {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
+        files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|path| path.ends_with(name)))
+    }
+
+    /// Its last words, and its exit status.
+    fn end(self) -> (Option<i32>, String) {
+        let Output { status, stderr, .. } = self.process.wait_with_output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        (status.code(), said.lines().last().unwrap_or_default().to_owned())
+    }
+}
+
+/// The next line; nothing at the end, also where the other one has not read all.
 fn word(reader: &mut BufReader<UnixStream>) -> String {
     let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
+    if let Err(error) = reader.read_line(&mut line) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
     line.trim_end().to_owned()
 }
 
@@ -342,6 +393,91 @@ fn a_newcomer_may_end_at_any_word() {
         hear_with(&mut client, &[r#""type":"pong""#]);
         assert!(knock(server.public).unwrap().starts_with("HTTP/1.1 200"));
     }
+}
+
+/// A stop before it serves is the loss of a newcomer: the word by which the other one would end is not said.
+#[test]
+fn a_newcomer_that_is_told_to_stop_leaves_the_other_one_to_serve() {
+    let house = House::new("stopped");
+    // A file that there is, and that another program can hold.
+    let mut server = house.serve(&[]);
+    server.signal("TERM");
+    assert!(server.wait().success());
+    let lock = fs::File::open(format!("{}-lock", house.0.file())).unwrap();
+    let is_let_go = || {
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+            && rustix::fs::flock(&lock, rustix::fs::FlockOperation::Unlock).is_ok()
+    };
+
+    for stop in ["TERM", "INT", "PWR"] {
+        let mut met = Met::new(&house);
+        met.signal(stop);
+        met.offer();
+        assert_eq!(word(&mut met.stream), "", "before the offer it takes nothing");
+        let (status, said) = met.end();
+        let words = said.contains("--takeover: ") && said.contains("stopped before it served; ");
+        assert!(status == Some(2) && words && said.ends_with("goes on"), "{status:?} {said}");
+    }
+    let goes_on = "stopped before it served; process 7 goes on";
+
+    let mut met = Met::new(&house);
+    met.offer();
+    assert_eq!(word(&mut met.stream), "take");
+    met.signal("TERM");
+    met.say("free");
+    assert_eq!(word(&mut met.stream), "", "between take and free");
+    let (status, said) = met.end();
+    assert!(status == Some(2) && said.ends_with(goes_on), "{status:?} {said}");
+
+    let mut met = Met::new(&house);
+    met.offer();
+    assert_eq!(word(&mut met.stream), "take");
+    let mut other = rusqlite::Connection::open(house.0.file()).unwrap();
+    let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    met.say("free");
+    // It holds the store, and waits for the other program.
+    while !met.has_open("salon.db-lock") {
+        std::thread::yield_now();
+    }
+    met.signal("TERM");
+    drop(held);
+    assert_eq!(word(&mut met.stream), "", "while the store opens");
+    assert!(is_let_go(), "whoever goes on can open the store");
+    let (status, said) = met.end();
+    assert!(status == Some(2) && said.ends_with(goes_on), "{status:?} {said}");
+
+    // Another signal is for the loop, whenever it comes; and behind its word a stop is one of a server.
+    let mut met = Met::new(&house);
+    met.signal("HUP");
+    met.offer();
+    assert_eq!(word(&mut met.stream), "take");
+    met.signal("HUP");
+    met.say("free");
+    assert_eq!(word(&mut met.stream), "serves");
+    met.say("done");
+    let mut log = BufReader::new(met.process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("settings read again")));
+    met.signal("TERM");
+    log.for_each(drop);
+    assert_eq!(met.end().0, Some(0));
+}
+
+/// The one that goes on opens the store again, once nobody has it any more.
+#[test]
+fn a_store_that_a_newcomer_holds_still_is_waited_for() {
+    let house = House::new("held");
+    let server = house.serve(&[]);
+    let (mut reader, _) = house.newcomer();
+    writeln!(reader.get_ref(), "take").unwrap();
+    assert_eq!(word(&mut reader), "free");
+    let lock = fs::File::options().create(true).append(true).open(format!("{}-lock", house.0.file())).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    drop(reader);
+    server.logged("it is tried again");
+    drop(lock);
+    let mut client = joined(&server, "ann", "den");
+    say(&mut client, r#"{"type":"ping"}"#);
+    hear_with(&mut client, &[r#""type":"pong""#]);
 }
 
 /// The one that runs does not answer: a sentence, and it goes on when it can.

@@ -99,6 +99,7 @@ impl HandOver {
             let word = match newcomer.words.next(&mut newcomer.stream) {
                 Ok(word) => word,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => None,
             };
             let goes_on = match (word.as_deref(), newcomer.stage) {

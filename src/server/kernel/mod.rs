@@ -14,7 +14,7 @@ use signal_hook::consts::{
     SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP, SIGSYS,
     SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
-use signal_hook::low_level::signal_name;
+use signal_hook::low_level::{raise, signal_name};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::backend;
@@ -89,6 +89,20 @@ impl Kernel {
         Ok(Self { poll, events, signals, waker, listeners, hand_over: None, is_to_stop: false, started })
     }
 
+    /// Whether a signal has asked for the end, before the loop hears of it. Of others the loop hears.
+    pub fn is_told_to_stop(&mut self) -> bool {
+        let mut stops = false;
+        // All are taken out first: one that is raised again would come once more.
+        for signal in self.signals.pending().collect::<Vec<_>>() {
+            if STOPS.contains(&signal) {
+                stops = true;
+            } else if let Err(error) = raise(signal) {
+                log::warn!("signal {signal} is lost: {error}");
+            }
+        }
+        stops
+    }
+
     /// Takes connections from a socket; returns its number.
     ///
     /// # Errors
@@ -154,6 +168,25 @@ impl Kernel {
                     if let Some(hand_over) = &mut self.hand_over {
                         hand_over.refuse();
                     }
+                }
+            }
+        }
+    }
+
+    /// Lets so much time pass, but for a signal that asks for the end; returns whether one has.
+    pub fn pause(&mut self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_to_stop || left.is_zero() {
+                return self.is_to_stop;
+            }
+            match self.wait(Some(left)) {
+                Ok(()) => self.report(|_| ()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("the kernel cannot be waited for: {error}");
+                    return self.is_to_stop;
                 }
             }
         }

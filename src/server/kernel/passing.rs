@@ -53,18 +53,14 @@ impl Words {
     /// The next word; `None`: the stream has ended.
     ///
     /// # Errors
-    /// Those of reading, [`WouldBlock`](io::ErrorKind::WouldBlock) among them; [`InvalidData`](io::ErrorKind::InvalidData)
-    /// of something that is no word.
+    /// Those of reading, [`WouldBlock`](io::ErrorKind::WouldBlock) and, by a signal,
+    /// [`Interrupted`](io::ErrorKind::Interrupted) among them, behind which it goes on where it was;
+    /// [`InvalidData`](io::ErrorKind::InvalidData) of something that is no word.
     pub fn next(&mut self, stream: &mut impl Read) -> io::Result<Option<String>> {
         loop {
             // One at a time: what is behind a word is for the next call, and they are few.
             let mut byte = [0];
-            let read = match stream.read(&mut byte) {
-                // A signal that is none of its business.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read?,
-            };
-            match read {
+            match stream.read(&mut byte)? {
                 0 => return Ok(None),
                 _ if byte[0] == b'\n' => {
                     let word = String::from_utf8(std::mem::take(&mut self.begun));
@@ -98,11 +94,11 @@ pub(super) fn send(stream: impl AsFd, text: &str, sockets: &[BorrowedFd<'_>]) ->
 }
 
 /// Receives a text up to its last line, which is [`END`], and the sockets that come with it. What ends before, or is
-/// longer than an offer, is returned as it is.
+/// longer than an offer, is returned as it is. By a signal it is `interrupted`, and goes on if that says so.
 ///
 /// # Errors
-/// Those of the system.
-pub(super) fn receive(stream: impl AsFd) -> io::Result<(String, Vec<OwnedFd>)> {
+/// Those of the system; [`Interrupted`](io::ErrorKind::Interrupted) where it does not go on.
+pub(super) fn receive(stream: impl AsFd, mut interrupted: impl FnMut() -> bool) -> io::Result<(String, Vec<OwnedFd>)> {
     let (mut text, mut sockets) = (Vec::new(), Vec::new());
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
     let mut bytes = vec![0; MAX_OFFER];
@@ -110,7 +106,7 @@ pub(super) fn receive(stream: impl AsFd) -> io::Result<(String, Vec<OwnedFd>)> {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let into = &mut [IoSliceMut::new(&mut bytes)];
         let received = match recvmsg(&stream, into, &mut control, CLOSED_ON_EXEC) {
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(rustix::io::Errno::INTR) if interrupted() => continue,
             received => received?,
         };
         for message in control.drain() {
@@ -174,7 +170,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let sockets = vec![listener.as_fd(); MAX_SOCKETS];
         send(&one, "first\nlast\nend\n", &sockets).unwrap();
-        let (text, received) = receive(&other).unwrap();
+        let (text, received) = receive(&other, || true).unwrap();
         assert_eq!((&*text, received.len()), ("first\nlast\nend\n", MAX_SOCKETS));
         for socket in received {
             assert_eq!(std::net::TcpListener::from(socket).local_addr().unwrap(), address);
@@ -182,8 +178,8 @@ mod tests {
         assert!(is_of_same_user(&one).unwrap());
         // One word, or an end before there is one.
         send(&one, "busy\n", &[]).unwrap();
-        assert_eq!(receive(&other).unwrap().0, "busy\n");
+        assert_eq!(receive(&other, || true).unwrap().0, "busy\n");
         drop(one);
-        assert_eq!(receive(&other).unwrap().0, "");
+        assert_eq!(receive(&other, || true).unwrap().0, "");
     }
 }

@@ -1,5 +1,8 @@
 //! The newcomer's side of a hand-over: it asks the Salon that runs for its listening sockets. It waits for each answer,
 //! for a bounded time. [`super::passing`] has the words.
+//!
+//! Where it is told to stop before it has said that it serves, it is a newcomer that is lost: it says no more, and the
+//! other one goes on. Behind that word it is a server that is told to stop.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,6 +24,8 @@ pub struct Predecessor {
     pid: u32,
     /// How long it may take to let go of the store.
     within: Duration,
+    /// It is gone, and will not go on.
+    has_ended: bool,
     offered: Vec<Offered>,
 }
 
@@ -35,11 +40,11 @@ struct Offered {
 }
 
 impl Predecessor {
-    /// The one that hands over at this path; `None`: nobody does.
+    /// The one that hands over at this path; `None`: nobody does. A signal has it ask whether it is to stop.
     ///
     /// # Errors
-    /// One sentence: it is another's, does not answer in time, is busy, or says something else.
-    pub fn find(path: &Path) -> Result<Option<Self>, String> {
+    /// One sentence: it is another's, does not answer in time, is busy, or says something else; or this one is to stop.
+    pub fn find(path: &Path, is_to_stop: &mut dyn FnMut() -> bool) -> Result<Option<Self>, String> {
         let shown = path.display();
         let cannot = |error: &dyn std::fmt::Display| format!("--takeover: {shown}: {error}");
         let mut stream = match UnixStream::connect(path) {
@@ -58,18 +63,19 @@ impl Predecessor {
                  --takeover",
                 ANSWER_WITHIN.as_secs()
             )),
+            io::ErrorKind::Interrupted => cannot(&"stopped before it served; the Salon there goes on"),
             _ => cannot(&error),
         };
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
         stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
         passing::say(&mut stream, ASK);
-        let (text, sockets) = passing::receive(&stream).map_err(silent)?;
+        let (text, sockets) = passing::receive(&stream, || !is_to_stop()).map_err(silent)?;
         if text.trim_end() == BUSY {
             return Err(cannot(&"another Salon is taking over there; wait until it has"));
         }
         let (pid, within, offered) = read(&text, sockets)
             .ok_or_else(|| cannot(&"expected the sockets of a Salon of this version, found something else"))?;
-        Ok(Some(Self { stream, words: Words::default(), pid, within, offered }))
+        Ok(Some(Self { stream, words: Words::default(), pid, within, has_ended: false, offered }))
     }
 
     /// Its process.
@@ -90,31 +96,40 @@ impl Predecessor {
     /// has.
     ///
     /// # Errors
-    /// One sentence: it has not in time, or is gone, which may be well: then nobody holds what it held.
-    pub fn free_the_store(&mut self) -> Result<(), String> {
+    /// One sentence: it has not in time; or this one is to stop.
+    pub fn free_the_store(&mut self, is_to_stop: &mut dyn FnMut() -> bool) -> Result<(), String> {
         let pid = self.pid;
+        self.go_on(is_to_stop)?;
         passing::say(&mut self.stream, TAKE);
         // Its sockets that are of no use here.
         self.offered.clear();
         let within = self.within.saturating_add(ANSWER_WITHIN);
-        match self.hear(within)? {
+        match self.hear(within, is_to_stop)? {
             Some(word) if word == FREE => Ok(()),
             Some(word) if word == LATE => {
                 Err(format!("--takeover: process {pid} has waited for too long, and goes on"))
             }
             Some(word) => Err(format!("--takeover: expected {FREE} of process {pid}, found {word}")),
             // It has ended: the kernel has let go of all that it held.
-            None => Ok(()),
+            None => {
+                self.has_ended = true;
+                Ok(())
+            }
         }
     }
 
     /// The store is open: from now on it is no more needed. Returns whether it knows that.
     ///
     /// # Errors
-    /// One sentence: it has waited for too long, and goes on itself.
-    pub fn serves(mut self) -> Result<bool, String> {
+    /// One sentence: it has waited for too long, and goes on itself; or this one is to stop, and the other goes on. The
+    /// store is to be closed before this is dropped: then the other one opens it.
+    pub fn serves(&mut self, is_to_stop: &mut dyn FnMut() -> bool) -> Result<bool, String> {
+        // Nobody else is left to serve: then it is a stop as any other, of which the loop hears.
+        if !self.has_ended {
+            self.go_on(is_to_stop)?;
+        }
         passing::say(&mut self.stream, SERVES);
-        match self.hear(ANSWER_WITHIN).ok().flatten() {
+        match self.hear(ANSWER_WITHIN, &mut || false).ok().flatten() {
             Some(word) if word == LATE => Err(format!(
                 "--takeover: the store was opened too late: process {} goes on, and this one ends",
                 self.pid
@@ -123,8 +138,16 @@ impl Predecessor {
         }
     }
 
+    /// Whether this one is to go on taking over.
+    fn go_on(&self, is_to_stop: &mut dyn FnMut() -> bool) -> Result<(), String> {
+        match is_to_stop() {
+            true => Err(format!("--takeover: stopped before it served; process {} goes on", self.pid)),
+            false => Ok(()),
+        }
+    }
+
     /// The next word; `None`: it has ended.
-    fn hear(&mut self, within: Duration) -> Result<Option<String>, String> {
+    fn hear(&mut self, within: Duration, is_to_stop: &mut dyn FnMut() -> bool) -> Result<Option<String>, String> {
         let pid = self.pid;
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -137,9 +160,15 @@ impl Predecessor {
             _ => format!("--takeover: process {pid}: {error}"),
         };
         self.stream.set_read_timeout(Some(within)).map_err(cannot)?;
-        match self.words.next(&mut self.stream) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-            other => other.map_err(cannot),
+        loop {
+            return match self.words.next(&mut self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.go_on(is_to_stop)?;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+                other => other.map_err(cannot),
+            };
         }
     }
 }
