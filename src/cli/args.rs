@@ -51,7 +51,8 @@ impl Args {
     /// The settings of `serve`, of whichever command has them.
     pub fn settings_mut(&mut self) -> &mut ServeArgs {
         match &mut self.command {
-            Some(Command::Serve(args) | Command::Check(args)) => args,
+            Some(Command::Serve(args)) => args,
+            Some(Command::Check(args)) => &mut args.serve,
             Some(Command::Config(args)) => &mut args.serve,
             _ => &mut self.serve,
         }
@@ -73,7 +74,7 @@ pub enum Command {
     ///
     /// Exit status: 0 if Salon can serve like that (there may be warnings), 1 if something is in the way, 2 if a
     /// setting is wrong.
-    Check(ServeArgs),
+    Check(CheckArgs),
     /// Put load on a WebSocket server, Salon or another, and measure it
     ///
     /// Everybody who hears checks order, loss and doubles.
@@ -405,6 +406,18 @@ pub const AT_ONCE: &str = "at_once";
 
 /// Two more of them, which are options of every command, and so in no group.
 pub const LOG: [&str; 2] = ["log", "log_format"];
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The settings to check.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Check the settings alone, and the files of keys and certificates that they name: what a start would refuse
+    /// before it takes a port. The ports, the store and the machine are left alone, so a Salon may run here meanwhile
+    #[arg(long)]
+    pub settings: bool,
+}
 
 /// Options of `config`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! `salon check`: whether Salon can serve with these settings on this machine.
 //!
-//! It binds the ports for a moment and reads limits and settings of the system; it changes nothing.
+//! It binds the ports for a moment and reads limits and settings of the system; it changes nothing. With `--settings`
+//! it reads settings and the files that they name, and no more.
 
 use std::fmt;
 use std::fs;
@@ -19,7 +20,7 @@ use crate::server::kernel::{Bound, Predecessor};
 use crate::server::listener::Address;
 use crate::server::tls::{self, Identities, Validity};
 
-use super::args::ServeArgs;
+use super::args::{CheckArgs, ServeArgs};
 use super::config_file::{self, Value};
 use super::memory::{self, Available, By};
 use super::named_files::{self, NamedFile};
@@ -31,15 +32,20 @@ use super::{descriptors, listener, redis_url, settings};
 ///
 /// # Errors
 /// A setting is wrong: one sentence.
-pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
+pub fn run(CheckArgs { serve: args, settings: alone }: &CheckArgs, file: Option<&Path>) -> Result<bool, String> {
     settings::check_kept(args, &args.rooms)?;
     let settings = settings::of(args, &listener::Places::default())?;
+    if *alone {
+        settings::check_store(args)?;
+        say(format_args!("ok       settings: {}", shown(file)));
+        return Ok(true);
+    }
     let before = match settings.hand_over.as_ref().filter(|_| settings.takes_over) {
         Some(Address::Unix { path, .. }) => Predecessor::find(path, &mut || false)?,
         _ => None,
     };
     let mut report = Report { fine: true, before };
-    report.ok(&format!("settings: {}", file.map_or("no file".into(), |file| file.display().to_string())));
+    report.ok(&format!("settings: {}", shown(file)));
     if let Some(keys) = &settings.keys {
         report.ok(&format!("keys: {keys}"));
     }
@@ -69,6 +75,10 @@ pub fn run(args: &ServeArgs, file: Option<&Path>) -> Result<bool, String> {
     report.kernel();
     say(format_args!("{}", if report.fine { "Salon can serve like this." } else { "Something is in the way." }));
     Ok(report.fine)
+}
+
+fn shown(file: Option<&Path>) -> String {
+    file.map_or("no file".into(), |file| file.display().to_string())
 }
 
 /// A line on standard output, whose reader may have gone.

@@ -262,6 +262,20 @@ pub fn check_kept(args: &ServeArgs, rules: &Rules) -> Result<(), String> {
     rooms::check_store(rules, messages(args), is_on_redis(args))
 }
 
+/// Whether a store can be asked for like this: where it is, and with which password. It is not looked at.
+///
+/// # Errors
+/// One sentence.
+pub fn check_store(args: &ServeArgs) -> Result<(), String> {
+    #[cfg(feature = "redis")]
+    redis(args)?;
+    #[cfg(feature = "sqlite")]
+    file(args)?;
+    let _ = args;
+    Ok(())
+}
+
+/// Whether messages are kept on a Redis.
 fn is_on_redis(args: &ServeArgs) -> bool {
     match &args.store {
         #[cfg(feature = "redis")]

@@ -269,6 +269,48 @@ fn what_is_in_the_way_is_found_before_serving() {
     assert!(shown.contains("error    max_connections: the descriptor limit allows 64 of 1000; raise it"), "{shown}");
 }
 
+/// `check --settings` is what a package asks before an upgrade: it refuses what a start refuses, in the same words, and
+/// neither minds nor does anything else.
+#[test]
+fn settings_alone_are_held_to_what_a_start_holds_them_to() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap();
+    let rule = "[[rooms]]\nmatch = \"*\"\njoin = \"role\"\n";
+    fs::write(folder.0.join("secret"), "0123456789abcdef0123456789abcdef").unwrap();
+    let mut refused = vec![
+        ("topics = \"role\"\n", "--topics role: "),
+        (rule, "rooms: rule 1 (line 1): join: "),
+        ("admin = [\"0.0.0.0:8081\"]\n", "--admin 0.0.0.0:8081: "),
+        ("listen = [\"0.0.0.0:8080\"]\n", "--listen 0.0.0.0:8080: "),
+        ("tls_cert = [\"none.pem\"]\ntls_key = [\"none.key\"]\n", "none.pem"),
+        ("auth = \"jwt\"\nauth_key = [\"HS256:none\"]\n", "none"),
+        ("admin_key = \"none\"\n", "none"),
+    ];
+    if cfg!(feature = "redis") {
+        refused.push(("store = \"redis://127.0.0.1:1\"\nstore_key_file = \"none\"\n", "--store-key-file none: "));
+    }
+    for (text, words) in refused {
+        folder.file(text);
+        let (status, _, started) = run(&folder.0, &[], &["serve"]);
+        let why = |said: &str| said.lines().last().unwrap_or_default().to_owned();
+        assert!(status == 2 && why(&started).contains(words), "{text}: {started}");
+        let (status, shown, error) = run(&folder.0, &[], &["check", "--settings"]);
+        assert_eq!((status, &*shown, why(&error)), (2, "", why(&started)), "{text}");
+    }
+    // Where a Salon serves already, as long as it does; the store is not looked at, nor made.
+    fs::write(folder.0.join("none.db"), "not a store").unwrap();
+    let tokens = format!("auth = \"jwt\"\nauth_key = [\"HS256:secret\"]\ntopics = \"role\"\n{rule}");
+    for text in ["", &tokens, "store = \"none.db\"\n", &format!("listen = [\"{place}\"]\n")] {
+        folder.file(text);
+        let (status, shown, error) = run(&folder.0, &[], &["check", "--settings"]);
+        assert_eq!((status, &*shown, &*error), (0, "ok       settings: salon.toml\n", ""), "{text}");
+    }
+    assert!(!folder.0.join("salon").exists(), "no folder for a store is made");
+    let (status, _, error) = run(&folder.0, &[], &["config", "--settings"]);
+    assert!(status == 2 && error.contains("'--settings'"), "it is no setting: {error}");
+}
+
 /// A limit of descriptors that leaves room for nobody is no limit to serve with.
 #[test]
 fn too_few_descriptors_are_a_sentence() {

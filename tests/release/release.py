@@ -225,25 +225,40 @@ async def an_upgrade_keeps_settings_that_were_changed():
     assert read(SETTINGS).endswith("max_connections = 7\n")
 
 
-def configured(previous, settings):
+def configured(previous, settings, runs=0, fails=False, files=None):
     """What the script behind an installation asks of systemd, on a machine that has it, and its words.
 
     It runs with a /run and an /etc of its own, and programs that would act on this machine only write down the call.
+    The process `runs` is the Salon that runs; `fails`: the one behind it does. `files` lie beside the settings, each of
+    these modes, and belong to root.
     """
     calls, fakes = f"{WORK}/calls", f"{WORK}/fakes"
     os.makedirs(fakes, exist_ok=True)
     open(calls, "w").close()
     for name in ("systemctl", "systemd-sysusers", "deb-systemd-helper", "deb-systemd-invoke"):
         with open(f"{fakes}/{name}", "w") as file:
-            file.write(f'#!/bin/sh\necho "{name} $*" >>{calls}\n')
+            file.write(f'#!/bin/sh\necho "{name} $*" >>{calls}\ncase $* in *MainPID*) echo {runs} ;; '
+                       f'*is-failed*) exit {0 if fails else 1} ;; esac\n')
         os.chmod(f"{fakes}/{name}", 0o755)
     with open(f"{WORK}/settings.toml", "w") as file:
         file.write(settings)
-    script = (f"mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount -t tmpfs none /etc && "
+    # The binary lies where it belongs; one that lies before it on the path is another's.
+    with open(f"{fakes}/salon", "w") as file:
+        file.write("#!/bin/sh\nexit 0\n")
+    os.chmod(f"{fakes}/salon", 0o755)
+    made = "".join(f"echo {'0123456789abcdef' * 4} >/etc/salon/{name} && chmod {mode:o} /etc/salon/{name} && "
+                   for name, mode in (files or {}).items())
+    script = (f"mount -t tmpfs none /run && mkdir -p /run/systemd/system && "
+              f"mount -t overlay none -o lowerdir={ROOT}/usr/bin:/usr/bin /usr/bin && "
+              f"mkdir /run/users && cp {ROOT}/etc/passwd {ROOT}/etc/group /run/users && "
+              f"mount -t tmpfs -o mode=755 none /etc && cp /run/users/* /etc && "
               f"mkdir /etc/salon && cp {WORK}/settings.toml /etc/salon/salon.toml && "
+              f"chmod 644 /etc/salon/salon.toml && {made}"
               f"exec sh {ROOT}/var/lib/dpkg/info/salon.postinst configure {previous}")
+    # What stands in the environment of whoever upgrades is nothing to it.
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=WAIT,
-                          env={"PATH": f"{fakes}:{ROOT}/usr/bin:{os.environ['PATH']}"})
+                          env={"PATH": f"{fakes}:{os.environ['PATH']}", "SALON_AUTH": "jwt", "SALON_OPEN": "true",
+                               "SALON_AUTH_KEY": "HS256:/etc/salon/secret", "SALON_ADMIN_KEY": "/etc/salon/secret"})
     assert done.returncode == 0, done.stderr
     return [line.removeprefix("deb-systemd-invoke ") for line in read(calls).splitlines()
             if line.startswith("deb-systemd-invoke ")], done.stderr
@@ -254,6 +269,40 @@ async def it_is_started_and_an_upgrade_that_refuses_the_settings_leaves_the_old_
     assert configured("0.0.1", "max_connections = 9\n") == (["restart salon.service"], "")
     calls, words = configured("0.0.1", "max_conections = 9\n")
     assert calls == [] and "max_conections" in words and "systemctl restart salon" in words, (calls, words)
+
+
+async def an_upgrade_that_could_not_serve_with_the_settings_leaves_the_old_one_alone():
+    rule = '[[rooms]]\nmatch = "*"\njoin = "role"\n'
+    tokens = 'auth = "jwt"\nauth_key = ["HS256:/etc/salon/secret"]\n'
+    for settings, words, files in [
+            ('topics = "role"\n', "--topics role", {}),
+            (rule, "rooms: rule 1", {}),
+            ('admin = ["0.0.0.0:8081"]\n', "--admin 0.0.0.0:8081", {}),
+            ('tls_cert = ["/etc/salon/none"]\ntls_key = ["/etc/salon/none"]\n', "/etc/salon/none", {}),
+            (tokens, "/etc/salon/secret", {}),
+            # Root, who upgrades, can read it, and the user salon cannot.
+            (tokens, "/etc/salon/secret", {"secret": 0o600}),
+            ('store = "redis://127.0.0.1"\nstore_key_file = "/etc/salon/none"\n', "/etc/salon/none", {})]:
+        calls, said = configured("0.0.1", settings, files=files)
+        assert calls == [] and words in said and "the one that runs is left alone" in said, (settings, calls, said)
+    for settings, files in [(tokens + 'topics = "role"\n' + rule, {"secret": 0o644}), ("", {}), ("open = true\n", {})]:
+        assert configured("0.0.1", settings, files=files) == (["restart salon.service"], ""), settings
+    # What the unit says to the one that runs holds for the next one, too.
+    running = subprocess.Popen(["sleep", "inf"], env={"STATE_DIRECTORY": "/var/lib/salon", "SALON_AUTH": "jwt",
+                                                      "SALON_AUTH_KEY": "HS256:/etc/salon/secret", "A": "b c\n'$d\""})
+    try:
+        assert configured("0.0.1", rule, runs=running.pid, files={"secret": 0o644}) == (["restart salon.service"], "")
+        calls, said = configured("0.0.1", rule, runs=running.pid)
+        assert calls == [] and "/etc/salon/secret" in said, (calls, said)
+    finally:
+        running.kill()
+        running.wait()
+
+
+async def a_service_that_fails_behind_an_installation_is_told():
+    for previous, call in [("", "start salon.socket salon.service"), ("0.0.1", "restart salon.service")]:
+        calls, words = configured(previous, "", fails=True)
+        assert calls == [call] and "journalctl -u salon" in words, (calls, words)
 
 
 async def a_purge_leaves_what_was_said():
@@ -327,7 +376,9 @@ if shutil.which("systemd-analyze") and not BY:
 else:
     print("skipped - systemd finds nothing wrong with its units: no systemd-analyze, or another architecture")
 if not BY and subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode == 0:
-    checks.append(it_is_started_and_an_upgrade_that_refuses_the_settings_leaves_the_old_one_alone)
+    checks += [it_is_started_and_an_upgrade_that_refuses_the_settings_leaves_the_old_one_alone,
+               an_upgrade_that_could_not_serve_with_the_settings_leaves_the_old_one_alone,
+               a_service_that_fails_behind_an_installation_is_told]
 else:
     print("skipped - it is started, and an upgrade ...: no namespace can be made, or another architecture")
 checks.append(a_purge_leaves_what_was_said)
