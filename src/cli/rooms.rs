@@ -130,19 +130,53 @@ pub fn limits(rules: &Rules) -> RoomLimits {
     RoomLimits::new(limits.collect())
 }
 
+/// Which rule of the first each of the second was: the one with the same patterns, of several the first that is not
+/// another one's. `None`: it is a new one.
+pub(super) fn pairs(before: &Rules, now: &Rules) -> Vec<Option<usize>> {
+    let mut left: Vec<(usize, &Rule)> = before.all().iter().enumerate().collect();
+    let mut pair = |rule: &Rule| {
+        let at = left.iter().position(|(_, other)| other.patterns == rule.patterns)?;
+        Some(left.remove(at).0)
+    };
+    now.all().iter().map(&mut pair).collect()
+}
+
 /// The rules as they stand in a file. Of what the store is given, it is said where it is not what a server was
-/// `started` with.
+/// `started` with; what such a one has of rules that are gone is behind `#`, as the next start will not have it.
 pub fn text_of(rules: &Rules, started: &Rules, file: &Path) -> String {
     let mut text = String::new();
-    for Rule { patterns, values, line } in rules.all() {
-        let at_start = started.all().iter().find(|rule| rule.patterns == *patterns).map(|rule| &rule.values);
-        let patterns = list(patterns.iter().map(|pattern| pattern.as_str()));
-        let _ = writeln!(text, "\n[[{KEY}]]  # {} line {line}\n{MATCH} = {patterns}", file.display());
-        for key in values.keys() {
-            let shown = values.shown(key).map(|shown| toml(&shown)).unwrap_or_default();
-            let is_in_force = !key.is_of_store() || at_start.and_then(|values| values.shown(key)) == values.shown(key);
-            let when = if is_in_force { "" } else { "  # at the next start" };
-            let _ = writeln!(text, "{} = {shown}{when}", key.as_str());
+    let pairs = pairs(started, rules);
+    let shown = |values: &Values, key| values.shown(key).map(|shown| toml(&shown));
+    let list_of = |rule: &Rule| list(rule.patterns.iter().map(|pattern| pattern.as_str()));
+    for (rule, pair) in rules.all().iter().zip(&pairs) {
+        let _ = writeln!(text, "\n[[{KEY}]]  # {} line {}\n{MATCH} = {}", file.display(), rule.line, list_of(rule));
+        let at_start = |key| pair.and_then(|pair| shown(&started.all()[pair].values, key));
+        for key in Key::ALL {
+            let (word, value) = (key.as_str(), shown(&rule.values, key));
+            let otherwise = if key.is_of_store() { at_start(key) } else { value.clone() };
+            let _ = match (value, otherwise) {
+                (None, None) => continue,
+                (Some(value), otherwise) if otherwise.as_ref() == Some(&value) => writeln!(text, "{word} = {value}"),
+                (Some(value), None) => writeln!(text, "{word} = {value}  # at the next start"),
+                (Some(value), Some(other)) => {
+                    writeln!(text, "{word} = {value}  # at the next start; until then {other}")
+                }
+                (None, Some(other)) => writeln!(text, "# {word} = {other}  # until the next start"),
+            };
+        }
+    }
+    for (at, rule) in started.all().iter().enumerate().filter(|(at, _)| !pairs.contains(&Some(*at))) {
+        let mut keys = rule.values.keys().filter(|key| key.is_of_store()).peekable();
+        if keys.peek().is_some() {
+            let number = at + 1;
+            let _ = writeln!(
+                text,
+                "\n# until the next start, as rule {number} at this one:\n# [[{KEY}]]\n# {MATCH} = {}",
+                list_of(rule)
+            );
+        }
+        for key in keys {
+            let _ = writeln!(text, "# {} = {}", key.as_str(), shown(&rule.values, key).unwrap_or_default());
         }
     }
     text
@@ -230,6 +264,31 @@ pub(super) mod tests {
             Rule { patterns: Rule::patterns(&[pattern]).unwrap(), values, line: at + 1 }
         };
         Rules::of(rows.iter().enumerate().map(rule).collect()).unwrap()
+    }
+
+    /// What a server has, beside what its file says now: as long as nothing has changed, that alone.
+    #[test]
+    fn what_the_store_has_until_the_next_start() {
+        let (speak, history): (Row<'_>, Row<'_>) = (("b", &[(Key::Speak, "role")]), ("b", &[(Key::History, "5")]));
+        let rule = |line, row: &Row<'_>, said: &str| {
+            format!("\n[[rooms]]  # salon.toml line {line}\nmatch = \"{}\"\n{said}\n", row.0)
+        };
+        let text =
+            |now: &[Row<'_>], started: &[Row<'_>]| text_of(&rules(now), &rules(started), Path::new("salon.toml"));
+        let both = [speak, history];
+        let plain = [rule(1, &speak, "speak = \"role\""), rule(2, &history, "history = 5")];
+        assert_eq!(text(&both, &both), plain.concat(), "two rules with the same patterns");
+        let more: Row<'_> = ("b", &[(Key::History, "7")]);
+        let expected = rule(2, &history, "history = 7  # at the next start; until then 5");
+        assert_eq!(text(&[speak, more], &both), format!("{}{expected}", plain[0]));
+        let new: Row<'_> = ("c", &[(Key::HistoryAge, "1h")]);
+        let expected = rule(3, &new, "history_age = \"3600s\"  # at the next start");
+        assert_eq!(text(&[speak, history, new], &both), format!("{}{expected}", plain.concat()));
+        let said = "speak = \"role\"\n# history = 5  # until the next start";
+        assert_eq!(text(&[speak], &[("b", &[(Key::Speak, "role"), (Key::History, "5")])]), rule(1, &speak, said));
+        let gone = "\n# until the next start, as rule 2 at this one:\n# [[rooms]]\n# match = \"b\"\n# history = 5\n";
+        assert_eq!(text(&[speak], &both), format!("{}{gone}", plain[0]));
+        assert_eq!(text(&[history], &[history, ("c", speak.1)]), rule(1, &history, "history = 5"));
     }
 
     #[test]
