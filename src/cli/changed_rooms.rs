@@ -3,34 +3,33 @@
 use crate::backend::Pattern;
 use crate::chat::rules::{Key, Rule, Rules, Values};
 
-use super::rooms::{KEY, list, toml};
+use super::rooms::{KEY, list, pairs, toml};
 
-/// What is other in the second than in the first, in words.
+/// What is other in the second than in the first, in words. Of two rules with the same patterns the first is the first.
 pub fn changes(before: &Rules, now: &Rules) -> Vec<String> {
-    let mut old: Vec<&Rule> = before.all().iter().collect();
+    let name = |rule: &Rule| list(rule.patterns.iter().map(|pattern| pattern.as_str()));
+    let pairs = pairs(before, now);
     let mut words = Vec::new();
-    for rule in now.all() {
-        let name = |rule: &Rule| list(rule.patterns.iter().map(|pattern| pattern.as_str()));
-        match old.iter().position(|other| other.patterns == rule.patterns) {
-            None => words.push(format!("{KEY} {}: a new rule", name(rule))),
-            Some(at) => {
-                let other = old.remove(at);
-                for key in Key::OF_CHAT {
-                    let shown = |values: &Values| values.shown(key).map_or("not named".into(), |shown| toml(&shown));
-                    let (one, two) = (shown(&other.values), shown(&rule.values));
-                    if one != two {
-                        words.push(format!("{KEY} {}: {} {one} -> {two}", name(rule), key.as_str()));
-                    }
-                }
+    for (at, (rule, pair)) in now.all().iter().zip(&pairs).enumerate() {
+        let Some(other) = pair.map(|pair| &before.all()[pair]) else {
+            // The first that names a key wins.
+            let is_last = at + 1 == now.all().len();
+            let place = if is_last { String::new() } else { format!(", before rule {}", at + 2) };
+            words.push(format!("{KEY} {}: a new rule{place}", name(rule)));
+            continue;
+        };
+        for key in Key::OF_CHAT {
+            let shown = |values: &Values| values.shown(key).map_or("not named".into(), |shown| toml(&shown));
+            let (one, two) = (shown(&other.values), shown(&rule.values));
+            if one != two {
+                words.push(format!("{KEY} {}: {} {one} -> {two}", name(rule), key.as_str()));
             }
         }
     }
-    let gone = old.iter().map(|rule| list(rule.patterns.iter().map(|pattern| pattern.as_str())));
-    words.extend(gone.map(|name| format!("{KEY} {name}: the rule is gone")));
-    // What the store is given is told by itself.
-    let chats = |rule: &Rule| Key::OF_CHAT.map(|key| rule.values.shown(key).map(|shown| toml(&shown)));
-    let same = |one: &Rule, other: &Rule| one.patterns == other.patterns && chats(one) == chats(other);
-    if words.is_empty() && !before.all().iter().zip(now.all()).all(|(one, other)| same(one, other)) {
+    let gone = before.all().iter().enumerate().filter(|(at, _)| !pairs.contains(&Some(*at)));
+    words.extend(gone.map(|(_, rule)| format!("{KEY} {}: the rule is gone", name(rule))));
+    // Of those that are in both.
+    if !pairs.iter().flatten().is_sorted() {
         words.push(format!("{KEY}: the order of the rules"));
     }
     words
@@ -68,6 +67,20 @@ mod tests {
             (&first[..1], &["rooms \"b\": the rule is gone"]),
             (&[first[0], first[1], ("c", &[(Key::Join, "named")])], &["rooms \"c\": a new rule"]),
             (
+                &[("c", &[(Key::Join, "named")]), first[0], ("d", &[(Key::Join, "named")]), first[1]],
+                &["rooms \"c\": a new rule, before rule 2", "rooms \"d\": a new rule, before rule 4"],
+            ),
+            // The order is told whatever else has changed: which rule wins is another one.
+            (
+                &[first[1], ("c", &[(Key::Join, "named")]), first[0]],
+                &["rooms \"c\": a new rule, before rule 3", "rooms: the order of the rules"],
+            ),
+            (
+                &[("b", &[(Key::Speak, "named"), (Key::Rate, "1:5")]), first[0]],
+                &["rooms \"b\": speak \"role\" -> \"named\"", "rooms: the order of the rules"],
+            ),
+            (&[first[1]], &["rooms \"a*\": the rule is gone"]),
+            (
                 &[first[0], ("b", &[(Key::Rate, "2:5"), (Key::Make, "role")])],
                 &[
                     "rooms \"b\": speak \"role\" -> not named",
@@ -78,5 +91,7 @@ mod tests {
         ] {
             assert_eq!(changes(&rules(&first), &rules(now)), expected, "{now:?}");
         }
+        let gone = changes(&rules(&[("c", &[(Key::Join, "named")]), first[0], first[1]]), &rules(&swapped));
+        assert_eq!(gone, ["rooms \"c\": the rule is gone", "rooms: the order of the rules"]);
     }
 }
