@@ -178,7 +178,8 @@ impl Report {
         if mode & 0o007 != 0 {
             let mode = mode & 0o777;
             self.warn(&format!(
-                "{setting}: everybody on this machine may read {what} ({}, mode {mode:o}); chmod 600",
+                "{setting}: everybody on this machine may read {what} ({}, mode {mode:o}); chmod 600 if it belongs to the \
+                 user that Salon runs as, else give it the group of that user, and chmod 640",
                 file.display()
             ));
         }

@@ -452,6 +452,11 @@ fn secrets_that_others_may_read() {
     let shown = said(0o644);
     assert_eq!(warnings(&shown), if cfg!(feature = "redis") { 5 } else { 0 }, "{shown}");
     assert_eq!(warnings(&said(0o600)), 0);
+    assert_eq!(warnings(&said(0o640)), 0, "a group may be that of the user that Salon runs as");
+    // Of a file of root's nobody else could read the settings.
+    let advice =
+        "chmod 600 if it belongs to the user that Salon runs as, else give it the group of that user, and chmod 640";
+    assert_eq!(shown.lines().filter(|line| line.ends_with(advice)).count(), warnings(&shown), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 
