@@ -252,7 +252,6 @@ pub fn is_on_disk(args: &ServeArgs) -> bool {
     }
 }
 
-/// Whether messages are kept on a Redis.
 /// Whether the store can keep what rules for rooms ask of it, which is for the start: of a server that runs, these are
 /// the settings of the next one.
 ///
