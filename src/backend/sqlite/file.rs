@@ -246,8 +246,8 @@ impl Claim {
         self.write_lock().and_then(|()| self.sync_lock())
     }
 
-    /// Notes beside the file that this batch is in it or in its log, if no later one is noted: a file that has less with
-    /// its log has lost something. It is not awaited that this is on the disk, which the batch itself may not be either.
+    /// Notes beside the file that this batch is in it or in its log, if no later one is noted: a file that has less
+    /// with its log has lost something. It is not awaited that this is on the disk, where the batch may not be either.
     ///
     /// # Errors
     /// That it cannot be done.

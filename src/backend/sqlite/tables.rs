@@ -352,8 +352,8 @@ impl Tables {
         self.execute("BEGIN IMMEDIATE", []).map(drop)
     }
 
-    /// Notes which batch it is that is committed, the last key of an entry, which goes back for nobody, and the last one
-    /// in the index. `false`: the one before is not in the file.
+    /// Notes which batch it is that is committed, the last key of an entry, which never goes back, and the last one in
+    /// the index. `false`: the one before is not in the file.
     pub fn number_batch(&self, batch: i64, entry: i64, indexed: i64) -> Result<bool> {
         let sql = "UPDATE store SET batch = ?1, last = max(last, ?2), indexed = ?3 WHERE batch = ?1 - 1";
         self.execute(sql, [batch, entry, indexed]).map(|rows| rows > 0)

@@ -8,9 +8,9 @@ mod reading;
 mod search;
 mod size;
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::marks::{MAX_MARKS, MAX_MARKS_OF_ALL};
@@ -599,7 +599,10 @@ fn a_log_that_is_held_up() {
 /// was.
 #[test]
 fn a_log_that_another_moves() {
-    static MEETS: [Barrier; 2] = [const { Barrier::new(2) }; 2];
+    thread_local! {
+        /// The store, and what has come of its own move amid the other one.
+        static AMID: RefCell<Option<(Sqlite, (i64, bool))>> = const { RefCell::new(None) };
+    }
     let folder = Folder::new();
     let path = folder.options().path;
     let mut store = folder.open(folder.options());
@@ -609,21 +612,20 @@ fn a_log_that_another_moves() {
     reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
     ask(&mut store, append(ROOM, "two", 2));
     let (_, pages) = store.tables().unwrap().is_log_long();
+    AMID.set(Some((store, (0, true))));
     let mut other = open();
     let waits = |_: i32| {
-        MEETS.iter().for_each(|meets| drop(meets.wait()));
+        AMID.with_borrow_mut(|amid| {
+            let (store, moved) = amid.as_mut().unwrap();
+            *moved = store.move_log(Tables::shorten_log).unwrap();
+        });
         false
     };
     other.busy_handler(Some(waits)).unwrap();
-    let moving = std::thread::spawn(move || {
-        let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
-        (other, busy)
-    });
-    MEETS[0].wait();
-    assert_eq!(store.move_log(Tables::shorten_log).unwrap(), (pages, false));
+    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    let (mut store, moved) = AMID.take().unwrap();
     assert!(pages > 0 && !store.own.file.is_whole);
-    MEETS[1].wait();
-    assert_eq!(moving.join().unwrap().1, 1);
+    assert_eq!((busy, moved), (1, (pages, false)));
     drop(reader);
     let (pages, all) = store.move_log(Tables::shorten_log).unwrap();
     assert!(pages > 0 && all);

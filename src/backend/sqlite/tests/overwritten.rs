@@ -68,18 +68,19 @@ fn move_log(store: &mut Sqlite) {
     store.note_moved(all).unwrap();
 }
 
-/// Another file's content, of as many batches.
-fn of_another_store() -> Vec<u8> {
+/// Another store, and what is in its file, of as many batches. As long as it is there nothing else has its inode.
+fn of_another_store() -> (Stage, Vec<u8>) {
     let mut stage = Stage::new();
     move_log(&mut stage.store);
-    fs::read(stage.path("")).unwrap()
+    let content = fs::read(stage.path("")).unwrap();
+    (stage, content)
 }
 
 /// A copy of before, nothing, a part of itself, what is of another store, and what is none: whatever is written into
 /// the file, nothing is told or written behind that until what was there is there again.
 #[test]
 fn what_is_written_over_the_file_is_missed() {
-    let other = of_another_store();
+    let (_other, other) = of_another_store();
     for n in 0..5 {
         let mut stage = Stage::new();
         let content = match n {
@@ -341,7 +342,7 @@ fn a_part_that_cannot_be_read_alone_is_no_alarm() {
 /// can be read of it.
 #[test]
 fn a_part_is_told_from_another_file() {
-    let other = of_another_store();
+    let (_other, other) = of_another_store();
     for n in 0..4 {
         let mut stage = Stage::new();
         let made = stage.folder.0.join("made");
