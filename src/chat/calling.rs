@@ -3,6 +3,8 @@
 //! The server decides, once, when the text is said or edited, and the store keeps with it what was decided: so all who
 //! read it, now or later, on any node, are told the same. Whether a text names somebody, their own client finds out.
 
+use unicode_normalization::char::is_combining_mark;
+
 use super::auth::Grant;
 use super::hall::Hall;
 use super::settings::Settings;
@@ -60,15 +62,15 @@ fn calls_everybody(text: &str) -> bool {
     })
 }
 
-/// Whether what stands before an `@` makes it a part of something longer.
+/// Whether what stands before an `@` makes it a part of something longer. A letter may be written in two characters.
 fn goes_on_before(before: &str) -> bool {
-    let in_word = |last: char| last.is_alphanumeric() || "_.+-/@=%&#~`".contains(last);
+    let in_word = |last: char| last.is_alphanumeric() || is_combining_mark(last) || "_.+-/@=%&#~`".contains(last);
     before.chars().next_back().is_some_and(in_word)
 }
 
 /// Whether what stands behind the word makes it longer.
 fn goes_on_behind(behind: &str) -> bool {
-    let in_word = |next: char| next.is_alphanumeric() || "_-@`".contains(next);
+    let in_word = |next: char| next.is_alphanumeric() || is_combining_mark(next) || "_-@`".contains(next);
     behind.chars().next().is_some_and(in_word)
 }
 
@@ -105,6 +107,10 @@ mod tests {
             ("`@room`", false),
             ("@room\u{e9}", false),
             ("\u{e9}@room", false),
+            ("e\u{301}@room", false),
+            ("@roome\u{301}", false),
+            ("@room\u{301}", false),
+            ("e\u{301} @room \u{e9}", true),
             ("@ro\u{f6}m", false),
             ("@r\u{1f600}", false),
         ] {

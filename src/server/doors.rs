@@ -591,6 +591,7 @@ mod tests {
             ("/ws?x=1&username=alice", "json alice -"),
             ("/ws?user_id=a%20b", "json a b -"),
             ("/ws?user=a+b", "json a b -"),
+            ("/ws/a+b?username=c+d%2Be", "plain a+b c d+e"),
             ("/ws?user=%E2%82%AC", "json € -"),
             ("/ws?user=%ff", "400 user: percent-encoded UTF-8 was expected"),
             ("/ws?user=%zz", "400 user: percent-encoded UTF-8 was expected"),
