@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(feature = "redis")]
@@ -26,6 +26,7 @@ use super::memory::{self, Available, By};
 use super::named_files::{self, NamedFile};
 #[cfg(feature = "sqlite")]
 use super::records;
+use super::running::Running;
 use super::{descriptors, listener, redis_url, settings};
 
 /// Checks, prints a line for each check, and returns whether Salon can serve.
@@ -44,7 +45,7 @@ pub fn run(CheckArgs { serve: args, settings: alone }: &CheckArgs, file: Option<
         Some(Address::Unix { path, .. }) => Predecessor::find(path, &mut || false)?,
         _ => None,
     };
-    let mut report = Report { fine: true, before };
+    let mut report = Report { args, fine: true, before, running: Running::default() };
     report.ok(&format!("settings: {}", shown(file)));
     if let Some(keys) = &settings.keys {
         report.ok(&format!("keys: {keys}"));
@@ -73,6 +74,9 @@ pub fn run(CheckArgs { serve: args, settings: alone }: &CheckArgs, file: Option<
     report.descriptors(args.max_connections);
     report.memory(args);
     report.kernel();
+    if report.running.is_known() {
+        report.note("a Salon runs with these addresses: salon reload has it read its file of settings again");
+    }
     say(format_args!("{}", if report.fine { "Salon can serve like this." } else { "Something is in the way." }));
     Ok(report.fine)
 }
@@ -86,15 +90,23 @@ fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-struct Report {
+struct Report<'a> {
+    args: &'a ServeArgs,
     fine: bool,
     /// The one to take over from.
     before: Option<Predecessor>,
+    /// The one that serves already with these settings.
+    running: Running,
 }
 
-impl Report {
+impl Report<'_> {
     fn ok(&self, what: &str) {
         say(format_args!("ok       {what}"));
+    }
+
+    /// It is as it is because Salon runs.
+    fn note(&self, what: &str) {
+        say(format_args!("note     {what}"));
     }
 
     /// It works, and could be better.
@@ -117,28 +129,17 @@ impl Report {
                 self.ok(&format!("{key}: {address} is handed over by process {pid}"));
                 continue;
             }
-            match address {
-                Address::Tcp(address) => self.port(key, *address),
-                Address::Unix { path, mode } => self.unix(key, address, path, *mode),
+            let free = match address {
+                Address::Tcp(address) => free_port(key, *address),
+                Address::Unix { path, mode } => free_socket(key, address, path, *mode),
+            };
+            match free {
+                Ok(free) => self.ok(&free),
+                Err(_) if self.running.has(self.args, key, &address.to_string()) => {
+                    self.note(&format!("{key}: {address} is that of the Salon that runs"));
+                }
+                Err(error) => self.fail(&error),
             }
-        }
-    }
-
-    fn port(&mut self, key: &str, address: SocketAddr) {
-        match TcpListener::bind(address) {
-            Ok(_) => self.ok(&format!("{key}: {address} is free")),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.fail(&format!(
-                "{key}: {address} is in use; if that is not a Salon to be replaced, choose another port"
-            )),
-            Err(error) => self.fail(&format!("{key}: cannot listen on {address}: {error}")),
-        }
-    }
-
-    fn unix(&mut self, key: &'static str, address: &Address, path: &Path, mode: u32) {
-        // A listener that is dropped at once takes its file with it.
-        match Bound::bind(address, key) {
-            Ok(_) => self.ok(&format!("{key}: {} is free; its permissions will be {mode:o}", path.display())),
-            Err(error) => self.fail(&format!("{key}: {error}")),
         }
     }
 
@@ -205,6 +206,15 @@ impl Report {
                 if let Some(pid) = before.filter(|pid| sentence.contains(&format!("another Salon, process {pid};"))) {
                     return self.ok(&format!("store: it is let go by process {pid}"));
                 }
+                if let Some(path) = self.kept_by_the_running_one(args, &sentence) {
+                    self.note(&format!("store: {} is that of the Salon that runs", path.display()));
+                    match sqlite::read_through(&path) {
+                        Ok(found) => self.ok(&format!("store: {found}")),
+                        Err(sentence) => self.fail(&format!("store: {sentence}")),
+                    }
+                    self.settings_in_store(args);
+                    return self.disk(args);
+                }
                 return self.fail(&format!(
                     "store: {}",
                     sentence.trim_start_matches("--store").trim_start_matches([':', ' '])
@@ -212,6 +222,13 @@ impl Report {
             }
         }
         self.ok(&format!("store: {}", Memory::new(settings::history(args), 0).about()));
+    }
+
+    /// The file that cannot be used, for that reason, if it is because the Salon that runs uses it.
+    #[cfg(feature = "sqlite")]
+    fn kept_by_the_running_one(&self, args: &ServeArgs, why: &str) -> Option<PathBuf> {
+        let path = settings::file(args).ok().flatten()?.path;
+        (why.contains("another Salon, process ") && self.running.keeps_in(args, &path)).then_some(path)
     }
 
     /// What is set for rooms there.
@@ -336,6 +353,26 @@ impl Report {
                 false => self.ok(&format!("{name} is {found}")),
             }
         }
+    }
+}
+
+/// What is to be said of a port, whether it is free or not.
+fn free_port(key: &str, address: SocketAddr) -> Result<String, String> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(format!("{key}: {address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(format!("{key}: {address} is in use; if that is not a Salon to be replaced, choose another port"))
+        }
+        Err(error) => Err(format!("{key}: cannot listen on {address}: {error}")),
+    }
+}
+
+/// The same of a socket in the file system.
+fn free_socket(key: &'static str, address: &Address, path: &Path, mode: u32) -> Result<String, String> {
+    // A listener that is dropped at once takes its file with it.
+    match Bound::bind(address, key) {
+        Ok(_) => Ok(format!("{key}: {} is free; its permissions will be {mode:o}", path.display())),
+        Err(error) => Err(format!("{key}: {error}")),
     }
 }
 

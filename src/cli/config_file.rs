@@ -59,8 +59,11 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, String> {
     parse(&text).map_err(|(line, error)| format!("{shown} line {line}: {error}"))
 }
 
-/// The same for a text; an error comes with its line.
-fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
+/// The same for a text.
+///
+/// # Errors
+/// The line, and what was expected and found.
+pub fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     let line_at = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
     let table = DeTable::parse(text).map_err(|error| {
         let line = line_at(error.span().map_or(0, |span| span.start));

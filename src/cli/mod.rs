@@ -27,6 +27,7 @@ mod records;
 mod redis_url;
 mod reload;
 mod rooms;
+mod running;
 mod settings;
 pub mod sim;
 mod small_file;

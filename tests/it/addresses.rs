@@ -144,6 +144,56 @@ fn each_address_is_checked() {
     assert!(line.contains("\"listen\":[\"http://127.0.0.1:") && line.contains(",\"http://127.0.0.2:"), "{line}");
 }
 
+/// Beside the Salon that runs with the same settings nothing is in the way; of another one's store or port it is told
+/// as before.
+#[cfg(feature = "sqlite")]
+#[test]
+fn check_beside_the_salon_that_runs() {
+    let folder = Folder::new("check-beside");
+    let (file, key) = (folder.file(), folder.0.join("key"));
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(&key, "0123456789abcdef").unwrap();
+    let key = key.to_str().unwrap();
+    let [port, admin] = [(); 2].map(|()| {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    });
+    let socket = format!("unix:{}", folder.0.join("s.sock").display());
+    let listen = format!("{port},{socket}");
+    let with = |admin, key| {
+        ["--listen", &listen, "--admin", admin, "--admin-key", key, "--store", &file, "--max-connections", "10"]
+    };
+    let check = |admin, key| {
+        let output = salon(&[&["check"], &with(admin, key)[..]].concat()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let server = Server::serve(&with(&admin, key));
+    let (status, shown) = check(&admin, key);
+    assert_eq!(status, Some(0), "{shown}");
+    for expected in [
+        format!("note     listen: {port} is that of the Salon that runs"),
+        format!("note     listen: {socket} is that of the Salon that runs"),
+        format!("note     admin: {admin} is that of the Salon that runs"),
+        format!("note     store: {file} is that of the Salon that runs"),
+        format!("ok       store: {file}: 0 messages"),
+        "note     a Salon runs with these addresses: salon reload".to_owned(),
+    ] {
+        assert!(shown.contains(&expected), "{expected}: {shown}");
+    }
+    let other = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let wrong_key = folder.0.join("wrong");
+    fs::write(&wrong_key, "0123456789abcdeg").unwrap();
+    let in_use = "stop that one, or choose another path";
+    for (admin, key) in [(&*other, key), (&*admin, wrong_key.to_str().unwrap()), ("off", key)] {
+        let (status, shown) = check(admin, key);
+        assert_eq!(status, Some(1), "{admin} {key}: {shown}");
+        assert!(shown.contains(&format!("error    listen: {port} is in use")) && shown.contains(in_use), "{shown}");
+        assert!(!shown.contains("note "), "{shown}");
+    }
+    drop(server);
+    assert!(check(&admin, key).1.contains(&format!("ok       listen: {port} is free")));
+}
+
 /// What cannot be is a sentence, before anything is bound.
 #[test]
 fn wrong_lists_are_sentences() {
