@@ -1,6 +1,7 @@
 //! The Salon that runs already with settings that are looked at, as its admin port tells.
 
 use std::cell::OnceCell;
+#[cfg(feature = "sqlite")]
 use std::path::Path;
 
 use super::args::ServeArgs;
@@ -24,6 +25,7 @@ impl Running {
     }
 
     /// The same of the file in which it keeps messages; where none is named here and there, it is the same one.
+    #[cfg(feature = "sqlite")]
     pub fn keeps_in(&self, args: &ServeArgs, path: &Path) -> bool {
         let absolute = |path: &Path| std::path::absolute(path).ok();
         match self.value(args, "store") {
