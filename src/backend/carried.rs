@@ -96,7 +96,7 @@ enum Asked {
         limit: usize,
         ticket: Ticket,
     },
-    Know(Span),
+    Know(Span, bool),
     Release(Span),
     Erase(Span),
     Unfollow(Span),
@@ -307,7 +307,7 @@ impl Requests {
             }
             Request::Note { step } => Asked::Note(Box::new(texts.put_step(&step))),
             Request::Trail { cursor, limit, ticket } => Asked::Trail { cursor: texts.put_maybe(cursor), limit, ticket },
-            Request::Know { user } => Asked::Know(texts.put(user)),
+            Request::Know { user, here } => Asked::Know(texts.put(user), here),
             Request::Release { room } => Asked::Release(texts.put(room)),
             Request::Erase { room } => Asked::Erase(texts.put(room)),
             Request::Unfollow { room } => Asked::Unfollow(texts.put(room)),
@@ -361,7 +361,7 @@ impl Requests {
             Asked::Trail { cursor, limit, ticket } => {
                 Request::Trail { cursor: texts.maybe_text(cursor), limit, ticket }
             }
-            Asked::Know(user) => Request::Know { user: texts.get(user) },
+            Asked::Know(user, here) => Request::Know { user: texts.get(user), here },
             Asked::Release(room) => Request::Release { room: texts.get(room) },
             Asked::Erase(room) => Request::Erase { room: texts.get(room) },
             Asked::Unfollow(room) => Request::Unfollow { room: texts.get(room) },
@@ -864,7 +864,8 @@ mod tests {
             Request::Note { step: STEPS[1] },
             Request::Trail { cursor: None, limit: 7, ticket: Ticket(8) },
             Request::Trail { cursor: Some("9"), limit: 7, ticket: Ticket(8) },
-            Request::Know { user: "bob" },
+            Request::Know { user: "bob", here: false },
+            Request::Know { user: "bob", here: true },
             Request::Release { room: "den" },
             Request::Erase { room: "" },
             Request::Unfollow { room: "den" },
@@ -962,11 +963,11 @@ mod tests {
     fn room_is_given_back() {
         let mut list = Requests::default();
         for _ in 0..10_000 {
-            list.push(Request::Know { user: "somebody" });
+            list.push(Request::Know { user: "somebody", here: true });
         }
         list.clear();
         let full = list.held_bytes();
-        list.push(Request::Know { user: "somebody" });
+        list.push(Request::Know { user: "somebody", here: true });
         list.clear();
         assert!(list.held_bytes() < full / 100, "{} of {full}", list.held_bytes());
     }

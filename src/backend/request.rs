@@ -144,10 +144,13 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// A user is known by this name from now on: one can write to them. It has no outcome.
+    /// A user is known by this name from now on: one can write to them. Of more than the store remembers, those who
+    /// left longest ago are forgotten first. It has no outcome.
     Know {
         /// The name.
         user: &'a str,
+        /// Whether they have come, and are here until it is said that they are not; a start of the caller ends that.
+        here: bool,
     },
     /// The caller releases a room, which is empty and, as far as it knows, keeps nothing. If that is so, the store may
     /// forget the room, and its life ends; no kept entry goes by this. No request about the room may be waiting.

@@ -649,7 +649,7 @@ mod tests {
                     0..3 => Request::Append { conversation, entry, retry: None, about, ticket },
                     3 => read(Query::Newest(bounds)),
                     4 => read(Query::After(2, bounds)),
-                    _ => Request::Know { user: room },
+                    _ => Request::Know { user: room, here: true },
                 };
                 for store in [&mut far as &mut dyn Backend, &mut near] {
                     store.ask(request).unwrap();
@@ -734,7 +734,7 @@ mod tests {
             store.ask(append("", ticket)).unwrap();
         }
         assert_eq!(store.ask(append("", 0)), Err(Overloaded));
-        assert_eq!(store.ask(Request::Know { user: "ann" }), Err(Overloaded));
+        assert_eq!(store.ask(Request::Know { user: "ann", here: true }), Err(Overloaded));
         // It is told without the store, which does not answer.
         let health = store.health().unwrap();
         assert_eq!((health.waiting, health.waiting_bytes), (MAX_WAITING, 6 * MAX_WAITING as usize));

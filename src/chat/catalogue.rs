@@ -94,9 +94,9 @@ impl Hall {
         }
     }
 
-    /// Makes users known to the backend who have come for the first time. If it does not take one, that one is tried
-    /// again in the next turn.
+    /// Tells the backend of users who are new, have come or have gone. If it does not take one, that one is tried again
+    /// in the next turn.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
-        self.roster.take_met(|name| ctx.store.ask(Request::Know { user: name.as_str() }).is_ok());
+        self.roster.take_met(|name, here| ctx.store.ask(Request::Know { user: name.as_str(), here }).is_ok());
     }
 }

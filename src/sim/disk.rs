@@ -231,7 +231,7 @@ impl Disk {
                 self.bans.remove(user);
                 request
             }
-            Request::Know { user } if self.lasts != Lasts::Memory => {
+            Request::Know { user, .. } if self.lasts != Lasts::Memory => {
                 self.known.insert(user.into());
                 request
             }

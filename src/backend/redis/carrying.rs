@@ -164,7 +164,7 @@ impl Redis {
                 command.arg(user);
                 command
             }
-            Request::Know { user } => {
+            Request::Know { user, .. } => {
                 let mut command = self.script("know");
                 command.arg(user).arg(self.options.people);
                 command

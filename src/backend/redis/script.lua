@@ -58,9 +58,12 @@ local function nothing(new)
   return new
 end
 
-local function know(user, people)
-  if call('ZSCORE', P .. ':users', user) then return end
+-- A user is known. `moved`: who has come or gone is forgotten behind the others.
+local function know(user, people, moved)
+  local known = call('ZSCORE', P .. ':users', user)
+  if known and not moved then return end
   call('ZADD', P .. ':users', call('INCR', P .. ':order'), user)
+  if known then return end
   if call('ZCARD', P .. ':users') > people then call('ZPOPMIN', P .. ':users') end
   tell('U', NODE, user)
 end
@@ -430,7 +433,7 @@ end
 
 -- user, people
 function OPS.know()
-  know(ARGV[5], tonumber(ARGV[6]))
+  know(ARGV[5], tonumber(ARGV[6]), true)
 end
 
 -- user, until when, note, bans that there may be

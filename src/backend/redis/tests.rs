@@ -152,6 +152,7 @@ rows! {
     an_own_word_of_a_life_that_is_over_is_not_told
     bans_and_topics_are_looked_for_behind_a_cut
     others_hear_of_what_is_no_entry
+    people_who_came_or_went_longest_ago_are_forgotten
     pages_are_the_same_by_what_is_here_and_by_what_is_not
     reactions_come_by_their_own_entries
     retries_among_others_begin_no_life
@@ -535,6 +536,25 @@ fn others_hear_of_what_is_no_entry(redis: &dyn Place) {
     let channel = format!("{}:news", one.options.prefix);
     one.call(redis::cmd("PUBLISH").arg(channel).arg("O\nbefore\nden\n9\nann\n+cake")).unwrap();
     assert_eq!(hear_of(&mut other, 1), ["Topic - cake"]);
+}
+
+/// A user who comes or goes is forgotten behind all others.
+fn people_who_came_or_went_longest_ago_are_forgotten(redis: &dyn Place) {
+    let options = Options { people: 3, ..redis.options() };
+    let mut one = redis.open(options.clone());
+    for (user, here) in [("ann", true), ("bob", true), ("cat", true), ("ann", false), ("dan", true)] {
+        one.ask(Request::Know { user, here }).unwrap();
+        hear(&mut one);
+    }
+    let mut other = redis.open(options);
+    other.tell_catalogue();
+    let mut known = Vec::new();
+    while let Some(news) = other.poll() {
+        if let News::User { name } = news {
+            known.push(name.to_owned());
+        }
+    }
+    assert_eq!(known, ["cat", "ann", "dan"]);
 }
 
 /// Bans that were told while the channel was cut hold all the same when it is heard again, and so does their end. What

@@ -166,8 +166,8 @@ impl Sqlite {
 
     /// Notes people who came while nothing could be written: nobody waits for an outcome of that.
     fn note_people(&mut self) -> Result<()> {
-        for name in &self.unnoted {
-            self.tables()?.know(name, self.options.people)?;
+        for (name, here) in &self.unnoted {
+            self.tables()?.know(name, *here, self.options.people)?;
         }
         Ok(())
     }
@@ -175,10 +175,10 @@ impl Sqlite {
     /// Those are to be noted with the next batch who were to be noted in this one, as many as fit.
     pub(super) fn note_people_later(&mut self, asked: &Requests, from: usize) {
         for request in (from..).map_while(|at| asked.get(at)) {
-            if let Request::Know { user } = request
+            if let Request::Know { user, here } = request
                 && self.unnoted.len() < MAX_UNNOTED
             {
-                self.unnoted.push(user.into());
+                self.unnoted.push((user.into(), here));
             }
         }
     }

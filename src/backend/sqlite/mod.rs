@@ -47,6 +47,7 @@ mod index;
 mod marks;
 mod opening;
 mod overwritten;
+mod people;
 mod places;
 mod purging;
 mod read_only;
@@ -132,7 +133,7 @@ pub struct Options {
     pub rooms: RoomLimits,
     /// Bytes of the file; near these the oldest messages of all go.
     pub size: u64,
-    /// People who are remembered; of more, those who were noted first are forgotten.
+    /// People who are remembered; of more, those who left longest ago are forgotten, and none who is here.
     pub people: usize,
     /// What tells one start of the machine from another ([`boot_id`]); `None`: nobody knows.
     pub boot: Option<String>,
@@ -186,7 +187,7 @@ pub struct Sqlite {
     asked: Requests,
     batch: Reports,
     /// People who were to be noted in batches that have failed.
-    unnoted: Vec<Box<str>>,
+    unnoted: Vec<(Box<str>, bool)>,
     /// A batch that may be in the file though its commit failed, and what is to be told then.
     doubt: Option<(i64, Reports)>,
     said: Reports,
@@ -451,6 +452,12 @@ impl Sqlite {
             last.nothing = Epoch(random.draw());
             tables.renew_epochs(last.nothing)?;
         }
+        if batches.is_none()
+            && let Err(error) = tables.in_part(Tables::all_have_left)
+        {
+            // People are told, and forgotten, in an order that is older; what else is wrong shows at the commit.
+            log::debug!("{}: it is not noted who left last: {error}", claim.path.display());
+        }
         // Each use has a number of its own, by which a copy of what the file was before that is known. A process that
         // goes on is in the same one: whether a batch of it is in the file is told by the next number.
         last.batch += i64::from(batches.is_none());
@@ -512,7 +519,7 @@ impl Backend for Sqlite {
     }
 
     fn tell_catalogue(&mut self) {
-        let (room, person, banned) = Default::default();
+        let (room, person, banned) = (0, people::NEVER, String::new());
         let (most, bans_told, set_told, rooms_told) = (TOLD_AT_ONCE, false, false, false);
         self.catalogue = Some(Catalogue { most, banned, bans_told, set_told, room, rooms_told, person });
     }

@@ -35,8 +35,8 @@ impl Sqlite {
         self.wrote = true;
         if !room {
             // One can write to them.
-            self.tables()?.know(name, self.options.people)?;
-            self.tables()?.know(other, self.options.people)?;
+            self.tables()?.meet(name, self.options.people)?;
+            self.tables()?.meet(other, self.options.people)?;
         }
         Ok(self.note(place))
     }

@@ -131,8 +131,9 @@ impl Sqlite {
                 let read = self.trail(cursor, limit, ticket);
                 self.spare(read, ticket)?;
             }
-            Request::Know { user } => {
-                self.wrote |= self.tables()?.know(user, self.options.people)?;
+            Request::Know { user, here } => {
+                self.wrote |= self.tables()?.know(user, here, self.options.people)?;
+                self.work += 1;
             }
             Request::Release { room } => {
                 if let Some(at) = self.find(Conversation::Room(room))?

@@ -29,6 +29,8 @@ pub struct Tables {
     pub(super) gone: Cell<usize>,
     /// What is known of how many marks there are.
     pub(super) marks: RefCell<Marks>,
+    /// How many people there are, if that was counted.
+    pub(super) people: Cell<Option<usize>>,
 }
 
 /// What the file says of its last use.
@@ -137,7 +139,14 @@ impl Tables {
             noted.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log_pages, is_worn: Cell::new(false), gone: Cell::new(0), marks: RefCell::default() })
+        Ok(Self {
+            connection,
+            log_pages,
+            is_worn: Cell::new(false),
+            gone: Cell::new(0),
+            marks: RefCell::default(),
+            people: Cell::default(),
+        })
     }
 
     /// Less of it in memory than usual.
@@ -368,16 +377,27 @@ impl Tables {
         self.execute("SAVEPOINT part", []).map(drop)
     }
 
+    /// Does it whole, or not at all.
+    pub fn in_part(&self, work: fn(&Self) -> Result<()>) -> Result<()> {
+        self.begin_part()?;
+        match work(self) {
+            Ok(()) => self.end_part(),
+            Err(error) => self.take_back_part().and(Err(error)),
+        }
+    }
+
     pub fn end_part(&self) -> Result<()> {
         self.execute("RELEASE part", []).map(drop)
     }
 
     pub fn take_back_part(&self) -> Result<()> {
+        self.people.set(None);
         self.execute("ROLLBACK TO part", [])?;
         self.end_part()
     }
 
     pub fn roll_back(&self) -> Result<()> {
+        self.people.set(None);
         match self.connection.is_autocommit() {
             true => Ok(()),
             false => self.connection.execute_batch("ROLLBACK"),
@@ -423,31 +443,6 @@ impl Tables {
     pub fn rooms_after(&self, id: i64, most: usize) -> Result<Vec<Card>> {
         let sql = format!("{CARDS} WHERE id > ?1 AND other = '' ORDER BY id LIMIT ?2");
         self.connection.prepare_cached(&sql)?.query_map(params![id, count(most)], card)?.collect()
-    }
-
-    /// The next people by id, so many at most.
-    pub fn people_after(&self, id: i64, most: usize) -> Result<Vec<(i64, String)>> {
-        let sql = "SELECT id, name FROM person WHERE id > ?1 ORDER BY id LIMIT ?2";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        self.connection.prepare_cached(sql)?.query_map(params![id, count(most)], row)?.collect()
-    }
-
-    /// Notes a person; of more than so many, those who were noted first are forgotten. Returns whether anything has
-    /// changed.
-    pub fn know(&self, name: &str, most: usize) -> Result<bool> {
-        let added = self.execute("INSERT INTO person (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])? > 0;
-        if added {
-            let last = self.connection.last_insert_rowid();
-            let sql = "DELETE FROM person WHERE id IN (SELECT id FROM person WHERE id <= ?1 ORDER BY id LIMIT ?2) \
-                       RETURNING name";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let over = params![last.saturating_sub(count(most)), count(MAX_FORGOTTEN_AT_ONCE)];
-            let forgotten: Vec<String> = statement.query_map(over, |row| row.get(0))?.collect::<Result<_>>()?;
-            for name in forgotten {
-                self.execute("DELETE FROM mark WHERE user = ?1", [name])?;
-            }
-        }
-        Ok(added)
     }
 
     pub fn set_head(&self, place: &Place) -> Result<()> {
@@ -566,9 +561,6 @@ const LOG_BYTES: i64 = 16 << 20;
 
 /// How long somebody else who writes to the file, by hand, is waited for.
 const BUSY_WITHIN: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
-
-/// People who are forgotten for one who is new, with their marks: fewer than were noted only if the limit was lowered.
-const MAX_FORGOTTEN_AT_ONCE: usize = 2;
 
 /// Statements that are kept ready: all.
 const STATEMENTS: usize = 64;

@@ -216,10 +216,14 @@ impl Roster {
         self.users.know(name);
     }
 
-    /// Users with names who have come for the first time: hands each to `take`, until one is not taken.
-    pub fn take_met(&mut self, mut take: impl FnMut(&UserName) -> bool) {
-        let taken = self.users.met.iter().take_while(|name| take(name)).count();
-        self.users.met.drain(..taken);
+    /// Users with names who are new, have come or have gone, and whether they are here: hands each to `take`, until one
+    /// is not taken.
+    pub fn take_met(&mut self, mut take: impl FnMut(&UserName, bool) -> bool) {
+        while let Some(met) = self.users.met.first_entry()
+            && take(met.key(), *met.get())
+        {
+            met.remove();
+        }
     }
 
     /// The session brings along how its user is to be seen, and has no user yet.
@@ -240,6 +244,7 @@ impl Roster {
         session.payer = payer;
         session.user = user;
         let before = self.users.at(user).own_view();
+        self.users.note_met(user, true);
         self.users.change(user, |user| {
             session.next_device = user.first_device;
             user.first_device = conn.index;
@@ -488,6 +493,7 @@ impl Roster {
                 let mut facts = self.end_graces(user);
                 self.note_moved(user);
                 if !self.abroad.has(user) {
+                    self.users.note_met(user, false);
                     facts.push(self.part_with(user, now));
                 }
                 facts

@@ -129,8 +129,9 @@ pub(in crate::chat) struct Users {
     visible: usize,
     /// Users who have devices on other nodes alone: they take nobody's place.
     lodgers: usize,
-    /// Users who have come for the first time, and are still to be made known to the backend.
-    pub met: Vec<UserName>,
+    /// Users with names who are new, have come or have gone, and whether they are here; still to be told to the
+    /// backend.
+    pub met: BTreeMap<UserName, bool>,
     /// The sum of `rooms` over all.
     memberships: usize,
     /// Of all names together.
@@ -183,7 +184,7 @@ impl Users {
             self.remove(longest_gone);
         }
         if !guest {
-            self.met.push(name.clone());
+            self.met.insert(name.clone(), false);
         }
         Some(self.insert(name, guest))
     }
@@ -217,6 +218,15 @@ impl Users {
         self.names.insert(name.clone(), key);
         self.gone.insert((gone_since, key));
         key
+    }
+
+    /// The user comes, or goes: the backend is to hear of it, unless it is another device of one who is here.
+    pub fn note_met(&mut self, key: u32, here: bool) {
+        let user = self.at(key);
+        if !user.guest && user.present != here {
+            let name = user.name.clone();
+            self.met.insert(name, here);
+        }
     }
 
     /// Changes a user who stays.

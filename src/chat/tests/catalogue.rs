@@ -26,7 +26,8 @@ impl Backend for Spy {
             Request::Release { room } => self.asked.borrow_mut().push(format!("release {room}")),
             Request::Erase { room } => self.asked.borrow_mut().push(format!("erase {room}")),
             Request::Know { .. } if !*self.takes_users.borrow() => return Err(Overloaded),
-            Request::Know { user } => self.asked.borrow_mut().push(format!("know {user}")),
+            Request::Know { user, here: true } => self.asked.borrow_mut().push(format!("know {user}")),
+            Request::Know { user, here: false } => self.asked.borrow_mut().push(format!("{user} has gone")),
             _ => {}
         }
         self.memory.ask(request)
@@ -125,6 +126,58 @@ fn a_room_that_makes_place_loses_its_history_only_where_the_chat_bounds_it() {
         let heard = stage.takes("ann");
         assert_eq!(heard.iter().any(|text| kind(text) == "broadcast"), kept, "bounds itself: {bounds_itself}");
     }
+}
+
+/// The store hears who comes and who goes, and nothing of a guest or of another device.
+#[test]
+fn the_store_hears_who_is_here() {
+    let (mut stage, asked, ..) = stage(&[], true);
+    let grace = unhurried().leave_grace;
+    for device in ["ann", "ann's other"] {
+        stage.opens(device, "ann");
+    }
+    stage.closes("ann");
+    stage.waits(grace * 2);
+    assert_eq!(*asked.borrow(), ["know ann"]);
+    stage.closes("ann's other");
+    stage.waits(grace / 2);
+    stage.opens("ann", "ann");
+    stage.waits(grace * 2);
+    assert_eq!(*asked.borrow(), ["know ann"], "she was away for a moment");
+    stage.closes("ann");
+    stage.waits(grace * 2);
+    stage.opens("ann", "ann");
+    assert_eq!(*asked.borrow(), ["know ann", "ann has gone", "know ann"]);
+}
+
+/// However many come and go: somebody who is here keeps what they have read, and is known behind a start.
+#[cfg(feature = "sqlite")]
+#[test]
+fn somebody_who_is_here_is_not_forgotten() {
+    use crate::backend::sqlite::{Options, Sqlite, tests::Folder};
+    let folder = Folder::new();
+    let options = Options { people: 4, ..folder.options() };
+    let settings = || Settings { max_users: 4, ..unhurried() };
+    let mut stage = Stage::with(settings(), Box::new(Sqlite::open(options.clone(), 1).unwrap()));
+    stage.opens("ann", "ann");
+    stage.joins("ann", "den");
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+    stage.says("ann", r#"{"type":"read","room_id":"den","seq":1}"#);
+    for n in 0..8 {
+        let name = format!("x{n}");
+        stage.opens(&name, &name);
+        stage.closes(&name);
+        stage.waits(settings().leave_grace * 2);
+    }
+    stage.forgets("ann");
+    stage.says("ann", r#"{"type":"rooms","read":true}"#);
+    assert!(stage.takes("ann")[0].contains(r#""read":1"#));
+    drop(stage);
+    let mut stage = Stage::with(settings(), Box::new(Sqlite::open(options, 1).unwrap()));
+    stage.opens("zed", "zed");
+    stage.forgets("zed");
+    stage.says("zed", r#"{"type":"direct","user_id":"ann","content":"x"}"#);
+    stage.heard_kinds("zed", &["direct"]);
 }
 
 /// Rooms that keep nothing and make place for others leave nothing behind, nor does one whose messages go later.

@@ -35,7 +35,7 @@ enum Asked {
     Unban { user: &'static str },
     Note { user: &'static str, status: u16 },
     Trail { cursor: Option<u64>, limit: usize },
-    Know { user: &'static str },
+    Know { user: &'static str, here: bool },
     Release { room: &'static str },
     Erase { room: &'static str },
 }
@@ -115,7 +115,7 @@ fn draw(random: &mut Random) -> Asked {
         }
         26 => Asked::Ban { user, until: one_in(random, 2).then_some(4_102_444_800_000 + near) },
         27 => Asked::Unban { user },
-        28 => Asked::Know { user },
+        28 => Asked::Know { user, here: random.below(2) == 0 },
         29 | 30 => Asked::Note { user, status: 200 + near as u16 },
         31 => Asked::Trail { cursor: one_in(random, 3).then_some(near), limit: 1 + random.below(20) as usize },
         _ if one_in(random, 3) => Asked::Erase { room: ROOMS[random.below(2) as usize] },
@@ -222,7 +222,7 @@ impl<S: Backend> Stage<S> {
                 cursor.inspect(|cursor| write!(names, "{cursor}").unwrap());
                 Request::Trail { cursor: cursor.map(|_| names.as_str()), limit, ticket }
             }
-            Asked::Know { user } => Request::Know { user },
+            Asked::Know { user, here } => Request::Know { user, here },
             Asked::Release { room } => Request::Release { room },
             Asked::Erase { room } => Request::Erase { room },
         };

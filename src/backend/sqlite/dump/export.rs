@@ -7,6 +7,7 @@ use rusqlite::{Row, params};
 
 use super::super::entries::{Text, is_set, maybe};
 use super::super::opening::Log;
+use super::super::people::NEVER;
 use super::super::schema;
 use super::super::tables::{Tables, count, number, signed};
 use super::super::trail::Kept;
@@ -165,7 +166,7 @@ impl Export {
     fn piece_of_stage(&mut self) -> Result<Vec<Record>> {
         match self.stage {
             Stage::Begin => {
-                self.stage = if self.room.is_some() { Stage::Heads } else { Stage::Users(0) };
+                self.stage = if self.room.is_some() { Stage::Heads } else { Stage::Users(NEVER) };
                 Ok(vec![Record::Export { version: VERSION }])
             }
             Stage::Users(after) => {

@@ -196,7 +196,7 @@ impl Import {
             Record::Missing { name, from, to } => self.skip(&name, from, to),
             Record::Conversation { name, head, about } => self.begin(name, head, &about),
             Record::Entry { name, seq, ts, sender, body } => self.append(&name, seq, ts, &sender, &body),
-            Record::User { name } => self.tables(|tables| tables.know(&name, usize::MAX).map(drop)),
+            Record::User { name } => self.tables(|tables| tables.meet(&name, usize::MAX).map(drop)),
             Record::Read { user, name, seq } => self.read(&user, &name, seq),
             Record::Ban { user, until, note } => self.tables(|tables| {
                 let sql = "INSERT INTO ban (user, until, note) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";

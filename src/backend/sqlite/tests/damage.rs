@@ -165,7 +165,7 @@ fn a_catalogue_on_a_damaged_page() {
     let options = folder.options();
     let mut store = folder.open(options.clone());
     for n in 0..400 {
-        store.ask(Request::Know { user: &format!("person-number-{n:04}") }).unwrap();
+        store.ask(Request::Know { user: &format!("person-number-{n:04}"), here: false }).unwrap();
     }
     ask(&mut store, append(ROOM, "one", 1));
     ask(&mut store, Request::Ban { ban: Ban { user: "eve", until: None, note: None }, ticket: Ticket(9) });

@@ -149,7 +149,7 @@ fn marks_of_all_are_bounded() {
     let (mut least, mut most_at_once) = (usize::MAX, 0);
     for n in 0..3 * MAX_MARKS_OF_ALL {
         let user = format!("user {n}");
-        store.ask(Request::Know { user: &user }).unwrap();
+        store.ask(Request::Know { user: &user, here: false }).unwrap();
         let before = marks(&store, "true");
         ask(&mut store, Request::Mark { user: &user, conversation: ROOM, seq: 1, ticket: Ticket(1) });
         let after = marks(&store, "true");
@@ -161,7 +161,7 @@ fn marks_of_all_are_bounded() {
     }
     assert!(least >= MAX_MARKS_OF_ALL * 7 / 10 && most_at_once <= 60, "{least} {most_at_once}");
     for n in 0..3 * MAX_MARKS_OF_ALL {
-        store.ask(Request::Know { user: &format!("other {n}") }).unwrap();
+        store.ask(Request::Know { user: &format!("other {n}"), here: false }).unwrap();
         hear(&mut store);
     }
     assert_eq!(marks(&store, "true"), 0);
@@ -174,7 +174,7 @@ fn marks_of_many_take_none_of_few() {
     let mut store = folder.open(folder.options());
     let names: Vec<String> = (0..MAX_MARKS).map(|n| format!("room {n}")).collect();
     let mark = |store: &mut Sqlite, user: &str, name: &str| {
-        store.ask(Request::Know { user }).unwrap();
+        store.ask(Request::Know { user, here: false }).unwrap();
         let conversation = Conversation::Room(name);
         ask(store, Request::Mark { user, conversation, seq: 1, ticket: Ticket(1) });
     };

@@ -253,7 +253,7 @@ impl World {
             Request::Trail { ticket, .. } | Request::Set { ticket, .. } => {
                 self.links[node].said.push(&News::Refused { ticket, why: Why::Unsupported });
             }
-            Request::Know { user } => {
+            Request::Know { user, .. } => {
                 if self.users.insert(user.into()) {
                     self.links.iter_mut().for_each(|link| link.said.push(&News::User { name: user }));
                 }
