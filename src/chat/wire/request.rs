@@ -243,7 +243,7 @@ pub(super) fn read<'a, T>(
     let mut fields = Fields::default();
     match read_fields(text, known, &mut fields) {
         Ok(()) => match fields.id() {
-            Ok(id) => (id, make(&mut fields)),
+            Ok(id) => (id, fields.has_one_word_each().and_then(|()| make(&mut fields))),
             Err(refusal) => (None, Err(refusal)),
         },
         Err(error) => match serde_json::from_str::<IgnoredAny>(text) {
@@ -367,6 +367,19 @@ impl Default for Fields<'_> {
 }
 
 impl<'a> Fields<'a> {
+    /// Both names of a field at once count as a field that stands twice, also with one value, and where it means
+    /// nothing.
+    fn has_one_word_each(&self) -> Result<(), Refusal> {
+        let stands = |field: Field| !matches!(self.0[field as usize], Value::Absent | Value::Null);
+        for (word, other) in [(Field::User, Field::To), (Field::Users, Field::UsersToo)] {
+            if stands(word) && stands(other) {
+                let message = format!("expected `{}` or `{}`, found both", word.name(), other.name());
+                return Err(Refusal::new(Code::BadRequest, message));
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, field: Field) -> Value<'a> {
         match std::mem::take(&mut self.0[field as usize]) {
             // Many clients write `null` for a missing value.
@@ -455,8 +468,7 @@ impl<'a> Fields<'a> {
     }
 
     fn recipient(&mut self) -> Result<Option<Text<'a>>, Refusal> {
-        let (user, to) = (self.maybe_text(Field::User)?, self.maybe_text(Field::To)?);
-        one_of((Field::User, user), (Field::To, to))
+        Ok(self.maybe_text(Field::User)?.or(self.maybe_text(Field::To)?))
     }
 
     /// What is said in one place.
@@ -508,8 +520,7 @@ impl<'a> Fields<'a> {
     }
 
     fn names(&mut self) -> Result<Option<Vec<Text<'a>>>, Refusal> {
-        let (users, too) = (self.maybe_texts(Field::Users)?, self.maybe_texts(Field::UsersToo)?);
-        one_of((Field::Users, users), (Field::UsersToo, too))
+        Ok(self.maybe_texts(Field::Users)?.or(self.maybe_texts(Field::UsersToo)?))
     }
 
     fn limit(&mut self, usual: usize, most: usize) -> Result<usize, Refusal> {
@@ -667,17 +678,6 @@ impl<'a> Fields<'a> {
 
 /// Bytes of an unknown type that the answer repeats.
 const MAX_SHOWN_TYPE: usize = 64;
-
-/// The value of a field that has two names. Both names at once count as a field that stands twice, also with one value.
-fn one_of<T>((word, one): (Field, Option<T>), (other_word, other): (Field, Option<T>)) -> Result<Option<T>, Refusal> {
-    match (one, other) {
-        (Some(_), Some(_)) => {
-            let message = format!("expected `{}` or `{}`, found both", word.name(), other_word.name());
-            Err(Refusal::new(Code::BadRequest, message))
-        }
-        (one, other) => Ok(one.or(other)),
-    }
-}
 
 fn wrong(field: Field, expected: &str, found: &Value<'_>) -> Refusal {
     Refusal::new(Code::BadRequest, format!("`{}`: expected {expected}, found {}", field.name(), found.kind()))
