@@ -1,6 +1,6 @@
 //! Read marks: up to where users have read conversations.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::backend::Epoch;
@@ -11,12 +11,14 @@ use crate::random::{Keyed, Table};
 /// A mark holds for one life of a conversation. That of an ended life lies here until it is the oldest, or until the
 /// user marks what has come to its place.
 ///
-/// Invariant: `order` has each mark of `of` once, in the order in which they were made; no user in `of` is without one;
-/// `names` is the sum of the lengths of their names.
+/// Invariant: `order` has each mark of `of` once, by its number, in the order in which they were made; no user in `of`
+/// is without one; `names` is the sum of the lengths of their names.
 #[derive(Debug)]
 pub(super) struct Marks {
     of: Table<Rc<str>, BTreeMap<usize, Mark>>,
-    order: VecDeque<(Rc<str>, usize)>,
+    order: BTreeMap<u64, (Rc<str>, usize)>,
+    /// How many were made.
+    made: u64,
     names: usize,
 }
 
@@ -24,12 +26,14 @@ pub(super) struct Marks {
 struct Mark {
     epoch: Epoch,
     read: u64,
+    /// Which of all that were made.
+    made: u64,
 }
 
 impl Marks {
     /// Nothing is marked.
     pub fn new(keyed: &Keyed) -> Self {
-        Self { of: keyed.table(), order: VecDeque::new(), names: 0 }
+        Self { of: keyed.table(), order: BTreeMap::new(), made: 0, names: 0 }
     }
 
     /// Up to where a user has read the conversation at a place; 0: nothing of it.
@@ -38,12 +42,16 @@ impl Marks {
         mark.filter(|mark| mark.epoch == epoch).map_or(0, |mark| mark.read)
     }
 
-    /// Notes up to where a user has read. Over so many bytes the marks that were made first make room.
+    /// Notes up to where a user has read. Over so many bytes the marks that were made first make room; of more than
+    /// [`MAX_MARKS_OF_ONE`] of one user, the first of these.
     pub fn set(&mut self, user: &str, place: usize, epoch: Epoch, read: u64, bytes: usize) {
-        let mark = Mark { epoch, read };
         if let Some(known) = self.of.get_mut(user).and_then(|marks| marks.get_mut(&place)) {
-            *known = mark;
+            (known.epoch, known.read) = (epoch, read);
             return;
+        }
+        let own = self.of.get(user).filter(|marks| marks.len() >= MAX_MARKS_OF_ONE);
+        if let Some(first) = own.and_then(|marks| marks.values().map(|mark| mark.made).min()) {
+            self.forget(first);
         }
         while self.order.len() >= MAX_MARKS || self.bytes() >= bytes {
             if !self.forget_oldest() {
@@ -56,13 +64,20 @@ impl Marks {
         };
         let marks = self.of.entry(user.clone()).or_default();
         self.names += if marks.is_empty() { user.len() } else { 0 };
-        marks.insert(place, mark);
-        self.order.push_back((user, place));
+        self.made += 1;
+        marks.insert(place, Mark { epoch, read, made: self.made });
+        self.order.insert(self.made, (user, place));
     }
 
     /// Forgets the mark that was made first; `false`: there is none.
     pub fn forget_oldest(&mut self) -> bool {
-        let Some((user, place)) = self.order.pop_front() else { return false };
+        let Some((&first, _)) = self.order.first_key_value() else { return false };
+        self.forget(first);
+        true
+    }
+
+    fn forget(&mut self, made: u64) {
+        let Some((user, place)) = self.order.remove(&made) else { return };
         if let Some(marks) = self.of.get_mut(&user) {
             marks.remove(&place);
             if marks.is_empty() {
@@ -70,12 +85,10 @@ impl Marks {
                 self.names -= user.len();
             }
         }
-        true
     }
 
     pub fn shrink(&mut self) {
         crate::slack::shrink(&mut self.of);
-        crate::slack::shrink(&mut self.order);
     }
 
     /// The name of a user who has marks, as it lies here.
@@ -91,6 +104,9 @@ impl Marks {
 
 /// Marks of all users together.
 pub(super) const MAX_MARKS: usize = 1 << 18;
+
+/// Marks of one user.
+const MAX_MARKS_OF_ONE: usize = if cfg!(test) { 50 } else { 10_000 };
 
 /// The memory of a user who has marks, without the name, about.
 const USER_BYTES: usize = 128;
@@ -127,11 +143,26 @@ mod tests {
     #[test]
     fn there_are_no_more_than_there_may_be() {
         let mut marks = Marks::new(&crate::random::Random::from(1).keyed());
+        let user = |place: usize| format!("user {}", place / MAX_MARKS_OF_ONE);
         for place in 0..MAX_MARKS + 10 {
-            marks.set(["ann", "bob"][place % 2], place, LIFE, 1, usize::MAX);
+            marks.set(&user(place), place, LIFE, 1, usize::MAX);
         }
         assert_eq!(marks.order.len(), MAX_MARKS);
-        let read = [8, 9, 10, 11].map(|place| marks.read(["ann", "bob"][place % 2], place, LIFE));
+        let read = [8, 9, 10, 11].map(|place| marks.read(&user(place), place, LIFE));
         assert_eq!(read, [0, 0, 1, 1]);
+    }
+
+    /// Of more marks than a user may have, the one that was made first goes, and none of another user.
+    #[test]
+    fn marks_of_one_user_are_bounded() {
+        let mut marks = Marks::new(&crate::random::Random::from(1).keyed());
+        marks.set("bob", 0, LIFE, 1, usize::MAX);
+        for place in 0..MAX_MARKS_OF_ONE + 3 {
+            marks.set("ann", place, LIFE, 1, usize::MAX);
+            // Another place of one that is there makes nothing older or younger.
+            marks.set("ann", place, LIFE, 2, usize::MAX);
+        }
+        assert_eq!([0, 1, 2, 3, 4].map(|place| marks.read("ann", place, LIFE)), [0, 0, 0, 2, 2]);
+        assert_eq!((marks.order.len(), marks.read("bob", 0, LIFE)), (MAX_MARKS_OF_ONE + 1, 1));
     }
 }
