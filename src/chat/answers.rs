@@ -113,7 +113,10 @@ impl Hall {
         let (said, to) = match what {
             What::InRoom { said } => (said, None),
             What::ToUser { said, to } => (said, Some(to)),
-            What::Copy { of, to } => return self.copied(of, to, Copied::Stored, turn),
+            What::Copy { of, to } => {
+                let copied = self.copied_before(asker.conn, &to);
+                return self.copied(of, to, copied, turn);
+            }
             What::Recall { room } => {
                 let room_id = Some(room.as_str());
                 let ack = Ack::Said { room_id, user_id: None, seq: Some(seq), ts, dup: true };

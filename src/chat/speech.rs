@@ -227,8 +227,7 @@ impl Hall {
         // A user who hides hears it, and counts as not here: the answer must not show the difference.
         let own = entry.sender == to;
         let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
-        let abroad = recipient.is_some_and(|user| self.roster.user(user).abroad > 0);
-        let delivered = seen && (abroad || !devices.is_empty());
+        let delivered = seen && (self.is_abroad(recipient) || !devices.is_empty());
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
         let place = Place::user(to);
         if !devices.is_empty() {
@@ -324,6 +323,24 @@ impl Hall {
         self.remember(said, ctx);
         self.answer_copies(done, ctx);
         Ok(())
+    }
+
+    /// What a copy of a message to many that the store has had before has come to, by who is here now: the devices may
+    /// have heard it, or find it in the history.
+    pub(super) fn copied_before(&self, sender: ConnId, to: &UserName) -> Copied {
+        let recipient = self.roster.users().find(to.as_str());
+        let own = recipient.is_some() && recipient == self.user_of(sender);
+        let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
+        let has_devices = recipient.is_some_and(|user| self.roster.json_devices(user).next().is_some());
+        match (seen && (has_devices || self.is_abroad(recipient)), self.keeps) {
+            (true, _) => Copied::Delivered,
+            (false, true) => Copied::Stored,
+            (false, false) => Copied::Missed,
+        }
+    }
+
+    fn is_abroad(&self, user: Option<u32>) -> bool {
+        user.is_some_and(|user| self.roster.user(user).abroad > 0)
     }
 
     /// One copy of a message to many has its outcome.

@@ -289,6 +289,31 @@ fn direct_messages() {
     );
 }
 
+/// A retry behind a start of the server says who has a device here by now; nobody hears the message again.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_multicast_that_is_sent_again_behind_a_start() {
+    use crate::backend::sqlite::{Sqlite, tests::Folder};
+    let folder = Folder::new();
+    let say = r#"{"type":"multicast","user_ids":["ann","bob","cat"],"content":"all","id":"m"}"#;
+    let mut delivered = vec![r#""ann","bob","cat""#, r#""ann","bob""#];
+    while let Some(expected) = delivered.pop() {
+        let mut stage = Stage::with(unhurried(), Box::new(Sqlite::open(folder.options(), 1).unwrap()));
+        for name in ["ann", "bob", "cat"] {
+            stage.opens(name, name);
+        }
+        if !expected.contains("cat") {
+            stage.closes("cat");
+            stage.waits_ms(60_000);
+        }
+        stage.all_forget();
+        stage.says("ann", say);
+        let ack = stage.takes("ann").pop().unwrap();
+        assert!(ack.contains(&format!(r#""delivered":[{expected}]"#)), "{ack}");
+        assert_eq!(stage.takes("bob").len(), delivered.len(), "once");
+    }
+}
+
 #[test]
 fn multicast() {
     let mut stage = Stage::json(unhurried(), &["ann", "bob", "cat"]);
