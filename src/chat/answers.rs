@@ -85,7 +85,7 @@ impl Hall {
             }
             (What::Slice { after }, _) => self.slice_read(ask.conn, after, found, turn),
             (What::Life, _) => {}
-            (What::Leave { why }, Some(room)) => self.left(ask, room, why, turn),
+            (What::Leave(leaving), Some(room)) => self.left(ask, room, leaving, turn),
             (What::RoomInfo(info), Some(room)) => {
                 let created = match info {
                     Info::Wanted => None,
@@ -176,7 +176,7 @@ impl Hall {
             (What::Life, _) => return self.ask_lives_later(turn),
             (What::Recall { .. }, _) if why.is_some() => return self.refuse(ask, &not_joined(), turn),
             // A store that is down keeps nobody from leaving, or from seeing the rooms.
-            (What::Leave { why }, Some(room)) => return self.left(ask, room, why, turn),
+            (What::Leave(leaving), Some(room)) => return self.left(ask, room, leaving, turn),
             (What::Rooms(asked), _) => return self.answer_rooms(ask, &asked, &[], turn),
             (What::InRoom { said } | What::ToUser { said, .. }, _) => self.forget_said(said),
             (What::Copy { of, to }, _) => return self.copied(of, to, Copied::Failed, turn),

@@ -16,7 +16,7 @@ use super::roster::room::topic;
 use super::roster::session::Dialect;
 use super::settings::Settings;
 use super::turn::{Ctx, Turn};
-use super::waiting::{Found, Resumed, Waiting, What};
+use super::waiting::{Found, Leaving, Resumed, Waiting, What};
 use super::wire::answer::{self, Ack, EndReason, Missing};
 use super::wire::request::Wish;
 use super::wire::{Code, Refusal, plain};
@@ -301,34 +301,31 @@ impl Hall {
     }
 
     pub(super) fn leave(&mut self, ask: Ask<'_>, name: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        self.leave_because(ask, name, None, ctx)
+        self.leave_because(ask, name, Leaving { asked: true, why: None }, ctx)
     }
 
-    /// The same with a reason for the session, because it did not ask.
-    pub(super) fn leave_because(
-        &mut self,
-        ask: Ask<'_>,
-        name: &str,
-        why: Option<EndReason>,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Refusal> {
+    fn leave_because(&mut self, ask: Ask<'_>, name: &str, leaving: Leaving, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let room = self.wanted_room(ask.conn, name)?;
-        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Leave { why } };
+        let waiting = Waiting { asker: ask.keep(), room: Some(room), what: What::Leave(leaving) };
         self.read(waiting, Conversation::Room(name), Query::Head, ctx)?;
         self.roster.ask_out(ask.conn, room);
         Ok(())
     }
 
     /// The backend has answered: the session has heard every message from before it left.
-    pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, why: Option<EndReason>, turn: &mut Turn<'_>) {
+    pub(super) fn left(&mut self, ask: Ask<'_>, room: u32, leaving: Leaving, turn: &mut Turn<'_>) {
+        let Leaving { asked, why } = leaving;
         let Some(exit) = self.roster.leave(ask.conn, room) else { return };
         if exit.heard {
             turn.out.unsubscribe(ask.conn, topic(room, exit.dialect));
         } else if exit.was_inside {
             self.stop_replay(ask.conn, room, turn);
         }
-        let name = self.roster.room(room).name.as_str();
-        turn.out.answer(ask, &answer::Left { room_id: name, reason: why });
+        // One who asked is answered; one who is put out and was never told to be inside has not left.
+        if exit.was_inside || asked {
+            let name = self.roster.room(room).name.as_str();
+            turn.out.answer(ask, &answer::Left { room_id: name, reason: why });
+        }
         self.tell(exit.left, turn);
     }
 
@@ -373,10 +370,13 @@ impl Hall {
     pub(super) fn put_out(&mut self, conn: ConnId, room: u32, why: Option<EndReason>, ctx: &mut Ctx<'_>) {
         let name = self.roster.room(room).name.clone();
         self.roster.keep_out(conn, room);
+        let leaving = Leaving { asked: false, why };
         // Refused also where it is leaving already.
-        if self.leave_because(Ask::unnamed(conn), name.as_str(), why, ctx).is_err() && self.roster.ask_out(conn, room) {
+        if self.leave_because(Ask::unnamed(conn), name.as_str(), leaving, ctx).is_err()
+            && self.roster.ask_out(conn, room)
+        {
             // The store takes no questions now, and this cannot wait.
-            self.left(Ask::unnamed(conn), room, why, ctx);
+            self.left(Ask::unnamed(conn), room, leaving, ctx);
         }
     }
 }

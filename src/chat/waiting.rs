@@ -92,10 +92,7 @@ pub(super) enum What {
     Recall {
         room: RoomName,
     },
-    Leave {
-        /// The reason for the session, if it did not ask.
-        why: Option<EndReason>,
-    },
+    Leave(Leaving),
     /// Something is said or done in the room.
     InRoom {
         said: Option<u64>,
@@ -150,6 +147,15 @@ pub(super) enum Info {
     Made(Box<Described>),
 }
 
+/// How a session leaves a room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// The session asked for it, and is answered whether or not it was inside.
+    pub asked: bool,
+    /// The reason that it hears, if it did not ask.
+    pub why: Option<EndReason>,
+}
+
 /// The name and the topic that a room is made with.
 #[derive(Clone, Debug)]
 pub(super) struct Described {
@@ -171,7 +177,7 @@ impl What {
     /// Whether the one who asked waits for the answer, so that a goodbye waits too. A page for a session that catches
     /// up is none: the next one would follow.
     pub fn is_owed(&self) -> bool {
-        !matches!(self, Self::Slice { .. } | Self::Leave { why: Some(_) })
+        !matches!(self, Self::Slice { .. } | Self::Leave(Leaving { why: Some(_), .. }))
     }
 
     /// What was paid beside the frame, which is given back where the store does not answer.
@@ -184,7 +190,7 @@ impl What {
             Self::Slice { .. }
             | Self::Life
             | Self::Recall { .. }
-            | Self::Leave { .. }
+            | Self::Leave(_)
             | Self::InRoom { .. }
             | Self::ToUser { .. }
             | Self::RoomInfo(_)
