@@ -175,10 +175,11 @@ impl Sqlite {
     /// Those are to be noted with the next batch who were to be noted in this one, as many as fit.
     pub(super) fn note_people_later(&mut self, asked: &Requests, from: usize) {
         for request in (from..).map_while(|at| asked.get(at)) {
-            if let Request::Know { user, here } = request
-                && self.unnoted.len() < MAX_UNNOTED
-            {
-                self.unnoted.push((user.into(), here));
+            let Request::Know { user, here } = request else { continue };
+            match self.unnoted.iter().position(|(name, _)| **name == *user) {
+                Some(at) => self.unnoted[at].1 = here,
+                None if self.unnoted.len() < MAX_UNNOTED => self.unnoted.push((user.into(), here)),
+                None => {}
             }
         }
     }

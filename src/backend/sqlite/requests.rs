@@ -133,6 +133,8 @@ impl Sqlite {
             }
             Request::Know { user, here } => {
                 self.wrote |= self.tables()?.know(user, here, self.options.people)?;
+                // What is later holds, also beside what could not be noted before.
+                self.unnoted.retain(|(name, _)| **name != *user);
                 self.work += 1;
             }
             Request::Release { room } => {

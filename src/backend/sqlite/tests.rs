@@ -552,6 +552,32 @@ fn people_who_come_while_the_disk_fails() {
     assert!(people >= owed, "{people} of {owed}");
 }
 
+/// A user who goes while nothing can be written, and comes again when something can be, is here; and the other way
+/// round, gone.
+#[test]
+fn who_comes_and_goes_around_a_failure() {
+    let folder = Folder::new();
+    let mut store = folder.open(Options { people: 2, ..folder.options() });
+    for (user, here) in [("ann", true), ("bob", true), ("bob", false)] {
+        ask(&mut store, Request::Know { user, here });
+    }
+    for (user, here) in [("ann", false), ("bob", true), ("ann", false)] {
+        store.settle(Err((Trouble::Said("as the test wants it".into()), false)));
+        let mut failed = Requests::default();
+        failed.push(Request::Know { user, here });
+        store.note_people_later(&failed, 0);
+    }
+    assert_eq!(store.unnoted, [("ann".into(), false), ("bob".into(), true)]);
+    for (user, here) in [("ann", true), ("bob", false), ("cat", true), ("cat", false), ("dan", true)] {
+        ask(&mut store, Request::Know { user, here });
+    }
+    assert!(store.unnoted.is_empty());
+    store.tell_catalogue();
+    let people: Vec<_> = hear(&mut store).into_iter().filter(|news| news.contains("User")).collect();
+    assert_eq!(people.len(), 2, "{people:?}");
+    assert!(people.iter().any(|news| news.contains("ann")), "she is here: {people:?}");
+}
+
 /// A store that was given up because of an error ends in order all the same if the disk works again.
 #[test]
 fn an_end_in_order_behind_an_error() {
