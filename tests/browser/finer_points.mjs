@@ -205,7 +205,7 @@ await run(async () => {
     await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
     await connected(tab);
     await say(bob, "See you.");
-    for (const page of [again, tab]) await until("one is unread in both tabs", async () => await unread(page) === 1);
+    for (const page of [again, tab]) await until("one is unread in both tabs", async () => { const found = await unread(page); return found === 1 || Promise.reject(new Error(`${page === tab ? "the new one" : "the other"}: ${found}`)); });
     await tab.locator("#person-list .place", { hasText: "Bob" }).click();
     await until("it is read in the other tab", async () => await unread(again) === 0);
     for (const page of [again, phone]) await page.context().close();
