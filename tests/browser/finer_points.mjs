@@ -185,12 +185,16 @@ await run(async () => {
     for (const page of [desk, phone]) await until("one is unread", async () => await unread(page) === 1 && (await page.title()).startsWith("(1)"));
     await say(phone, "/msg Bob At one.");
     await until("it is read at the desk too", async () => await unread(desk) === 0 && !(await desk.title()).startsWith("("));
-    // What was answered while a device was away.
+    // What was answered while a device was away. Nobody looks at it before: that would read it everywhere.
+    await say(phone, "/join kitchen");
+    await titled(phone, "kitchen");
     await say(bob, "Where?");
     await until("one is unread again", async () => await unread(desk) === 1);
     await desk.close({ runBeforeUnload: true });
-    await say(phone, "At the gate.");
+    await say(phone, "/msg Bob At the gate.");
     await sees(phone, "At the gate.");
+    await say(phone, "/join kitchen");
+    await titled(phone, "kitchen");
     const again = await desk.context().newPage();
     again.setDefaultTimeout(10_000);
     await again.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
