@@ -261,6 +261,14 @@ await run(async () => {
     equal(await page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight < 40; }), true, "the end of the other room is in view");
     await speak(bob, "Speaker", { room_id: "attic" }, ["one more"]);
     await until("and followed", () => page.evaluate(() => { const last = [...document.querySelectorAll("#messages .text")].at(-1); return last.textContent === "one more" && last.getBoundingClientRect().bottom <= document.getElementById("log").getBoundingClientRect().bottom; }));
+    // The keyboard of a phone that opens as a room does hides nothing.
+    const size = page.viewportSize();
+    await go(page, "porch");
+    await go(page, "attic");
+    await page.setViewportSize({ ...size, height: size.height - 250 });
+    await rests();
+    equal(await page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight < 40; }), true, "the end is in view above the keyboard");
+    await page.setViewportSize(size);
     // The reader moves it on at once.
     await page.locator("#log").focus();
     await page.keyboard.press("PageUp");

@@ -217,6 +217,7 @@ function toEnd(c = active) {
     if (over > 0) log.scrollTop -= over;
   }
   lastTop = log.scrollTop;
+  placeMoved();
 }
 
 byId("log").addEventListener("scroll", () => {
