@@ -536,7 +536,12 @@ def damage_under_a_running_server():
             numbers = [house.begin(words) for _ in range(100)]
             assert house.outcome(numbers[-1]) is None
             house.both_are_here()
-        wait_until(lambda: os.path.getsize(disk.file) > 12 << 20, "the log has been moved into the file")
+        def is_in_the_file():
+            # The log is moved when it has become long, and so by what is said.
+            assert house.outcome(house.begin(words)) is None
+            return os.path.getsize(disk.file) > 12 << 20
+
+        wait_until(is_in_the_file, "the log has been moved into the file")
         hurt = 0
         with open(disk.file, "r+b") as file:
             whole = file.read()
