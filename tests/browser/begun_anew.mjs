@@ -143,7 +143,13 @@ await run(async () => {
     for (const content of ["one", "two", "three"]) direct(content);
     await sees(page, "three");
     const asked = () => played.heard.filter(({ type, user_id }) => type === "history" && user_id === "Bob").length;
-    const before = asked();
+    // What is said while the page opens the conversation may have it ask once more.
+    let [before, alike] = [asked(), 0];
+    await until("it has what it asked for", () => {
+      alike = asked() === before ? alike + 1 : 0;
+      before = asked();
+      return before > 0 && alike === 20;
+    });
     played.tell({ type: "direct", user_id: "Ada", ...played.said.at(-1) }); // the same once more
     direct("four");
     await sees(page, "four");
