@@ -12,7 +12,7 @@ const LOADING_LOOKS = 60; // a page that is on its way is waited for, for three 
 const PAUSE = 3_000; // after a page of history was refused
 
 /** Reads the messages to and from a person since we last knew. Live messages wait until that is done. */
-export async function syncPerson(c) {
+export async function syncPerson(c, again = false) {
   if (c.syncing || client.state !== "connected") return;
   c.syncing = true;
   c.loading = true;
@@ -63,6 +63,8 @@ export async function syncPerson(c) {
     }
   }
   c.syncing = c.loading = false;
+  // The first message came while it was asked: only now it is known of which epoch it is.
+  if (c.synced && c.epoch === null && c.buffer.length && !again) return syncPerson(c, true);
   if (c.talk) takeTalk(c, c.talk);
   for (const message of c.buffer.splice(0)) {
     if (c.synced) takeDirect(c, message);
