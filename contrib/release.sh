@@ -86,7 +86,8 @@ done
 # Zig is the C compiler and the linker for both, with musl's headers; its caches are among what is compiled.
 for target in "${targets[@]}"; do
     step "compiles for $target"
-    CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CC_SHELL_ESCAPED_FLAGS=1 CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
+    CARGO_ENCODED_RUSTFLAGS=$rust CFLAGS=$c CC_SHELL_ESCAPED_FLAGS=1 \
+        CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
         CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zigbuild \
         ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig ZIG_LOCAL_CACHE_DIR=$CARGO_TARGET_DIR/zig \
         cargo zigbuild --release --locked --package salon --bin salon --target "$target"

@@ -59,8 +59,8 @@ pub enum Request<'a> {
         /// What its outcome has.
         ticket: Ticket,
     },
-    /// A room is called otherwise from now on, or about something else. The outcome is [`Topic`](super::News::Topic), or
-    /// [`Noted`](super::News::Noted) if nothing changes.
+    /// A room is called otherwise from now on, or is about something else. The outcome is
+    /// [`Topic`](super::News::Topic), or [`Noted`](super::News::Noted) if nothing changes.
     Topic {
         /// What the room is, as it is known: that stands only where nothing was known of the room.
         about: Description<'a>,

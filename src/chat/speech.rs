@@ -224,10 +224,6 @@ impl Hall {
         };
         let of = |user: Option<u32>| user.into_iter().flat_map(|user| self.roster.json_devices(user));
         let mut devices: Vec<ConnId> = of(recipient).filter(|&device| Some(device) != answered).collect();
-        // A user who hides hears it, and counts as not here: the answer must not show the difference.
-        let own = entry.sender == to;
-        let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
-        let delivered = seen && (self.is_abroad(recipient) || !devices.is_empty());
         devices.extend(of(sender).filter(|&device| Some(device) != saying));
         let place = Place::user(to);
         if !devices.is_empty() {
@@ -240,11 +236,7 @@ impl Hall {
                 turn.out.send(asker.conn, |out| spliced::by_type(out, asker.id.as_ref(), place, entry));
             }
             What::Copy { of, to } => {
-                let copied = match (delivered, self.keeps) {
-                    (true, _) => Copied::Delivered,
-                    (false, true) => Copied::Stored,
-                    (false, false) => Copied::Missed,
-                };
+                let copied = self.copy_of(recipient, entry.sender == to.as_str());
                 self.copied(of, to, copied, turn);
             }
             what => debug_assert!(false, "nothing was to be said to anybody for {what:?}"),
@@ -325,22 +317,25 @@ impl Hall {
         Ok(())
     }
 
-    /// What a copy of a message to many that the store has had before has come to, by who is here now: the devices may
-    /// have heard it, or find it in the history.
+    /// What a copy of a message to many that the store has had before has come to: the devices may have heard it, or
+    /// find it in the history.
     pub(super) fn copied_before(&self, sender: ConnId, to: &UserName) -> Copied {
         let recipient = self.roster.users().find(to.as_str());
-        let own = recipient.is_some() && recipient == self.user_of(sender);
-        let seen = own || recipient.is_some_and(|user| self.roster.user(user).visible());
-        let has_devices = recipient.is_some_and(|user| self.roster.json_devices(user).next().is_some());
-        match (seen && (has_devices || self.is_abroad(recipient)), self.keeps) {
+        self.copy_of(recipient, recipient.is_some() && recipient == self.user_of(sender))
+    }
+
+    /// What a copy of a message to many comes to, by who is here now; `own`: it is its sender's. A user who hides hears
+    /// it, and counts as not here: the answer must not show the difference.
+    fn copy_of(&self, recipient: Option<u32>, own: bool) -> Copied {
+        let is_there = recipient.is_some_and(|user| {
+            let seen = own || self.roster.user(user).visible();
+            seen && (self.roster.user(user).abroad > 0 || self.roster.json_devices(user).next().is_some())
+        });
+        match (is_there, self.keeps) {
             (true, _) => Copied::Delivered,
             (false, true) => Copied::Stored,
             (false, false) => Copied::Missed,
         }
-    }
-
-    fn is_abroad(&self, user: Option<u32>) -> bool {
-        user.is_some_and(|user| self.roster.user(user).abroad > 0)
     }
 
     /// One copy of a message to many has its outcome.

@@ -27,6 +27,8 @@ const view = (page) => page.evaluate(() => {
   const line = document.querySelector("#messages > .new-line");
   return { line: line ? Math.round((line.getBoundingClientRect().top - log.top) / log.height * 100) : null, first: line?.nextElementSibling.querySelector(".text").textContent };
 });
+/** How much of the messages is below the view, in pixels. */
+const below = (page) => page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight; });
 const lines = (count, what = "line") => Array.from({ length: count }, (_, n) => `${what} ${n + 1}`);
 /** A window that is seen beside the one that is worked in; `true` brings the reader back. */
 const focus = (page, focused) => page.evaluate((focused) => {
@@ -258,7 +260,7 @@ await run(async () => {
     await shows(page, "porch", "");
     await amid("PageUp", (name) => [...document.querySelectorAll("#room-list .place")].find((place) => place.textContent.includes(name)).click(), "attic");
     await rests();
-    equal(await page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight < 40; }), true, "the end of the other room is in view");
+    equal(await below(page) < 40, true, "the end of the other room is in view");
     await speak(bob, "Speaker", { room_id: "attic" }, ["one more"]);
     await until("and followed", () => page.evaluate(() => { const last = [...document.querySelectorAll("#messages .text")].at(-1); return last.textContent === "one more" && last.getBoundingClientRect().bottom <= document.getElementById("log").getBoundingClientRect().bottom; }));
     // The keyboard of a phone that opens as a room does hides nothing.
@@ -267,12 +269,12 @@ await run(async () => {
     await go(page, "attic");
     await page.setViewportSize({ ...size, height: size.height - 250 });
     await rests();
-    equal(await page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight < 40; }), true, "the end is in view above the keyboard");
+    equal(await below(page) < 40, true, "the end is in view above the keyboard");
     await page.setViewportSize(size);
     // The reader moves it on at once.
     await page.locator("#log").focus();
     await page.keyboard.press("PageUp");
-    await until("the reader moves it", () => page.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollHeight - scrollTop - clientHeight > 300; }));
+    await until("the reader moves it", async () => await below(page) > 300);
     await page.context().close();
   });
 

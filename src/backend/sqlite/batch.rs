@@ -176,10 +176,8 @@ impl Sqlite {
     pub(super) fn note_people_later(&mut self, asked: &Requests, from: usize) {
         for request in (from..).map_while(|at| asked.get(at)) {
             let Request::Know { user, here } = request else { continue };
-            match self.unnoted.iter().position(|(name, _)| **name == *user) {
-                Some(at) => self.unnoted[at].1 = here,
-                None if self.unnoted.len() < MAX_UNNOTED => self.unnoted.push((user.into(), here)),
-                None => {}
+            if self.unnoted.len() < MAX_UNNOTED || self.unnoted.contains_key(user) {
+                self.unnoted.insert(user.into(), here);
             }
         }
     }

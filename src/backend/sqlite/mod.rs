@@ -59,6 +59,7 @@ mod retries;
 mod room_settings;
 mod schema;
 mod search;
+mod sentences;
 mod size;
 mod stamp;
 mod tables;
@@ -70,7 +71,7 @@ mod trouble;
 mod upkeep;
 mod wal;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -187,7 +188,7 @@ pub struct Sqlite {
     asked: Requests,
     batch: Reports,
     /// People who were to be noted in batches that have failed.
-    unnoted: Vec<(Box<str>, bool)>,
+    unnoted: BTreeMap<Box<str>, bool>,
     /// A batch that may be in the file though its commit failed, and what is to be told then.
     doubt: Option<(i64, Reports)>,
     said: Reports,
@@ -323,7 +324,7 @@ impl Sqlite {
             tickets: Vec::new(),
             asked: Requests::default(),
             batch: Reports::default(),
-            unnoted: Vec::new(),
+            unnoted: BTreeMap::new(),
             doubt: None,
             said: Reports::default(),
             told: 0,
@@ -369,7 +370,7 @@ impl Sqlite {
     /// All that a file of an earlier version needs, and new epochs, are one transaction with that note: what ends a
     /// start amid it leaves the file as it was.
     fn connect(options: &Options, claim: &mut Claim, random: &mut Random, batches: Option<i64>) -> Result<Connected> {
-        let cannot_open = |path: &Path, error: &dyn fmt::Display| Trouble::Said(file::cannot_open(path, error));
+        let cannot_open = |path: &Path, error: &dyn fmt::Display| Trouble::Said(sentences::cannot_open(path, error));
         let new = claim.look().map_err(Trouble::Said)? == Found::Nothing;
         if new {
             let nothing = Epoch(random.draw());
@@ -395,23 +396,23 @@ impl Sqlite {
             && file::bytes(&claim.path) <= CHECKED_BYTES
             && let Some(fault) = tables.fault()?
         {
-            return Err(Trouble::Said(file::damaged(&claim.path, &fault)));
+            return Err(Trouble::Said(sentences::damaged(&claim.path, &fault)));
         }
         let version = tables.version()?;
         if !(1..=schema::VERSION).contains(&version) {
-            return Err(Trouble::Said(file::newer(&claim.path, version)));
+            return Err(Trouble::Said(sentences::newer(&claim.path, version)));
         }
         // In the first one there were none.
         let bans = match batches {
             None if version > 1 => tables
                 .bans_after("", MAX_BANS + 1)
-                .map_err(|error| Trouble::Said(file::without_bans(&claim.path, &error)))?,
+                .map_err(|error| Trouble::Said(sentences::without_bans(&claim.path, &error)))?,
             _ => Vec::new(),
         };
         let set = match batches {
             None if version > 6 => {
                 let read = tables.set_rooms(MAX_SET + 1);
-                let set = read.map_err(|error| Trouble::Said(file::without_set(&claim.path, &error)))?;
+                let set = read.map_err(|error| Trouble::Said(sentences::without_set(&claim.path, &error)))?;
                 room_settings::are_all(&claim.path, set)?
             }
             _ => Vec::new(),

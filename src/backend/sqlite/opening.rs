@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Result, Row, ffi};
 
 use super::file::{self, Claim, Found};
+use super::sentences;
 use super::tables::Tables;
 use super::{schema, wal};
 
@@ -61,10 +62,10 @@ impl Log {
         }
         if !file::has_filled_log(&claim.path) {
             let batch = log.alone.map(|alone| alone.batch);
-            claim.note_without_log(batch).map_err(|error| file::cannot_open(&claim.path, &error))?;
+            claim.note_without_log(batch).map_err(|error| sentences::cannot_open(&claim.path, &error))?;
         }
         if log.loss.is_some() {
-            claim.note_loss().map_err(|error| file::cannot_open(&claim.path, &error))?;
+            claim.note_loss().map_err(|error| sentences::cannot_open(&claim.path, &error))?;
         }
         Ok(log)
     }
@@ -75,7 +76,7 @@ impl Log {
     /// One sentence that says what to do.
     pub fn seen(path: &Path) -> std::result::Result<Self, String> {
         if file::look(path)? == Found::Nothing {
-            return Err(file::nothing(path));
+            return Err(sentences::nothing(path));
         }
         if let Some(sentence) = file::user_by_another_name(path) {
             return Err(sentence);
@@ -102,7 +103,7 @@ impl Log {
     pub fn beside(path: &Path) -> std::result::Result<Self, String> {
         let (has_log, moved) = (file::has_log(path), file::noted_beside(path).moved);
         // What cannot be read without its log is for the other connection to read.
-        let alone = without_log(path).map_err(|error| file::cannot_open(path, &error))?;
+        let alone = without_log(path).map_err(|error| sentences::cannot_open(path, &error))?;
         Self::look_in_use(path, has_log, moved, Some(alone))
     }
 
@@ -114,14 +115,14 @@ impl Log {
         alone: Option<Alone>,
     ) -> std::result::Result<Self, String> {
         if alone.is_some_and(|alone| Some(alone.batch) < moved) {
-            return Err(file::overwritten_in_use(path));
+            return Err(sentences::overwritten_in_use(path));
         }
         if has_log && !file::has_shared(path) {
-            return Err(file::shared_away(path));
+            return Err(sentences::shared_away(path));
         }
         match has_log || alone.is_none_or(|alone| alone.ended_in_order) {
             true => Ok(Self { loss: None, untold: None, alone }),
-            false => Err(file::log_away(path)),
+            false => Err(sentences::log_away(path)),
         }
     }
 
@@ -150,7 +151,7 @@ impl Log {
             // What is in its own log is behind what it had when that was begun.
             last = log.to_read(path).and_then(|tables| tables.batch()).ok();
             if Some(alone.batch) < moved || last.is_some_and(|last| last < alone.batch) {
-                return Err(file::not_of_its_log(path));
+                return Err(sentences::not_of_its_log(path, &file::beside(path, "-wal")));
             }
         }
         // What is wrong with the file is said when it is opened.
@@ -210,7 +211,7 @@ impl Log {
     pub fn still_holds(&self, path: &Path) -> std::result::Result<(), String> {
         match self.loss {
             Some(Loss::Missing) if file::has_log(path) || file::user(path).is_some() => {
-                Err(file::begun_meanwhile(path))
+                Err(sentences::begun_meanwhile(path))
             }
             _ => Ok(()),
         }
@@ -239,7 +240,7 @@ pub fn is_by_this_name(path: &Path) -> std::result::Result<(), String> {
 
 fn may_lie_elsewhere(path: &Path) -> std::result::Result<(), String> {
     match file::names(path) {
-        2.. => Err(file::user_by_another_name(path).unwrap_or_else(|| file::log_elsewhere(path))),
+        2.. => Err(file::user_by_another_name(path).unwrap_or_else(|| sentences::log_elsewhere(path))),
         _ => Ok(()),
     }
 }

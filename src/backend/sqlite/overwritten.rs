@@ -26,6 +26,7 @@ use rusqlite::ErrorCode;
 use super::Sqlite;
 use super::file;
 use super::opening::{self, Alone};
+use super::sentences;
 use super::stamp::Stamp;
 use super::tables::Tables;
 use super::trouble::{Overwritten, Result, Trouble};
@@ -116,7 +117,7 @@ fn is_short(error: &rusqlite::Error) -> bool {
 }
 
 fn cannot(path: &Path, error: &dyn Display) -> Trouble {
-    Trouble::Said(file::cannot_open(path, error))
+    Trouble::Said(sentences::cannot_open(path, error))
 }
 
 /// Whether an error says nothing of what is in a file.

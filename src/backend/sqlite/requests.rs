@@ -134,7 +134,7 @@ impl Sqlite {
             Request::Know { user, here } => {
                 self.wrote |= self.tables()?.know(user, here, self.options.people)?;
                 // What is later holds, also beside what could not be noted before.
-                self.unnoted.retain(|(name, _)| **name != *user);
+                self.unnoted.remove(user);
                 self.work += 1;
             }
             Request::Release { room } => {

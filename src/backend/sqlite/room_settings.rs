@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Row, params};
 
-use super::file;
+use super::sentences;
 use super::tables::{Tables, count};
 use crate::backend::MAX_SET;
 
@@ -14,7 +14,7 @@ use crate::backend::MAX_SET;
 /// # Errors
 /// One sentence: there are more.
 pub fn are_all(path: &Path, set: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
-    if set.len() > MAX_SET { Err(file::too_many_set(path)) } else { Ok(set) }
+    if set.len() > MAX_SET { Err(sentences::too_many_set(path)) } else { Ok(set) }
 }
 
 impl Tables {

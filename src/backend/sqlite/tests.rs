@@ -567,7 +567,7 @@ fn who_comes_and_goes_around_a_failure() {
         failed.push(Request::Know { user, here });
         store.note_people_later(&failed, 0);
     }
-    assert_eq!(store.unnoted, [("ann".into(), false), ("bob".into(), true)]);
+    assert_eq!(store.unnoted, BTreeMap::from([("ann".into(), false), ("bob".into(), true)]));
     for (user, here) in [("ann", true), ("bob", false), ("cat", true), ("cat", false), ("dan", true)] {
         ask(&mut store, Request::Know { user, here });
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{ErrorCode, ffi};
 
 use super::file;
+use super::sentences;
 
 /// Why a file cannot be used.
 #[derive(Debug)]
@@ -138,14 +139,14 @@ impl Trouble {
     pub fn sentence(&self, path: &Path) -> String {
         match self {
             Self::Said(sentence) => sentence.clone(),
-            Self::Away | Self::Overwritten(_) => file::cannot_open(path, self),
+            Self::Away | Self::Overwritten(_) => sentences::cannot_open(path, self),
             Self::Sql(error) => match self.code() {
-                Some(ErrorCode::DiskFull) => file::disk_full(path),
+                Some(ErrorCode::DiskFull) => sentences::disk_full(path),
                 // What readers share cannot be made larger then, which is no more than an error to SQLite.
-                Some(ErrorCode::SystemIoFailure) if file::has_no_room(path) => file::disk_full(path),
+                Some(ErrorCode::SystemIoFailure) if file::has_no_room(path) => sentences::disk_full(path),
                 // No code: a value that nothing means.
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => file::damaged(path, error),
-                Some(_) => file::cannot_open(path, &self.at(path)),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => sentences::damaged(path, error),
+                Some(_) => sentences::cannot_open(path, &self.at(path)),
             },
         }
     }

@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use super::file::{self, Claim, Found};
 use super::opening::{self, Log};
+use super::sentences;
 use super::tables::Tables;
 use super::trouble::Trouble;
 use super::{contents, room_settings, schema};
@@ -48,15 +49,15 @@ pub fn read_through(path: &Path) -> Result<String, String> {
     let sentence = |error| Trouble::Sql(error).sentence(path);
     let (tables, log) = open(path)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
-        return Err(file::damaged(path, &fault));
+        return Err(sentences::damaged(path, &fault));
     }
     // What a start is refused for.
     let version = tables.version().map_err(sentence)?;
     if version > 1 {
-        tables.bans_after("", MAX_BANS + 1).map_err(|error| file::without_bans(path, &error))?;
+        tables.bans_after("", MAX_BANS + 1).map_err(|error| sentences::without_bans(path, &error))?;
     }
     if version > 6 {
-        let set = tables.set_rooms(MAX_SET + 1).map_err(|error| file::without_set(path, &error))?;
+        let set = tables.set_rooms(MAX_SET + 1).map_err(|error| sentences::without_set(path, &error))?;
         room_settings::are_all(path, set)?;
     }
     let found = contents(path, tables.counts().map_err(sentence)?);
@@ -72,7 +73,7 @@ pub fn settings_of_rooms(path: &Path) -> Result<Vec<(String, String)>, String> {
     let (tables, _) = open(path)?;
     match tables.version().map_err(|error| Trouble::Sql(error).sentence(path))? {
         ..=6 => Ok(Vec::new()),
-        _ => tables.set_rooms(MAX_SET).map_err(|error| file::without_set(path, &error)),
+        _ => tables.set_rooms(MAX_SET).map_err(|error| sentences::without_set(path, &error)),
     }
 }
 
@@ -116,24 +117,24 @@ pub fn compact(path: &Path) -> Result<Copied, String> {
     let mut claim = Claim::take(path)?;
     let path = &*claim.path.clone();
     let log = Log::of_claimed(&mut claim, file::boot_id().as_deref())?;
-    let inode = claim.inode().map_err(|error| file::cannot_open(path, &error))?;
+    let inode = claim.inode().map_err(|error| sentences::cannot_open(path, &error))?;
     let before = file::bytes(path);
     let sentence = |error| Trouble::Sql(error).sentence(path);
     let tables = log.to_write(path).map_err(sentence)?;
     if let Some(fault) = tables.fault().map_err(sentence)? {
-        return Err(file::damaged(path, &fault));
+        return Err(sentences::damaged(path, &fault));
     }
     if !tables.checkpoint().map_err(sentence)? {
-        return Err(file::being_read(path));
+        return Err(sentences::being_read(path));
     }
     // Beside it, and not by a VACUUM in its place, which needs as much again for its log, and that for temporary files.
     claim.begin(|new| {
-        let target = new.to_str().ok_or_else(|| file::cannot_open(path, &"its path is not UTF-8"))?;
+        let target = new.to_str().ok_or_else(|| sentences::cannot_open(path, &"its path is not UTF-8"))?;
         tables.execute("VACUUM INTO ?1", params![target]).map_err(sentence)?;
         let small = opening::made(new).map_err(sentence)?;
         // The file is the same one in another shape: its conversations go on in their epochs.
         if log.is_whole() && tables.last().map_err(sentence)?.inode == inode {
-            let inode = file::inode(new).map_err(|error| file::cannot_open(path, &error))?;
+            let inode = file::inode(new).map_err(|error| sentences::cannot_open(path, &error))?;
             small.execute("UPDATE store SET inode = ?1", params![inode.cast_signed()]).map_err(sentence)?;
         } else {
             small.execute(schema::AS_A_COPY, []).map_err(sentence)?;
@@ -158,7 +159,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<(Tables, Log), String> {
     let (tables, log) = open(path)?;
     match tables.version().map_err(|error| Trouble::Sql(error).sentence(path))? {
         schema::VERSION => Ok((tables, log)),
-        version => Err(file::older(path, version)),
+        version => Err(sentences::older(path, version)),
     }
 }
 

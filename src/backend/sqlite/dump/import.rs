@@ -10,7 +10,7 @@ use super::super::opening::{self, Log};
 use super::super::tables::{Tables, signed};
 use super::super::trail::Kept;
 use super::super::trouble::{Result, Trouble};
-use super::super::{CHECKED_BYTES, file, schema};
+use super::super::{CHECKED_BYTES, file, schema, sentences};
 use super::record::{About, Body, Head, Name, Record, VERSION};
 use crate::backend::{Epoch, MAX_BANS, MAX_EMOJI, MAX_SET, Reacted};
 use crate::random::Random;
@@ -147,22 +147,22 @@ impl Import {
                 if file::bytes(path) <= CHECKED_BYTES
                     && let Some(fault) = tables.fault()?
                 {
-                    return Err(Trouble::Said(file::damaged(path, &fault)));
+                    return Err(Trouble::Said(sentences::damaged(path, &fault)));
                 }
                 match tables.version()? {
                     schema::VERSION => {}
-                    version => return Err(Trouble::Said(file::older(path, version))),
+                    version => return Err(Trouble::Said(sentences::older(path, version))),
                 }
                 if !tables.begin_log()? {
                     let why = "its file system knows no memory that processes share";
-                    return Err(Trouble::Said(file::cannot_open(path, &why)));
+                    return Err(Trouble::Said(sentences::cannot_open(path, &why)));
                 }
                 tables
             }
         };
         tables.begin_writing()?;
         if self.new.is_none() {
-            self.claim.write_log_anew().map_err(|error| Trouble::Said(file::cannot_open(path, &error)))?;
+            self.claim.write_log_anew().map_err(|error| Trouble::Said(sentences::cannot_open(path, &error)))?;
         }
         let last = tables.last()?;
         (self.batch, self.entry, self.indexed) = (last.batch, last.entry, last.indexed);
