@@ -6,7 +6,7 @@ import path from "node:path";
 import { begin, composer, connected, enter, isUnreachable, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
-const server = new Server(process.argv[2], await freePort(), "--rate", "off");
+const server = new Server(process.argv[2], await freePort(), "--rate", "off", "--history", "400");
 const { browser, pictures, run } = await begin(server);
 let away = false; // the server is
 const expected = (text) => away && isUnreachable(text);
@@ -121,6 +121,39 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("earlier messages that come above move nothing in view, wherever in a group the first one stood", async () => {
+    // They come by fifties, and the names stand behind each tenth.
+    await speak(ada, "Speaker", { room_id: "long" }, Array.from({ length: 297 }, (_, n) => `line ${n + 1}`));
+    for (const place of [300, 0]) {
+      const reader = await newPage();
+      await enter(reader, `Reader ${place}`, "long");
+      await sees(reader, "line 297");
+      const count = () => reader.locator("#messages > li.message").count();
+      await reader.evaluate(() => {
+        window.inView = () => {
+          const { top, bottom } = document.getElementById("log").getBoundingClientRect();
+          const texts = [...document.querySelectorAll("#messages > li.message .text")].map((node) => [node.textContent, node.getBoundingClientRect()]);
+          return texts.filter(([, text]) => text.top >= top && text.bottom <= bottom).map(([words, text]) => [words, text.top]);
+        };
+      });
+      for (let rounds = 0; await reader.locator("#log-start").getAttribute("data-state") !== "room:long start"; rounds += 1) {
+        if (rounds > 8) throw new Error(`${await count()} are there, and no more come`);
+        await until("nothing is asked for", async () => !(await reader.locator("#log-start").getAttribute("data-state")).endsWith(" loading"));
+        const [before, had] = await reader.evaluate((place) => {
+          const log = document.getElementById("log");
+          log.dispatchEvent(new WheelEvent("wheel", { bubbles: true })); // the reader moves, nothing leads
+          log.scrollTop = place;
+          return [window.inView(), document.querySelectorAll("#messages > li.message").length];
+        }, place);
+        await until("earlier ones are there", async () => (await count()) > had);
+        const moved = new Map(await reader.evaluate(() => window.inView()));
+        equal(before.filter(([words, top]) => !(Math.abs(moved.get(words) - top) < 1)), [], `from ${place} px on, behind ${had} messages, what has moved`);
+      }
+      equal(await count(), 297, "all of them");
+      await reader.context().close();
+    }
+  });
+
   await check("a banner that comes above the messages, or goes, moves nothing that one reads", async () => {
     const reader = await newPage();
     await enter(reader, "Rita", "kitchen");
@@ -129,8 +162,8 @@ await run(async () => {
     await reader.mouse.wheel(0, -500);
     await until("she reads further up", () => reader.locator("#to-latest:not([hidden])").count());
     const place = () => reader.evaluate(() => Math.round([...document.querySelectorAll("#messages > li.message")].find((node) => node.querySelector(".text").textContent === "line 80").getBoundingClientRect().top));
-    let before = await place();
-    await until("nothing moves", async () => { const now = await place(); const still = now === before; before = now; return still; });
+    await until("all that was said is there", async () => (await reader.locator("#log-start").getAttribute("data-state")).endsWith(" start"));
+    const before = await place();
     away = true;
     await server.kill();
     await reader.locator("#banner:not([hidden])").waitFor();

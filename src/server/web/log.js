@@ -46,7 +46,7 @@ function drawLog() {
   if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
   else if (c.stuck) toEnd(c);
-  else if (anchor?.node.isConnected) log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+  else if (anchor?.node.isConnected) log.scrollTop += topOfText(anchor.node) - anchor.top;
   if (wished) leadTo(log.scrollTop);
   placeMoved();
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
@@ -146,6 +146,9 @@ function readWhatIsSeen() {
   }
 }
 
+/** Where what a message says begins: its name above may come or go. */
+const topOfText = (node) => (node.querySelector(":scope > .body > .text") ?? node).getBoundingClientRect().top;
+
 /** The first message in view, and its place: it stays there when the window moves. */
 function anchorOf(log, list) {
   const top = log.getBoundingClientRect().top;
@@ -158,7 +161,7 @@ function anchorOf(log, list) {
     else high = middle;
   }
   while (nodes[low] && itemOf(nodes[low]) === undefined) low += 1; // a line may go with what stood before it
-  return nodes[low] ? { node: nodes[low], top: nodes[low].getBoundingClientRect().top } : null;
+  return nodes[low] ? { node: nodes[low], top: topOfText(nodes[low]) } : null;
 }
 
 function drawLogStart(c) {

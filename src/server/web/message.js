@@ -226,7 +226,8 @@ function forget(item) {
 
 /**
  * The lines above an item: its day, if it is the first of it, and "New". They depend on what stands before, and so does
- * whether a message continues a group.
+ * whether a message continues a group. A name that stands where a group became too long, or above the first message that
+ * was loaded, stays when earlier ones come: it would move what is read.
  */
 export function linesAbove(item, previous, isNew) {
   const lines = [];
@@ -241,7 +242,9 @@ export function linesAbove(item, previous, isNew) {
     lines.push(newLine);
   }
   const grouped = previous?.type === "said" && previous.sender === item.sender && item.sender !== OPERATOR && item.ts - previous.ts < GROUP_WITHIN;
-  const continued = item.type === "said" && lines.length === 0 && grouped && (previous.inGroup ?? 0) < GROUP_OF;
+  const full = previous === null || (grouped && (previous.inGroup ?? 0) >= GROUP_OF);
+  if (full) item.leads = true;
+  const continued = item.type === "said" && lines.length === 0 && grouped && !item.leads;
   item.inGroup = continued ? (previous.inGroup ?? 0) + 1 : 1;
   if (item.continued !== continued) {
     item.continued = continued;
