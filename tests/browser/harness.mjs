@@ -73,6 +73,10 @@ export class Server {
     await exit;
   }
 
+  /** It stands still, with all its connections, until `thaw`. */
+  freeze() { this.#process.kill("SIGSTOP"); }
+  thaw() { this.#process.kill("SIGCONT"); }
+
   #healthy() {
     return new Promise((resolve) => {
       const request = http.get({ host: "127.0.0.1", port: this.port, path: "/health", agent: false }, (response) => {

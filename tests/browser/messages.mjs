@@ -89,6 +89,27 @@ await run(async () => {
     }
   });
 
+  await check("the bar comes to a pointer that rests at a message when the server has it, and goes when nothing can be done", async () => {
+    const bar = ada.locator("#message-bar");
+    const at = (text) => ada.locator("#messages > li.message", { has: ada.locator(".text", { hasText: text }) });
+    server.freeze();
+    try {
+      await say(ada, "On its way");
+      await at("On its way").hover();
+      equal(await bar.isVisible(), false, "the bar, while the message is on its way");
+    } finally {
+      server.thaw();
+    }
+    await bar.locator("#bar-edit").waitFor();
+    await until("the bar is at it", async () => Math.abs((await bar.boundingBox()).y + 14 - (await at("On its way").boundingBox()).y) < 1);
+    await say(bob, "Not for long");
+    await at("Not for long").hover();
+    await until("the bar is at what another has said", async () => await bar.isVisible() && !await bar.locator("#bar-edit").isVisible());
+    await menu(bob, "Not for long", "Delete");
+    await bob.locator("#question-yes").click();
+    await bar.waitFor({ state: "hidden" });
+  });
+
   await check("a reaction is a press, is counted with the names, and is taken back by another press", async () => {
     await message(ada, "Is there tea?").hover();
     await ada.locator("#bar-react").click();

@@ -24,6 +24,7 @@ const EDGE = 24; // pixels at the sides of the screen, which are for going back
 const bar = byId("message-bar");
 const messages = byId("messages");
 let at = null; // the node that the bar is at
+let awaited = null; // the node under the pointer, which nothing can be done with yet: it is on its way to the server
 
 const isOurs = (item) => item.sender === me;
 const mayDelete = (item) => isOurs(item) || (active.kind === "room" && mayModerate());
@@ -66,18 +67,23 @@ function actionsOf(item) {
 
 function showBar(node) {
   const item = node && itemOf(node);
-  if (!canBeUsed(item)) return hideBar();
+  if (!canBeUsed(item)) {
+    hideBar();
+    awaited = item?.type === "said" && item.seq === undefined ? node : null;
+    return;
+  }
   const frame = bar.parentElement.getBoundingClientRect();
   const { top, bottom } = node.getBoundingClientRect();
   if (bottom < frame.top + 8 || top > frame.bottom - 8) return hideBar();
   if (at !== node) byId("bar-edit").hidden = !isOurs(item);
   at = node;
+  awaited = null;
   bar.hidden = false;
   bar.style.setProperty("top", `${Math.max(2, top - frame.top - 14)}px`);
 }
 
 function hideBar() {
-  at = null;
+  at = awaited = null;
   bar.hidden = true;
 }
 
@@ -88,7 +94,8 @@ const placeOf = ({ clientX, clientY }) => `${clientX} ${clientY}`;
 // Where messages move under a pointer that rests, the bar does not run after them: it comes when the pointer moves. (Of
 // such a move the browser tells by `mouseover` alone, with the place where the pointer was.)
 messages.addEventListener("mouseover", (event) => {
-  if (placeOf(event) === pointer && event.target.closest("li.message") !== at) hideBar();
+  const node = event.target.closest("li.message");
+  if (placeOf(event) === pointer && node !== at && node !== awaited) hideBar();
 });
 messages.addEventListener("mousemove", (event) => {
   pointer = placeOf(event);
@@ -99,7 +106,10 @@ byId("log").parentElement.addEventListener("mouseleave", () => { if (!bar.contai
 messages.addEventListener("focusin", (event) => showBar(event.target.closest("li.message")));
 byId("log").addEventListener("scroll", () => { if (at) showBar(at); }, { passive: true });
 byId("composer-input").addEventListener("input", hideBar); // it covers what one may be reading, until the pointer moves
-drawnBy("bar", () => { if (at && !at.isConnected) hideBar(); });
+drawnBy("bar", () => {
+  if (at && !(at.isConnected && canBeUsed(itemOf(at)))) hideBar();
+  else if (awaited?.matches(":hover")) showBar(awaited);
+});
 
 function barItem() { return at && canBeUsed(itemOf(at)) ? itemOf(at) : null; }
 const onBar = (id, run) => byId(id).addEventListener("click", () => {

@@ -5,7 +5,7 @@
 import { byId } from "./dom.js";
 
 /** The parts of the page, in the order they are drawn. */
-const PARTS = ["log", "head", "places", "members", "typing", "composer", "connection", "notifications"];
+const PARTS = ["log", "bar", "head", "places", "members", "typing", "composer", "connection", "notifications"];
 
 /** @type {Map<string, () => void>} */
 const draws = new Map();
@@ -13,7 +13,10 @@ const stale = new Set();
 let drawing = false;
 
 /** Sets the function that draws a part. */
-export function drawnBy(part, draw) { draws.set(part, draw); }
+export function drawnBy(part, draw) {
+  if (!PARTS.includes(part)) throw new Error(`no part is called ${part}: expected one of ${PARTS.join(", ")}`);
+  draws.set(part, draw);
+}
 
 /** Names parts that are stale. */
 export function redraw(...parts) {
@@ -30,5 +33,6 @@ function draw() {
   const parts = new Set(stale);
   stale.clear();
   if (byId("app").hidden) return;
+  if (parts.has("log")) parts.add("bar"); // it stands at a message
   for (const part of PARTS) if (parts.has(part)) draws.get(part)();
 }
