@@ -112,6 +112,11 @@ await run(async () => {
     await ada.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await ada.locator("#bar-link").click();
     await until("the link is copied", async () => /#room=kitchen&.*\d+/u.test(await ada.evaluate(() => navigator.clipboard.readText())));
+    await ada.locator("#toast:not([hidden])").waitFor();
+    equal(await ada.locator("#toast").evaluate((toast) => {
+      const { x, y, width, height } = toast.getBoundingClientRect();
+      return toast.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+    }), false, "the words that say so, in the way of a pointer");
     await say(ada, "mine");
     await text(ada, "mine").hover();
     await until("one's own is edited there", async () => (await shown()).join() === "bar-react,bar-reply,bar-edit,bar-link,bar-more");
