@@ -435,6 +435,9 @@ def parts(found, nodes, people):
             "typing": hour["types"] * to_followers("a word to a room (typing), a member on every node" + busy, what),
             "who is in which room": hour["comes into a room and leaves it"] * moved(
                 "into a room and out of it", what, 2),
+            "pages and unread counts of those who come": hour["comes into a room and leaves it"] * (
+                found["pages"]["into such a room, the second of a node"][what]
+                - least["into a room and out of it"][what] / 2),
             "who is here": hour["comes and goes"] * moved("a person comes and goes, in no room", what, 2),
             "beats": nodes / 3 * here["a beat" + busy][what],
             "boards read anew": anew * found["crowds"]["a node comes"][what],
