@@ -18,7 +18,7 @@ use crate::backend::redis;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::backend::{Backend, Memory};
-use crate::server::kernel::{Bound, Predecessor};
+use crate::server::kernel::{Bound, Found, Predecessor};
 use crate::server::listener::Address;
 use crate::server::tls::{self, Identities, Validity};
 
@@ -44,7 +44,10 @@ pub fn run(CheckArgs { serve: args, settings: alone }: &CheckArgs, file: Option<
         return Ok(true);
     }
     let before = match settings.hand_over.as_ref().filter(|_| settings.takes_over) {
-        Some(Address::Unix { path, .. }) => Predecessor::find(path, &mut || false)?,
+        Some(Address::Unix { path, .. }) => match Predecessor::find(path, &mut || false)? {
+            Found::Running(before) => Some(before),
+            Found::Ended | Found::Nobody => None,
+        },
         _ => None,
     };
     let mut report = Report { args, fine: true, before, running: Running::default() };

@@ -3,6 +3,7 @@
 //! It binds, prints where it listens, and turns the loop for `chat_service`. It reads no arguments or files.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::backend::{Backend, Waker};
 use crate::random::Random;
 
 use super::chat_service::ChatService;
-use super::kernel::{Bound, Handed, Kernel, Predecessor, Settled};
+use super::kernel::{Bound, Found, Handed, Kernel, Predecessor, Settled};
 use super::listener::{Address, Listener};
 use super::logging::{self, Field};
 use super::reactor::{JUST_COME, Reactor};
@@ -53,17 +54,21 @@ pub fn run(
 ) -> Result<(), Error> {
     let mut starter: Box<dyn Starter> = Box::new(starter);
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
-    let mut predecessor = predecessor(&settings, &mut kernel)?;
-    let mut before = predecessor.as_mut();
+    let (mut predecessor, mut has_ended) = predecessor(&settings, &mut kernel)?;
     let mut listeners = Vec::new();
-    let public = bound(sockets.public, &settings.listen, "--listen", &mut before)?;
+    let mut bound = |handed, addresses: &[Address], option| {
+        bound(handed, addresses, option, predecessor.as_mut(), |bind| {
+            once_let_go(&mut kernel, has_ended, is_held, bind)
+        })
+    };
+    let public = bound(sockets.public, &settings.listen, "--listen")?;
     let tls = match settings.tls {
-        Some(_) => bound(sockets.tls, &settings.tls_listen, "--tls-listen", &mut before)?,
+        Some(_) => bound(sockets.tls, &settings.tls_listen, "--tls-listen")?,
         None => Vec::new(),
     };
-    let redirect = bound(sockets.redirect, &settings.redirect, "--redirect-http", &mut before)?;
-    let admin = bound(sockets.admin, &settings.admin, "--admin", &mut before)?;
-    for door in bound(Vec::new(), settings.hand_over.as_slice(), "--hand-over", &mut before)? {
+    let redirect = bound(sockets.redirect, &settings.redirect, "--redirect-http")?;
+    let admin = bound(sockets.admin, &settings.admin, "--admin")?;
+    for door in bound(Vec::new(), settings.hand_over.as_slice(), "--hand-over")? {
         let within = JUST_COME.saturating_add(settings.bounds.stop_within).saturating_add(TO_LET_GO);
         kernel.hand_over_at(door, within).map_err(Error::Loop)?;
     }
@@ -98,8 +103,11 @@ pub fn run(
     // From here on the other one lets go, and goes on only if this one ends before it serves.
     if let Some(before) = &mut predecessor {
         before.free_the_store(&mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
+        has_ended = before.has_ended();
     }
-    let mut made = store(kernel.waker()).map_err(Error::Store)?;
+    let waker = kernel.waker();
+    let made = once_let_go(&mut kernel, has_ended, |_| true, &mut || store(waker.clone()));
+    let mut made = made.map_err(Error::Store)?;
     if let Some(before) = &mut predecessor {
         let pid = before.pid();
         match before.serves(&mut || kernel.is_told_to_stop()) {
@@ -141,17 +149,53 @@ pub fn run(
     }
 }
 
-/// The Salon to take over from, if that is asked for and there is one.
-fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<Option<Predecessor>, Error> {
+/// The Salon to take over from, if that is asked for and there is one; and whether there was one that has ended.
+fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<(Option<Predecessor>, bool), Error> {
     let Some(Address::Unix { path, .. }) = settings.hand_over.as_ref().filter(|_| settings.takes_over) else {
-        return Ok(None);
+        return Ok((None, false));
     };
     let found = Predecessor::find(path, &mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
-    if found.is_none() {
-        log::warn!("no Salon hands over at {}: there is nothing to take over", path.display());
+    let has_ended = matches!(found, Found::Ended);
+    if let Found::Running(before) = found {
+        return Ok((Some(before), false));
     }
-    Ok(found)
+    log::warn!("no Salon hands over at {}: there is nothing to take over", path.display());
+    Ok((None, has_ended))
 }
+
+/// What this makes. Where a Salon `has_ended` in this moment, its sockets and its store may be its own for a moment
+/// still: what fails for that is tried again, for a bounded time, or until a signal asks for the end.
+fn once_let_go<T, E: fmt::Display>(
+    kernel: &mut Kernel,
+    has_ended: bool,
+    is_held: fn(&E) -> bool,
+    make: &mut dyn FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    for tried in 0..RESTS {
+        match make() {
+            Err(error) if has_ended && is_held(&error) => {
+                match tried {
+                    0 => log::warn!("{error}; it is tried again, for a Salon has ended in this moment"),
+                    _ => log::debug!("{error}"),
+                }
+                if kernel.rest(REST) {
+                    return Err(error);
+                }
+            }
+            made => return made,
+        }
+    }
+    make()
+}
+
+/// Whether an address is another's.
+fn is_held(error: &Error) -> bool {
+    matches!(error, Error::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// How often, and how far apart, a Salon tries for what one that has ended may hold, but for once: for ten seconds.
+const RESTS: u32 = 100;
+const REST: Duration = Duration::from_millis(100);
 
 /// The store again, for a Salon that goes on; `None`: it is to stop. The one that was to take over may hold the store
 /// still, until it hears that it is too late, or the kernel has taken all from it.
@@ -177,17 +221,18 @@ const TRIES: u32 = 240;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// The sockets of a kind: those that were handed over, else one at each of these addresses, which the Salon `before`
-/// may have already.
+/// may have already. `bind` has each other one made.
 fn bound(
     handed: Vec<Handed>,
     addresses: &[Address],
     option: &'static str,
-    before: &mut Option<&mut Predecessor>,
+    mut before: Option<&mut Predecessor>,
+    mut bind: impl FnMut(&mut dyn FnMut() -> Result<Bound, Error>) -> Result<Bound, Error>,
 ) -> Result<Vec<Bound>, Error> {
     if handed.is_empty() {
         let bind = |address| match before.as_mut().and_then(|before| before.take(option, address)) {
             Some(socket) => Bound::succeed(socket, address, option),
-            None => Bound::bind(address, option),
+            None => bind(&mut || Bound::bind(address, option)),
         };
         return addresses.iter().map(bind).collect();
     }

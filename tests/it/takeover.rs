@@ -2,14 +2,14 @@
 //! the one that runs goes on.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, ChildStderr, Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{Client, Folder, PATIENCE, Server, get, hear_with, joined, salon, say};
+use crate::common::{Client, Folder, PATIENCE, Server, free_address, get, hear_with, joined, salon, say};
 use crate::tls::Certificate;
 use tungstenite::Message;
 use tungstenite::stream::MaybeTlsStream;
@@ -65,18 +65,81 @@ impl House {
     }
 }
 
+/// A process that is no more where the test has failed.
+struct Process(Child);
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    fn log(&mut self) -> Lines<BufReader<ChildStderr>> {
+        BufReader::new(self.0.stderr.take().expect("piped")).lines()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A newcomer whose predecessor is played by the test.
 struct Met {
-    process: Child,
+    process: Process,
     stream: BufReader<UnixStream>,
+}
+
+/// A newcomer, and the door of a predecessor that is played by the test, at which it knocks.
+fn knocking(house: &House, more: &[&str]) -> (Process, UnixListener) {
+    let door = UnixListener::bind(house.path("hand-over.sock")).unwrap();
+    let words = house.words(more);
+    let process = salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
+    door.set_nonblocking(true).unwrap();
+    let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(1));
+    let mut polled = mio::net::UnixListener::from_std(door.try_clone().unwrap());
+    poll.registry().register(&mut polled, mio::Token(0), mio::Interest::READABLE).unwrap();
+    while events.is_empty() {
+        let _ = poll.poll(&mut events, None);
+    }
+    door.set_nonblocking(false).unwrap();
+    (Process(process), door)
+}
+
+/// The log of a newcomer, line by line.
+struct Log(Lines<BufReader<ChildStderr>>);
+
+impl Log {
+    /// The next line with these words.
+    fn with(&mut self, words: &str) -> String {
+        let line = self.0.by_ref().map_while(Result::ok).find(|line| line.contains(words));
+        line.unwrap_or_else(|| panic!("not said: {words}"))
+    }
+
+    /// Where it serves, as it says.
+    fn address(&mut self) -> SocketAddr {
+        let line = self.with("ws://");
+        let (_, rest) = line.split_once("ws://").unwrap();
+        rest.split('/').next().unwrap().parse().unwrap()
+    }
+
+    /// The newcomer serves, and ends as a server does.
+    fn of_one_that_serves(mut self, mut process: Process, house: &House) {
+        assert!(knock(self.address()).unwrap().starts_with("HTTP/1.1 200"));
+        UnixStream::connect(house.path("proxy.sock")).expect("it listens there, too");
+        house.newcomer();
+        process.signal("TERM");
+        self.0.map_while(Result::ok).for_each(drop);
+        assert!(process.0.wait().unwrap().success());
+    }
 }
 
 impl Met {
     /// One that has asked.
     fn new(house: &House) -> Self {
-        let door = UnixListener::bind(house.path("hand-over.sock")).unwrap();
-        let words = house.words(&["--takeover"]);
-        let process = salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
+        let (process, door) = knocking(house, &["--takeover"]);
         let (stream, _) = door.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         fs::remove_file(house.path("hand-over.sock")).unwrap();
@@ -95,22 +158,16 @@ impl Met {
         self.say("salon hands over 1 7 1000 0\nend");
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
     /// Whether a file of this name is open there.
     fn has_open(&self, name: &str) -> bool {
-        let files = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
+        let files = fs::read_dir(format!("/proc/{}/fd", self.process.0.id())).unwrap();
         files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|path| path.ends_with(name)))
     }
 
     /// Its last words, and its exit status.
-    fn end(self) -> (Option<i32>, String) {
-        let Output { status, stderr, .. } = self.process.wait_with_output().unwrap();
-        let said = String::from_utf8(stderr).unwrap();
-        (status.code(), said.lines().last().unwrap_or_default().to_owned())
+    fn end(mut self) -> (Option<i32>, String) {
+        let said = self.process.log().map_while(Result::ok).last();
+        (self.process.0.wait().unwrap().code(), said.unwrap_or_default())
     }
 }
 
@@ -411,7 +468,7 @@ fn a_newcomer_that_is_told_to_stop_leaves_the_other_one_to_serve() {
 
     for stop in ["TERM", "INT", "PWR"] {
         let mut met = Met::new(&house);
-        met.signal(stop);
+        met.process.signal(stop);
         met.offer();
         assert_eq!(word(&mut met.stream), "", "before the offer it takes nothing");
         let (status, said) = met.end();
@@ -423,7 +480,7 @@ fn a_newcomer_that_is_told_to_stop_leaves_the_other_one_to_serve() {
     let mut met = Met::new(&house);
     met.offer();
     assert_eq!(word(&mut met.stream), "take");
-    met.signal("TERM");
+    met.process.signal("TERM");
     met.say("free");
     assert_eq!(word(&mut met.stream), "", "between take and free");
     let (status, said) = met.end();
@@ -439,7 +496,7 @@ fn a_newcomer_that_is_told_to_stop_leaves_the_other_one_to_serve() {
     while !met.has_open("salon.db-lock") {
         std::thread::yield_now();
     }
-    met.signal("TERM");
+    met.process.signal("TERM");
     drop(held);
     assert_eq!(word(&mut met.stream), "", "while the store opens");
     assert!(is_let_go(), "whoever goes on can open the store");
@@ -448,18 +505,18 @@ fn a_newcomer_that_is_told_to_stop_leaves_the_other_one_to_serve() {
 
     // Another signal is for the loop, whenever it comes; and behind its word a stop is one of a server.
     let mut met = Met::new(&house);
-    met.signal("HUP");
+    met.process.signal("HUP");
     met.offer();
     assert_eq!(word(&mut met.stream), "take");
-    met.signal("HUP");
+    met.process.signal("HUP");
     met.say("free");
     assert_eq!(word(&mut met.stream), "serves");
     met.say("done");
-    let mut log = BufReader::new(met.process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut log = met.process.log().map_while(Result::ok);
     assert!(log.any(|line| line.contains("settings read again")));
-    met.signal("TERM");
+    met.process.signal("TERM");
     log.for_each(drop);
-    assert_eq!(met.end().0, Some(0));
+    assert_eq!(met.process.0.wait().unwrap().code(), Some(0));
 }
 
 /// The one that goes on opens the store again, once nobody has it any more.
@@ -493,6 +550,58 @@ fn one_that_hangs_is_not_waited_for() {
     // Without the word the second one is refused as ever.
     let error = house.refused(&[]);
     assert!(error.contains("another program listens there"), "{error}");
+}
+
+/// Whatever the newcomer has said and heard, somebody serves behind the end of the one that runs.
+#[test]
+fn one_that_ends_while_another_comes_leaves_it_to_serve() {
+    let house = House::new("went");
+    let address = free_address();
+    let listen = address.to_string();
+    // What it had when it ended: not heard that there is a newcomer; not what that has said; not answered it.
+    for heard in ["nothing", "that somebody came", "all"] {
+        let taken = TcpListener::bind(address).unwrap();
+        let (mut process, door) = knocking(&house, &["--takeover", "--listen", &listen]);
+        let mut stream = (heard != "nothing").then(|| BufReader::new(door.accept().unwrap().0));
+        if let Some(stream) = &mut stream {
+            rustix::net::recv(stream.get_ref(), &mut [0], rustix::net::RecvFlags::PEEK).unwrap();
+            if heard == "all" {
+                assert_eq!(word(stream), "salon takes over 1");
+            }
+        }
+        drop((stream, door));
+        let mut log = Log(process.log());
+        // The address is let go of behind that.
+        log.with("another program listens there; stop it or choose another port; it is tried again");
+        drop(taken);
+        log.of_one_that_serves(process, &house);
+    }
+}
+
+/// With its sockets it serves, once nobody has the store any more.
+#[test]
+fn one_that_ends_behind_its_offer_is_succeeded() {
+    let house = House::new("offered");
+    let mut server = house.serve(&[]);
+    let (mut reader, _) = house.newcomer();
+    server.signal("TERM");
+    assert!(server.wait().success());
+    assert_eq!(word(&mut reader), "");
+    for name in ["proxy.sock", "hand-over.sock"] {
+        assert!(Path::new(&house.path(name)).exists(), "{name} is that of whoever has its socket");
+        fs::remove_file(house.path(name)).unwrap();
+    }
+    let mut met = Met::new(&house);
+    met.offer();
+    assert_eq!(word(&mut met.stream), "take");
+    let lock = fs::File::open(format!("{}-lock", house.0.file())).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let Met { mut process, stream } = met;
+    drop(stream);
+    let mut log = Log(process.log());
+    log.with("; it is tried again, for a Salon has ended in this moment");
+    drop(lock);
+    log.of_one_that_serves(process, &house);
 }
 
 /// Nobody runs there: it starts as without the word. A file that a killed one has left is no obstacle.

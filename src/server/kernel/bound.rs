@@ -65,7 +65,12 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: Option<PathBuf>, file: Option<SocketFile> },
+    /// The file goes first: while this socket listens, nobody takes its place, and it is no other's.
+    Unix {
+        file: Option<SocketFile>,
+        listener: UnixListener,
+        path: Option<PathBuf>,
+    },
 }
 
 /// The file of a Unix socket, removed when the listener is gone, unless another has taken its place.
@@ -145,12 +150,12 @@ impl Bound {
     }
 
     /// From now on the file of this Unix socket is this process' own, which removes it, and has the permissions that
-    /// its setting says.
+    /// its setting says. One that it has made itself is so already.
     ///
     /// # Errors
     /// Those of the system.
     pub fn own(&mut self, mode: u32) -> io::Result<()> {
-        if let Socket::Unix { path: Some(path), file, .. } = &mut self.socket {
+        if let Socket::Unix { path: Some(path), file: file @ None, .. } = &mut self.socket {
             fs::set_permissions(&*path, fs::Permissions::from_mode(mode))?;
             *file = Some(SocketFile { inode: inode(path)?, path: path.clone(), left: false });
         }

@@ -134,6 +134,15 @@ impl HandOver {
         takes && self.outcome.is_none()
     }
 
+    /// This Salon ends before the newcomer has said that it takes over: where that one has the sockets, it will serve,
+    /// and the files are its own. Those of a newcomer that does not are in nobody's way, as those of a Salon that was
+    /// killed.
+    pub fn leave(&mut self, listeners: &mut [Option<Bound>]) {
+        if self.newcomer.as_ref().is_some_and(|newcomer| newcomer.stage != Stage::Come) {
+            listeners.iter_mut().flatten().chain([&mut self.door]).for_each(Bound::disown);
+        }
+    }
+
     /// The newcomer can open the store.
     pub fn let_go(&mut self) {
         if let Some(newcomer) = self.newcomer.as_mut().filter(|newcomer| newcomer.stage == Stage::Taking) {

@@ -31,7 +31,7 @@ mod predecessor;
 use hand_over::{HandOver, Outcome};
 
 pub use bound::{Bound, Handed, MAX_LISTENERS, MAX_OF_A_KIND};
-pub use predecessor::Predecessor;
+pub use predecessor::{Found, Predecessor};
 
 /// The kernel as the loop sees it.
 ///
@@ -103,6 +103,13 @@ impl Kernel {
         stops
     }
 
+    /// Lets so much time pass before the loop is turned; returns whether a signal has asked for the end. What the
+    /// poller has to report, it reports to the loop.
+    pub fn rest(&mut self, time: Duration) -> bool {
+        std::thread::sleep(time);
+        self.is_told_to_stop()
+    }
+
     /// Takes connections from a socket; returns its number.
     ///
     /// # Errors
@@ -146,6 +153,9 @@ impl Kernel {
         System::let_go(self);
         loop {
             let Some(hand_over) = self.hand_over.as_mut().filter(|hand_over| hand_over.begun) else {
+                if let Some(hand_over) = &mut self.hand_over {
+                    hand_over.leave(&mut self.listeners);
+                }
                 return Settled::Stopped;
             };
             match hand_over.outcome {

@@ -3,6 +3,9 @@
 //!
 //! Where it is told to stop before it has said that it serves, it is a newcomer that is lost: it says no more, and the
 //! other one goes on. Behind that word it is a server that is told to stop.
+//!
+//! Where the other one ends before the newcomer has its sockets, there is nobody to take over from, and the newcomer
+//! binds what it needs; behind that it has them, and the end of the other one is its word.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,6 +32,17 @@ pub struct Predecessor {
     offered: Vec<Offered>,
 }
 
+/// What is found where a Salon is to hand over.
+#[derive(Debug)]
+pub enum Found {
+    /// It runs.
+    Running(Predecessor),
+    /// It has ended, it may be in this moment: what was its own may be so for a moment still.
+    Ended,
+    /// Nothing.
+    Nobody,
+}
+
 /// A socket, and what it is for.
 #[derive(Debug)]
 struct Offered {
@@ -40,18 +54,18 @@ struct Offered {
 }
 
 impl Predecessor {
-    /// The one that hands over at this path; `None`: nobody does. A signal has it ask whether it is to stop.
+    /// The one that hands over at this path, if one does. A signal has it ask whether it is to stop.
     ///
     /// # Errors
     /// One sentence: it is another's, does not answer in time, is busy, or says something else; or this one is to stop.
-    pub fn find(path: &Path, is_to_stop: &mut dyn FnMut() -> bool) -> Result<Option<Self>, String> {
+    pub fn find(path: &Path, is_to_stop: &mut dyn FnMut() -> bool) -> Result<Found, String> {
         let shown = path.display();
         let cannot = |error: &dyn std::fmt::Display| format!("--takeover: {shown}: {error}");
         let mut stream = match UnixStream::connect(path) {
             Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                return Ok(None);
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nobody),
+            // One that was killed leaves its file.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(Found::Ended),
             Err(error) => return Err(cannot(&error)),
         };
         if !passing::is_of_same_user(&stream).map_err(|error| cannot(&error))? {
@@ -69,18 +83,28 @@ impl Predecessor {
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
         stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(|error| cannot(&error))?;
         passing::say(&mut stream, ASK);
-        let (text, sockets) = passing::receive(&stream, || !is_to_stop()).map_err(silent)?;
+        let (text, sockets) = match passing::receive(&stream, || !is_to_stop()) {
+            // It has ended before it has heard this one, or before it has answered. An answer is sent in one piece.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Found::Ended),
+            Ok((text, _)) if text.is_empty() => return Ok(Found::Ended),
+            received => received.map_err(silent)?,
+        };
         if text.trim_end() == BUSY {
             return Err(cannot(&"another Salon is taking over there; wait until it has"));
         }
         let (pid, within, offered) = read(&text, sockets)
             .ok_or_else(|| cannot(&"expected the sockets of a Salon of this version, found something else"))?;
-        Ok(Some(Self { stream, words: Words::default(), pid, within, has_ended: false, offered }))
+        Ok(Found::Running(Self { stream, words: Words::default(), pid, within, has_ended: false, offered }))
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether it has ended, and will not go on.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Its socket for that address of that option, if it has one: that which it was asked for there, else one that is
