@@ -151,9 +151,8 @@ impl Hall {
 
     /// It must not be carried out, or, without a reason, could not be.
     pub(super) fn not_done(&mut self, waiting: Waiting, why: Option<Why>, turn: &mut Turn<'_>) {
-        if matches!(waiting.what, What::Ban(_) | What::Unban { .. } | What::SetRoom { .. })
-            && why == Some(Why::Unsupported)
-        {
+        let holds = matches!(waiting.what, What::Ban(_) | What::Unban { .. } | What::SetRoom { .. });
+        if holds && why == Some(Why::Unsupported) {
             // It keeps none; what holds until the end of this process holds.
             return self.noted(waiting, turn);
         }
@@ -187,6 +186,9 @@ impl Hall {
             true => unknown_user(),
             false => why.map_or_else(down, refusal_of),
         };
+        if holds {
+            refusal.message = format!("{}; {HOLDS}", refusal.message).into();
+        }
         if let (Some(_), Some(room)) = (list, room) {
             refusal.room = Some(self.roster.room(room).name.as_str().into());
         }
@@ -199,3 +201,7 @@ impl Hall {
         }
     }
 }
+
+/// Of what an operator has set that holds from the call on: nobody is let in again, and nothing opened, because the
+/// store is down. All else that is kept is so only once the store has it.
+const HOLDS: &str = "it holds all the same until Salon stops, and may not be kept behind that: call again";

@@ -435,3 +435,63 @@ fn what_is_not_done_costs_a_frame() {
         }
     }
 }
+
+/// A call that the store does not carry out either changes nothing, or its answer says that it holds all the same.
+#[test]
+fn what_a_store_refuses_is_not_there_or_the_answer_says_so() {
+    let (mut stage, gate) = stage(&["ann", "bob"]);
+    stage.joins("ann", "den");
+    stage.joins("bob", "den");
+    stage.calls(Call::Ban, r#"{"user_id":"eve"}"#);
+    stage.calls(Call::SetRoom, r#"{"room_id":"bar","speak":"operator"}"#);
+    stage.says("ann", r#"{"type":"broadcast","room_id":"den","content":"hi"}"#);
+    stage.all_forget();
+    // Of a session it is so, too.
+    for (request, before) in [
+        (r#"{"type":"read","room_id":"den","seq":1}"#, r#""unread":1"#),
+        (r#"{"type":"topic","room_id":"den","topic":"tea"}"#, r#""unread":1"#),
+    ] {
+        *gate.borrow_mut() = Gate::Down;
+        stage.refused("bob", request, "backend_down");
+        *gate.borrow_mut() = Gate::Open;
+        stage.says("bob", r#"{"type":"rooms","read":true}"#);
+        assert!(stage.takes("bob").remove(0).contains(before), "{request}");
+    }
+    let state = |stage: &mut Stage| {
+        let questions = [
+            (Call::Bans, "{}"),
+            (Call::RoomSettings, r#"{"room_id":"den"}"#),
+            (Call::RoomSettings, r#"{"room_id":"bar"}"#),
+            (Call::Room, r#"{"room_id":"den"}"#),
+            (Call::Rooms, "{}"),
+            (Call::History, r#"{"room_id":"den"}"#),
+            (Call::Members, r#"{"room_id":"den"}"#),
+        ];
+        questions.map(|(call, body)| stage.calls(call, body))
+    };
+    let holds = "; it holds all the same until Salon stops, and may not be kept behind that: call again";
+    for (call, body, changed) in [
+        (Call::Publish, r#"{"room_id":"den","sender":"ann","content":"x"}"#, None),
+        (Call::Delete, r#"{"room_id":"den","sender":"ann","of":1}"#, None),
+        (Call::Create, r#"{"room_id":"hut","name":"Hut"}"#, None),
+        (Call::Topic, r#"{"room_id":"den","name":"Den","topic":"tea","sender":"ann"}"#, None),
+        (Call::Ban, r#"{"user_id":"mallory","note":"spam"}"#, Some(0)),
+        (Call::Unban, r#"{"user_id":"eve"}"#, Some(0)),
+        (Call::SetRoom, r#"{"room_id":"den","join":"operator"}"#, Some(1)),
+        (Call::UnsetRoom, r#"{"room_id":"bar"}"#, Some(2)),
+    ] {
+        for (refuses, code) in [(Gate::Full, "overloaded"), (Gate::Down, "backend_down")] {
+            let before = state(&mut stage);
+            *gate.borrow_mut() = refuses;
+            let answer = stage.calls(call, body);
+            *gate.borrow_mut() = Gate::Open;
+            let after = state(&mut stage);
+            assert_eq!(text_of(&answer, "code").as_deref(), Some(code), "{body}");
+            let changed = changed.filter(|_| refuses == Gate::Down);
+            assert_eq!(answer.contains(holds), changed.is_some(), "{answer}");
+            for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+                assert_eq!(before != after, changed == Some(at), "{body}: {before} {after}");
+            }
+        }
+    }
+}
