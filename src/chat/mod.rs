@@ -511,17 +511,11 @@ pub fn id_of(object: &str) -> Option<String> {
     wire::request::parse_id(object).and_then(|id| serde_json::to_string(&id).ok())
 }
 
-/// An `error` message for a request that is refused before it reaches the chat, with the `id` of its object.
-pub fn error_answer(object: &[u8], code: Code, message: &'static str) -> Vec<u8> {
+/// An `error` message for a request that is refused before it reaches the chat, with the `id` of its object, where that
+/// has come and has one.
+pub fn error_answer(object: &[u8], code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Vec<u8> {
     let mut out = Vec::new();
     let id = std::str::from_utf8(object).ok().and_then(wire::request::parse_id);
     wire::answer::write(&mut out, id.as_ref(), &wire::answer::Error::from(&wire::Refusal::new(code, message)));
-    out
-}
-
-/// An `error` message, for requests that are refused before they reach the chat.
-pub fn error_message(code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::answer::write(&mut out, None, &wire::answer::Error::from(&wire::Refusal::new(code, message)));
     out
 }

@@ -40,14 +40,6 @@ impl Named {
             Self::Batch => "batch",
         }
     }
-
-    /// The right that it needs; `None`: each call in it needs its own.
-    pub(super) const fn right(self) -> Option<Right> {
-        match self {
-            Self::Call(call) => Some(right_of(call)),
-            Self::Batch => None,
-        }
-    }
 }
 
 /// How the end of a body is known. It has [`MAX_BODY_BYTES`] at most.

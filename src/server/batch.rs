@@ -54,6 +54,8 @@ pub struct Refused {
     pub status: u16,
     /// Why, for the counters; `None`: it is the batch that is too long.
     pub reason: Option<Reason>,
+    /// The call that it is, where that is one which the operator may not make.
+    pub lacks: Option<Call>,
     code: Code,
     sentence: &'static str,
 }
@@ -93,16 +95,16 @@ impl Batch {
         }
         let id = id_of(id, body)?;
         let part = |call: Cow<'_, str>, body: Box<[u8]>| {
-            let refused = |(status, code, sentence), reason, body| {
-                Part::Refused(Refused { status, reason: Some(reason), code, sentence }, body)
+            let refused = |(status, code, sentence), reason, lacks, body| {
+                Part::Refused(Refused { status, reason: Some(reason), lacks, code, sentence }, body)
             };
             let Some(call) = Call::ALL.iter().copied().find(|known| known.as_str() == call) else {
-                return refused(CallError::Unknown.words(), Reason::NotFound, body);
+                return refused(CallError::Unknown.words(), Reason::NotFound, None, body);
             };
             let right = api::right_of(call);
             match rights.have(right) {
                 true => Part::Make(call, body),
-                false => refused((403, Code::Forbidden, right.lacking()), Reason::NoRight, body),
+                false => refused((403, Code::Forbidden, right.lacking()), Reason::NoRight, Some(call), body),
             }
         };
         let called = |raw: &RawValue| {
@@ -156,6 +158,7 @@ fn id_field(id: Option<&str>) -> String {
 const TOO_LONG: Refused = Refused {
     status: 413,
     reason: None,
+    lacks: None,
     code: Code::TooLarge,
     sentence: "expected less than 1 MiB of answers before this call of a batch, found more; it was not made",
 };

@@ -20,14 +20,14 @@ use crate::time::{Moment, Tick};
 
 use super::access::{self, Heard, Line};
 use super::admission::Verdict;
-use super::api::{Body, MAX_BODY_BYTES, Named};
+use super::api::{self, Body, MAX_BODY_BYTES, Named};
 use super::asked::Asked;
 use super::batch::{Batch, CALLS_A_TURN, Part};
 use super::calls::{Calls, Reply};
 use super::doors;
 use super::entry_error::{CallError, EntryError};
 use super::http::{self, NO_STORE, Response};
-use super::operators::Rights;
+use super::operators::{Right, Rights};
 use super::reports::{self, Ended};
 use super::responder::{Answer, Responder};
 use super::settings::{Reading, Settings, Starter, State};
@@ -171,6 +171,21 @@ impl ChatService {
         }
     }
 
+    /// Checks that the operator of a call that is whole may make it; one that is refused has its line in the trail.
+    fn may(&self, made: &Made<'_>) -> Result<(), EntryError> {
+        let right = api::right_of(made.call);
+        self.has(made.operator, right).inspect_err(|_| {
+            if let Some(step) = self.step_of(made.operator, made.call, made.body) {
+                step.tell(LACKS);
+            }
+        })
+    }
+
+    fn has(&self, operator: &str, right: Right) -> Result<(), EntryError> {
+        let rights = self.responder.operators().rights_of(operator).unwrap_or(Rights::NONE);
+        if rights.have(right) { Ok(()) } else { Err(EntryError::Right(right)) }
+    }
+
     /// A call is whole: the chat carries it out.
     fn call(&mut self, id: ConnId, asked: Asked, made: Made<'_>, heard: Option<Box<Heard>>, now: Moment) {
         let Made { operator, call, body } = made;
@@ -207,6 +222,11 @@ impl ChatService {
                 if let Some(reason) = refused.reason {
                     let client = turn.address(going.id, None);
                     let _ = turn.admission.refuse(reason, client, turn.now.tick);
+                }
+                if let Some(call) = refused.lacks
+                    && let Some(step) = self.step_of(&going.batch.operator, call, &body)
+                {
+                    step.tell(refused.status);
                 }
                 self.calls.note_answered(refused.status);
                 going.batch.note(refused.status, &refused.error(&body));
@@ -263,6 +283,7 @@ impl ChatService {
         match answer {
             Answer::Respond(worded) => turn.answer(id, asked.said, worded, None, line),
             Answer::Refuse(error) => turn.refuse(id, asked, &error, line, &mut self.calls),
+            Answer::RefuseCall(error, body) => turn.refuse_with(id, asked, &error, &body, line, &mut self.calls),
             Answer::Upgrade { response, agreed, door } => match turn.count(id, asked.said) {
                 Verdict::Welcome { .. } => {
                     turn.open(id, asked.said, &response, &agreed, line);
@@ -295,6 +316,10 @@ impl ChatService {
                 turn.answer(id, asked.said, asked.word(response, turn.now), None, line);
             }
             Answer::Reload(operator) => {
+                if let Err(error) = self.has(&operator, Right::Reload) {
+                    Step::reload(&operator).tell(LACKS);
+                    return turn.refuse(id, asked.ending(), &error, line, &mut self.calls);
+                }
                 self.reloads.push(Reloads { to: id, asked, operator, heard });
             }
             Answer::Receive(head, operator) => {
@@ -305,7 +330,11 @@ impl ChatService {
                 }
             }
             Answer::Call(Named::Call(call), operator) => {
-                self.call(id, asked, Made { operator: &operator, call, body: b"" }, heard, turn.now);
+                let made = Made { operator: &operator, call, body: b"" };
+                match self.may(&made) {
+                    Ok(()) => self.call(id, asked, made, heard, turn.now),
+                    Err(error) => turn.refuse(id, asked.ending(), &error, line, &mut self.calls),
+                }
             }
             // Nothing is in it.
             Answer::Call(Named::Batch, _) => {
@@ -314,6 +343,9 @@ impl ChatService {
         }
     }
 }
+
+/// The status of a call that its operator may not make.
+const LACKS: u16 = 403;
 
 /// The code of a reload that changes nothing, because something is wrong.
 pub(super) const SETTINGS_REFUSED: &str = "settings_refused";
@@ -346,12 +378,18 @@ impl<S: System> Service<S> for ChatService {
                 let heard = Heard::with_body(&[doors::CALLS, named.as_str()].concat(), bytes, now.tick);
                 match named {
                     Named::Call(call) => {
-                        self.call(id, asked, Made { operator: &operator, call, body: bytes }, heard, now);
+                        let made = Made { operator: &operator, call, body: bytes };
+                        if let Err(error) = self.may(&made) {
+                            let answer = Answer::RefuseCall(error, bytes.into());
+                            return Then::Answer(asked.ending(), Box::new(answer), heard);
+                        }
+                        self.call(id, asked, made, heard, now);
                     }
                     Named::Batch => {
                         let rights = self.responder.operators().rights_of(&operator).unwrap_or(Rights::NONE);
                         let Some(batch) = Batch::parse(operator, rights, bytes) else {
-                            return Then::Answer(asked, Box::new(Answer::Refuse(CallError::Batch.into())), heard);
+                            let answer = Answer::RefuseCall(CallError::Batch.into(), bytes.into());
+                            return Then::Answer(asked, Box::new(answer), heard);
                         };
                         self.calls.begin_batch(id, asked, Box::new(batch), heard);
                     }

@@ -26,7 +26,20 @@ impl<S: System> Turn<'_, S> {
         heard: Option<&Heard>,
         calls: &mut Calls,
     ) {
-        let worded = word(error, asked, self.now);
+        self.refuse_with(id, asked, error, b"", heard, calls);
+    }
+
+    /// The same of a call that is whole: the refusal has the `id` of its body.
+    pub(super) fn refuse_with(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        error: &EntryError,
+        body: &[u8],
+        heard: Option<&Heard>,
+        calls: &mut Calls,
+    ) {
+        let worded = word(error, asked, body, self.now);
         if asked.call {
             calls.note_answered(worded.status());
         }
@@ -34,8 +47,8 @@ impl<S: System> Turn<'_, S> {
     }
 }
 
-/// The response of a refusal.
-fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
+/// The response of a refusal, to a request with this body.
+fn word(error: &EntryError, asked: Asked, of: &[u8], now: Moment) -> Worded {
     /// `{"error":"..."}`, or an `error` of the chat, as the API has them and all that the operator's port refuses.
     enum Body<'a> {
         Plain(&'a str),
@@ -90,7 +103,7 @@ fn word(error: &EntryError, asked: Asked, now: Moment) -> Worded {
         EntryError::Page => (400, Coded(Code::BadRequest, BAD_PAGE), &[]),
         EntryError::NoSession => (404, Coded(Code::UserNotFound, NO_SESSION), &[]),
     };
-    let coded = |code, sentence: &str| [&chat::error_message(code, sentence.to_owned())[..], b"\n"].concat();
+    let coded = |code, sentence: &str| [&chat::error_answer(of, code, sentence.to_owned())[..], b"\n"].concat();
     let body = match body {
         Plain(sentence) if asked.operator => coded(code_of(status), sentence),
         Plain(sentence) => http::error_body(sentence),

@@ -47,6 +47,8 @@ pub(crate) enum Answer {
     Respond(Worded),
     /// With a refusal.
     Refuse(EntryError),
+    /// With that of a call with this body.
+    RefuseCall(EntryError, Box<[u8]>),
     /// It is let in, by what the response agrees to.
     Upgrade { response: Vec<u8>, agreed: Agreed<'static>, door: Door },
     /// It is let in only to hear `goodbye`: there are too many connections of its address.

@@ -617,11 +617,34 @@ fn operators_have_rights_and_leave_a_trail() {
         server.logged(line);
     }
     assert_eq!(close_code(&mut ann), 4010);
+    // A refusal has the `id` of its call, as any other answer, and its line with the operator.
+    let moderator = std::fs::read_to_string(path("mod")).unwrap();
+    let call = |call: &str, body: &str| {
+        let head =
+            head(call, body.len(), &format!("Authorization: Bearer {}\r\nConnection: close\r\n", moderator.trim()));
+        String::from_utf8(exchange(server.admin.unwrap(), (head + body).as_bytes())).unwrap()
+    };
+    for (name, body, line) in [
+        ("publish", r#"{"id":"a","room_id":"den","content":"x"}"#, "call=publish room=den user=- status=403"),
+        ("direct", r#"{"user_id":"ann","content":"x","id":"a"}"#, "call=direct room=- user=ann status=403"),
+    ] {
+        let answer = call(name, body);
+        assert_eq!(status(&answer), 403, "{answer}");
+        assert!(answer.contains(r#"{"type":"error","id":"a","code":"forbidden","#), "{answer}");
+        server.logged(&format!("operator=mod {line}"));
+    }
+    let batch = call("batch", r#"{"calls":[{"call":"publish","body":{"room_id":"den","content":"x","id":"a"}}]}"#);
+    assert!(batch.contains(r#"{"status":403,"answer":{"type":"error","id":"a","code":"forbidden","#), "{batch}");
+    server.logged("operator=mod call=publish room=den user=- status=403");
+    let batch = call("batch", r#"{"calls":[],"id":"a"}"#);
+    assert!(status(&batch) == 400 && batch.contains(r#"{"type":"error","id":"a","code":"bad_request","#), "{batch}");
+    assert_eq!(status(&call("reload", "")), 403);
+    server.logged("operator=mod call=reload status=403");
     let metrics = exchange(
         server.admin.unwrap(),
         b"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer the-key-of-scraper-0123456789\r\nConnection: close\r\n\r\n",
     );
-    assert!(String::from_utf8(metrics).unwrap().contains("\nsalon_refused_total{reason=\"key_rights\"} 4\n"));
+    assert!(String::from_utf8(metrics).unwrap().contains("\nsalon_refused_total{reason=\"key_rights\"} 8\n"));
     let same = format!("twin:read:{}", path("admin"));
     for (arguments, expected) in [
         (&["--operator", "bot:dance:/k"][..], "expected metrics, read, speak, moderate"),
