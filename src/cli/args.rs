@@ -11,6 +11,7 @@ use super::asked::Server;
 use super::bench::{BenchArgs, EXAMPLES};
 use super::operate::{BanArgs, HealthArgs, KickArgs, SayArgs, UnbanArgs, WhoArgs};
 use super::sim::SimArgs;
+use super::socket_arg::SocketArg;
 #[cfg(feature = "sqlite")]
 use super::store;
 use super::top::{KEYS, TopArgs};
@@ -417,6 +418,10 @@ pub struct CheckArgs {
     /// before it takes a port. The ports, the store and the machine are left alone, so a Salon may run here meanwhile
     #[arg(long)]
     pub settings: bool,
+    /// A socket that systemd will hand over, by its FileDescriptorName and where it listens: it is judged as the
+    /// address of a setting
+    #[arg(long, value_name = "NAME=ADDRESS:PORT|NAME=PATH", requires = "settings")]
+    pub socket: Vec<SocketArg>,
 }
 
 /// Options of `config`.

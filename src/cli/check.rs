@@ -35,9 +35,12 @@ use super::{descriptors, listener, redis_url, settings};
 ///
 /// # Errors
 /// A setting is wrong: one sentence.
-pub fn run(CheckArgs { serve: args, settings: alone }: &CheckArgs, file: Option<&Path>) -> Result<bool, String> {
+pub fn run(
+    CheckArgs { serve: args, settings: alone, socket: sockets }: &CheckArgs,
+    file: Option<&Path>,
+) -> Result<bool, String> {
     settings::check_kept(args, &args.rooms)?;
-    let settings = settings::of(args, &listener::Places::default())?;
+    let settings = settings::of(args, &listener::Places::expected(sockets))?;
     if *alone {
         settings::check_store(args)?;
         say(format_args!("ok       settings: {}", shown(file)));

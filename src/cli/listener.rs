@@ -13,6 +13,7 @@ use crate::server::tls::{Identities, Identity, IdentityError};
 
 use super::args::ServeArgs;
 use super::small_file;
+use super::socket_arg::{ADMIN, REDIRECT, SocketArg, TLS};
 use super::values::{Listen, PlaceArg, ProxyProtocolArg};
 
 /// The addresses of sockets that another process listens on already and has handed over. They follow the same rules as
@@ -42,6 +43,21 @@ impl Places {
             redirect: places(&sockets.redirect)?,
             admin: places(&sockets.admin)?,
         })
+    }
+
+    /// Those of sockets that will be handed over.
+    pub fn expected(sockets: &[SocketArg]) -> Self {
+        let mut places = Self::default();
+        for SocketArg { name, at } in sockets {
+            let kind = match &**name {
+                ADMIN => &mut places.admin,
+                TLS => &mut places.tls,
+                REDIRECT => &mut places.redirect,
+                _ => &mut places.public,
+            };
+            kind.push(*at);
+        }
+        places
     }
 }
 

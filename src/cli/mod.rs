@@ -31,6 +31,7 @@ mod running;
 mod settings;
 pub mod sim;
 mod small_file;
+mod socket_arg;
 #[cfg(feature = "sqlite")]
 mod state;
 #[cfg(feature = "sqlite")]

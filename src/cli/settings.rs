@@ -43,7 +43,8 @@ pub fn admin_is_guarded(address: SocketAddr, operators: &Operators) -> Result<()
     ))
 }
 
-/// Checks that no two listeners are to have one place. Sockets that were handed over are in place already.
+/// Checks that no two listeners are to have one place. Sockets that were handed over are in place already: nothing else
+/// can listen there.
 ///
 /// # Errors
 /// One sentence: which of them have.
@@ -60,9 +61,24 @@ fn distinct(
         ("--admin", admin, &handed.admin),
         ("--hand-over", hand_over, &Vec::new()),
     ];
+    let of_systemd = [
+        ("the socket of systemd", &handed.public),
+        ("the socket tls of systemd", &handed.tls),
+        ("the socket redirect of systemd", &handed.redirect),
+        ("the socket admin of systemd", &handed.admin),
+    ];
+    let of_systemd: Vec<_> = of_systemd
+        .into_iter()
+        .flat_map(|(name, places)| places.iter().flatten().map(move |at| (name, Address::Tcp(*at))))
+        .collect();
     let own = kinds.into_iter().filter(|(_, _, handed)| handed.is_empty());
     let places: Vec<_> =
         own.flat_map(|(option, addresses, _)| addresses.iter().map(move |address| (option, address))).collect();
+    for (option, address) in &places {
+        if let Some((other, taken)) = of_systemd.iter().find(|(_, taken)| overlap(address, taken)) {
+            return Err(format!("{option} {address}: expected another place than that of {other}, found {taken}"));
+        }
+    }
     for (at, (option, address)) in places.iter().enumerate() {
         if let Some((other, taken)) = places[..at].iter().find(|(_, other)| overlap(address, other)) {
             let twice = if address == taken && option == other { "; it is named twice" } else { "" };
@@ -485,6 +501,12 @@ mod tests {
             (&["salon", "--listen", "unix:/a", "--admin", "unix:/a"], none(), false),
             (&["salon", "--admin", "127.0.0.1:8080"], public(near), true),
             (&["salon", "--admin", "127.0.0.1:8080"], admin(near), true),
+            // Where systemd listens nobody else can.
+            (&["salon", "--admin", "127.0.0.1:9"], public(near), false),
+            (&["salon", "--admin", "127.0.0.1:9"], admin(near), true),
+            (&["salon", "--listen", "127.0.0.1:9"], public(near), true),
+            (&["salon", "--listen", "127.0.0.1:9"], admin(near), false),
+            (&["salon", "--open", "--listen", "0.0.0.0:9"], admin(near), false),
             (&["salon", "--lan", "--listen", "192.168.1.7:8080"], none(), true),
             (&["salon", "--listen", "127.0.0.1:8080,[::1]:8080,unix:/a"], none(), true),
             (&["salon", "--listen", "127.0.0.1:8080", "--listen", "[::1]:8080"], none(), true),

@@ -17,6 +17,7 @@ use crate::server::serve::HandedOver;
 use crate::server::settings::{self, Reading, State};
 
 use super::reload::Reload;
+use super::socket_arg::{ADMIN, REDIRECT, TLS};
 
 /// The sockets that systemd listens on for us: those called `admin` are for the operator, those called `tls` for
 /// everybody by TLS, those called `redirect` send there, the others are for everybody without TLS. There may be several
@@ -149,12 +150,3 @@ pub fn journal_reads_the_log() -> bool {
 
 /// What a stop may take beside the time of its settings, until the process has ended: the store writes the rest.
 const TO_END: Duration = Duration::from_secs(10);
-
-/// The name of sockets of the admin port.
-const ADMIN: &str = "admin";
-
-/// The name of sockets of the TLS port.
-const TLS: &str = "tls";
-
-/// The name of sockets that send everybody to TLS.
-const REDIRECT: &str = "redirect";

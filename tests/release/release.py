@@ -225,19 +225,25 @@ async def an_upgrade_keeps_settings_that_were_changed():
     assert read(SETTINGS).endswith("max_connections = 7\n")
 
 
-def configured(previous, settings, runs=0, fails=False, files=None):
+def configured(previous, settings, runs=0, fails=False, files=None, sockets=("127.0.0.1:8080",), tls=()):
     """What the script behind an installation asks of systemd, on a machine that has it, and its words.
 
     It runs with a /run and an /etc of its own, and programs that would act on this machine only write down the call.
     The process `runs` is the Salon that runs; `fails`: the one behind it does. `files` lie beside the settings, each of
-    these modes, and belong to root.
+    these modes, and belong to root. `sockets` are where salon.socket listens, `tls` where one that is called so does.
     """
     calls, fakes = f"{WORK}/calls", f"{WORK}/fakes"
     os.makedirs(fakes, exist_ok=True)
     open(calls, "w").close()
     for name in ("systemctl", "systemd-sysusers", "deb-systemd-helper", "deb-systemd-invoke"):
         with open(f"{fakes}/{name}", "w") as file:
+            listen = {unit: "\\n".join(f"{place} (Stream)" for place in places)
+                      for unit, places in (("salon", sockets), ("tls", tls))}
             file.write(f'#!/bin/sh\necho "{name} $*" >>{calls}\ncase $* in *MainPID*) echo {runs} ;; '
+                       f'*TriggeredBy*) echo salon.socket {"tls.socket" if tls else ""} ;; '
+                       f'*FileDescriptorName*tls.socket) echo tls ;; *FileDescriptorName*) echo salon.socket ;; '
+                       f"*Listen*tls.socket) printf '{listen['tls']}\\n' ;; "
+                       f"*Listen*) printf '{listen['salon']}\\n' ;; "
                        f'*is-failed*) exit {0 if fails else 1} ;; esac\n')
         os.chmod(f"{fakes}/{name}", 0o755)
     with open(f"{WORK}/settings.toml", "w") as file:
@@ -287,6 +293,15 @@ async def an_upgrade_that_could_not_serve_with_the_settings_leaves_the_old_one_a
         assert calls == [] and words in said and "the one that runs is left alone" in said, (settings, calls, said)
     for settings, files in [(tokens + 'topics = "role"\n' + rule, {"secret": 0o644}), ("", {}), ("open = true\n", {})]:
         assert configured("0.0.1", settings, files=files) == (["restart salon.service"], ""), settings
+    # So is it where systemd listens as it could not, or where a setting would listen, too.
+    for settings, where, word in [
+            ("", {"sockets": ["127.0.0.1:8080", "0.0.0.0:8080"]}, "the socket of systemd 0.0.0.0:8080"),
+            ('admin = ["127.0.0.1:8443"]\n', {"sockets": ["127.0.0.1:8443"]}, "--admin 127.0.0.1:8443"),
+            ("", {"tls": ["127.0.0.1:8443"]}, "a socket of systemd is called tls")]:
+        calls, said = configured("0.0.1", settings, **where)
+        assert calls == [] and word in said and "the one that runs is left alone" in said, (settings, calls, said)
+    for settings, where in [("open = true\n", {"sockets": ["[::]:8080", "/run/salon.sock"]}), ("", {"sockets": []})]:
+        assert configured("0.0.1", settings, **where) == (["restart salon.service"], ""), (settings, where)
     # What the unit says to the one that runs holds for the next one, too.
     running = subprocess.Popen(["sleep", "inf"], env={"STATE_DIRECTORY": "/var/lib/salon", "SALON_AUTH": "jwt",
                                                       "SALON_AUTH_KEY": "HS256:/etc/salon/secret", "A": "b c\n'$d\""})
