@@ -68,15 +68,27 @@ impl<S: Stream> Engine<S> {
     }
 
     /// Ends a turn at `now`, behind its [flush](Engine::flush). The time for an answer to what was asked in it begins
-    /// here, when that has left: a turn may be long, because the process was stopped amid it. Without this it begins
-    /// with the turn.
+    /// here, when that has left: a turn may be long, because the process was stopped amid it. So does, in a turn of
+    /// more than [`STALL`], the time for whatever else a peer has to do. Without this it begins with the turn.
     pub fn end_turn(&mut self, now: Tick) {
+        let (began, ended) = (self.now, self.now.max(now));
         for index in self.asked.drain(..) {
             if let Some(peer) = self.peers.get_mut(index as usize).filter(|peer| peer.pinged)
-                && peer.last_received == self.now
+                && peer.last_received == began
             {
-                peer.last_received = self.now.max(now);
+                peer.last_received = ended;
             }
+        }
+        if ended.since(began) <= STALL {
+            return;
+        }
+        if self.stalled == Some(began) {
+            self.stalled = Some(ended);
+        }
+        for (_, peer) in &mut self.peers {
+            let outbox = peer.outbox.as_mut().map(|outbox| [&mut outbox.progress, &mut outbox.paced_since]);
+            let since = outbox.into_iter().flatten().chain([&mut peer.since]);
+            since.filter(|since| **since == began).for_each(|since| *since = ended);
         }
     }
 
@@ -119,8 +131,8 @@ impl<S: Stream> Engine<S> {
         self.schedule(index);
     }
 
-    /// How much longer to wait for a peer that may have acted in time already, unheard: the process was stopped, or its
-    /// bytes are about to be read in this turn. However late a turn comes, the first one behind a deadline reads.
+    /// How much longer to wait for a peer that may have acted in time already, unheard: its bytes are about to be read
+    /// in this turn. However late a turn comes, the first one behind a deadline reads.
     fn patience(&self, index: u32, at: Tick, due: Due) -> Option<Duration> {
         let peer = &self.peers[index as usize];
         let writable = peer.outbox.as_ref().is_some_and(|outbox| outbox.writable);
@@ -128,7 +140,6 @@ impl<S: Stream> Engine<S> {
             Due::Ping => None,
             // It is asked once more, and has the time for that.
             Due::Pong if self.stalled == Some(self.now) => None,
-            _ if self.stalled == Some(self.now) => Some(STALL),
             _ if (peer.readable || writable) && (self.now.since(at) < STALL || self.previous < at) => Some(MOMENT),
             _ => None,
         }
@@ -205,7 +216,13 @@ impl<S: Stream> Engine<S> {
     fn next_due(&self, index: u32) -> Option<(Tick, Due)> {
         let peer = &self.peers[index as usize];
         let settings = &self.settings;
-        let after = |since: Tick, wait: Duration, due: Due| Some((since + wait, due));
+        // What a peer did while the process was stopped may still be on its way. Each look at its deadlines finds this,
+        // also one that something else has brought about.
+        let unheard_until = self.stalled.map_or(Tick(0), |at| at + STALL);
+        let after = |since: Tick, wait: Duration, due: Due| match due {
+            Due::Ping | Due::Pong => Some((since + wait, due)),
+            _ => Some(((since + wait).max(unheard_until), due)),
+        };
         let blocked = peer.outbox.as_ref().filter(|_| !peer.is_ending());
         let unblock = blocked.and_then(|outbox| after(outbox.progress, settings.blocked_within, Due::Unblock));
         let slow = match (peer.phase, &peer.outbox) {

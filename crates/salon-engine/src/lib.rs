@@ -296,7 +296,8 @@ pub struct Engine<S> {
     drained_left: usize,
     wheel: TimerWheel,
     fired: Vec<u32>,
-    /// Whether the process was stopped before this turn, and when it last was.
+    /// Whether the process was stopped before this turn, and when that was noted last: nobody is late for what may
+    /// come [`STALL`] later.
     stood_still: bool,
     stalled: Option<Tick>,
     topics: Topics,

@@ -268,6 +268,85 @@ fn a_peer_that_acted_while_nobody_looked_is_heard_before_it_expires() {
     }
 }
 
+/// A standstill is noted in the turn behind it, in which something has the deadlines of those looked at anew who may
+/// have acted unheard: they have their moment all the same. Here they were blocked, and take what waited; and that turn
+/// takes long itself.
+#[test]
+fn the_moment_behind_a_standstill_is_given_whatever_happens_in_that_turn() {
+    for (taken_first, turn) in [(false, 0), (true, 0), (false, 5_000), (true, 5_000)] {
+        let settings = Settings { ping_after: None, message_within: Duration::from_secs(10), ..Settings::default() };
+        let mut house = House::new(Settings { blocked_within: Duration::from_secs(100), ..settings });
+        let ((amid, speaking), (closes, closing)) = (house.open(), house.open());
+        let message = text("hello");
+        speaking.say(&message[..7]);
+        house.hear(amid);
+        for script in [&speaking, &closing] {
+            script.wire().room = 0;
+        }
+        house.engine.send(amid, Kind::Text, b"for you");
+        house.engine.close(closes, CloseCode::NORMAL, "");
+        house.turn();
+        assert_eq!(house.told(), [(closes, "closed".into())]);
+
+        house.now = house.now + Duration::from_secs(60);
+        house.engine.has_stood_still();
+        for script in [&speaking, &closing] {
+            script.wire().room = usize::MAX;
+        }
+        if !taken_first {
+            house.turn();
+        }
+        for id in [amid, closes] {
+            house.engine.writable(id.index);
+        }
+        house.turn();
+        assert_eq!(speaking.texts(), ["for you"]);
+        house.now = house.now + Duration::from_millis(turn);
+        house.engine.end_turn(house.now);
+        // What they did meanwhile comes last.
+        house.wait(Duration::from_millis(999));
+        assert!(!closing.wire().shut_down, "{taken_first} {turn}");
+        speaking.say(&message[7..]);
+        closing.say(&masked(Opcode::Close, &1000u16.to_be_bytes()));
+        for id in [amid, closes] {
+            house.engine.readable(id.index, false);
+        }
+        house.turn();
+        assert_eq!(house.told(), [(amid, "hello".into())], "{taken_first} {turn}");
+        assert!(closing.wire().shut_down, "{taken_first} {turn}");
+    }
+}
+
+/// What begins in a turn that takes long has all of its time behind it, whether or not a standstill is noted: of a
+/// process that is stopped in each of its turns the first one alone is.
+#[test]
+fn what_begins_in_a_long_turn_has_its_time_from_the_end_of_it() {
+    const WITHIN: Duration = Duration::from_secs(10);
+    for turn in [1_001, 9_999, 10_000, 60_000] {
+        let settings =
+            Settings { ping_after: None, message_within: WITHIN, close_within: WITHIN, ..Settings::default() };
+        let mut house = House::new(Settings { head_within: WITHIN, blocked_within: WITHIN, ..settings });
+        let [(amid, speaking), (closes, closing), (deaf, taking)] = [house.open(), house.open(), house.open()];
+        house.wait(Duration::from_secs(5));
+        speaking.say(&text("hello")[..7]);
+        taking.wire().room = 0;
+        let asks = house.connect().0;
+        house.engine.send(deaf, Kind::Text, b"for you");
+        house.engine.close(closes, CloseCode::NORMAL, "");
+        house.hear(amid);
+        house.now = house.now + Duration::from_millis(turn);
+        house.engine.end_turn(house.now);
+        house.wait(Duration::from_millis(9_999));
+        assert_eq!((house.told(), closing.wire().shut_down), (vec![(closes, "closed".into())], false), "{turn}");
+        assert!([asks, deaf].into_iter().all(|id| house.engine.stream(id).is_some()), "{turn}");
+        house.wait(Duration::from_millis(1));
+        let mut told = house.told();
+        told.sort_by_key(|(id, _)| id.index);
+        assert_eq!(told, [(amid, "closed".into()), (deaf, "closed".into())], "{turn}");
+        assert!(closing.wire().shut_down && house.engine.stream(asks).is_none(), "{turn}");
+    }
+}
+
 /// Long turns are a sign of load, which others may cause: a silent peer ends in time all the same.
 #[test]
 fn long_turns_put_off_no_deadline() {
