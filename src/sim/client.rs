@@ -882,6 +882,7 @@ impl Client {
                     net.trace.fail(13, now, || format!("client {}: its upgrade is answered {code}: {body}", self.id));
                 }
                 if let Some(link) = self.link {
+                    net.links[link].turned_away = true;
                     net.close(link);
                 }
                 self.lose(net, 1013);
@@ -960,8 +961,12 @@ impl Client {
         (self.probe_since, self.asked_since) = (None, None);
         self.rooms.retain(|_, room| !room.leaving);
         for room in self.rooms.values_mut() {
-            (room.inside, room.asked, room.not_before, room.tries) = (false, None, 0, 0);
+            (room.inside, room.asked, room.not_before) = (false, None, 0);
             (room.replay_to, room.crowd) = (None, None);
+            // A room that has no place has none over another connection either: when all is to be well, it gives up.
+            if !self.rests {
+                room.tries = 0;
+            }
         }
         for entry in &mut self.outbox {
             entry.link = None;

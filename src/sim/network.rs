@@ -168,6 +168,8 @@ pub struct Link {
     pub ended: Option<Time>,
     /// Its client has heard that it is a WebSocket.
     pub upgraded: bool,
+    /// Its client has heard that it is not let in: nobody is here by it.
+    pub turned_away: bool,
     /// When the server has written to it last, and when something had come to the server last by then.
     written: (Time, Time),
     /// When something had come last, as the server was stopped amid a turn.
@@ -398,6 +400,7 @@ impl Network {
             last_up: self.now,
             ended: None,
             upgraded: false,
+            turned_away: false,
             written: (self.now, self.now),
             last_up_before: self.now,
         });
@@ -869,10 +872,11 @@ impl Network {
         first.filter(|_| !host.full).map_or(0, |since| self.now.saturating_sub(since))
     }
 
-    /// Whether the server still holds a connection of one of the first so many actors, which is done with it.
+    /// Whether the server still holds a connection of one of the first so many actors, which is done with it, and was
+    /// not turned away.
     pub fn holds_one_that_is_gone(&self, actors: usize) -> bool {
-        let gone = |link: &usize| self.links[*link].client == Side::Gone && self.links[*link].owner < actors;
-        self.live.iter().any(|link| gone(link) && self.is_served(*link))
+        let gone = |it: &Link| it.client == Side::Gone && it.owner < actors && !it.turned_away;
+        self.live.iter().any(|link| gone(&self.links[*link]) && self.is_served(*link))
     }
 
     /// How many others of these connections the server has held at a time at which it held this one, or thereabouts.

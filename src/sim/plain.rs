@@ -255,6 +255,7 @@ impl Plain {
                 if !matches!(code, 408 | 429 | 503) {
                     net.trace.fail(13, now, || format!("plain {}: its upgrade is answered {code}", self.id));
                 }
+                net.links[link].turned_away = true;
                 self.turned_away = false;
                 self.lose(net);
             }
@@ -268,6 +269,7 @@ impl Plain {
                 if matches!(code, 1002 | 1003 | 1007 | 1009 | 1011 | 4001) {
                     net.trace.fail(8, now, || format!("plain {}: it is closed with {code}", self.id));
                 }
+                net.links[link].turned_away = self.phase != Phase::On;
                 self.turned_away = self.phase != Phase::On && matches!(code, 1008 | 1013);
                 let mut out = Vec::new();
                 encode_masked_frame(Opcode::Close, &code.to_be_bytes(), mask(net), &mut out);
@@ -379,6 +381,8 @@ mod tests {
         (plain.phase, plain.link) = (Phase::Entering(0), Some(link));
         plain.hear(&mut net, &mut judge, link, Heard::Close(1013));
         assert_eq!(plain.unwell(&net), None);
+        // As in seed 2612: nobody waits until the server holds none of its connections.
+        assert!(net.is_let_go(link) && net.is_served(link) && !net.holds_one_that_is_gone(1));
         (plain.phase, plain.link) = (Phase::Opening(0), Some(link));
         plain.answered(&mut net, &mut judge, link);
         assert_eq!(plain.unwell(&net), None);

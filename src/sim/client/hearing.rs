@@ -490,4 +490,24 @@ mod tests {
             assert_eq!(client.hurries_back, !rests);
         }
     }
+
+    /// In seed 6006177 too many devices of two users came back again and again, and each time began anew to ask for a
+    /// room that had no place in `max_rooms`.
+    #[test]
+    fn a_client_that_rests_gives_up_a_room_that_has_no_place_over_any_connection() {
+        let (mut net, _) = Network::standing(1);
+        net.faulty = false;
+        let manner = Manner { quiet: false, deflate: None, hasty: false };
+        let error = json!({"type":"error","id":"1","room_id":"den","code":"overloaded","message":"","retry":true});
+        for rests in [false, true] {
+            let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::once("den".to_owned()));
+            client.rests = rests;
+            for _ in 0..20 {
+                client.rooms.entry("den".into()).and_modify(|room| room.asked = Some("1".into()));
+                client.error(&mut net, &error).expect("it is one of docs/wire.md");
+                client.drop_link();
+            }
+            assert_eq!(client.rooms.contains_key("den"), !rests);
+        }
+    }
 }
