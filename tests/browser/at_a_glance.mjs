@@ -33,9 +33,11 @@ await run(async () => {
     equal(await other.locator("#room-list .place-name").allTextContents(), ["kitchen", ...rooms], "rooms");
     const scrolled = () => other.locator(".places-scroll").evaluate((list) => list.scrollTop);
     await say(other, "/join room 12");
+    await titled(other, "room 12");
     await until("the last room is in view", () => inView(other, ".place[aria-current]", ".places-scroll"));
     if (!(await scrolled() > 0)) throw new Error("the list is not longer than its view");
     await say(other, "/join kitchen");
+    await titled(other, "kitchen");
     await until("the first one is", () => inView(other, ".place[aria-current]", ".places-scroll"));
     await ada.reload();
     await connected(ada);
@@ -158,8 +160,12 @@ await run(async () => {
     const reader = await newPage();
     await enter(reader, "Rita", "kitchen");
     await sees(reader, "Three");
-    await reader.locator("#log").hover();
-    await reader.mouse.wheel(0, -500);
+    // At once: a wheel would have it move for a while.
+    await reader.evaluate(() => {
+      const log = document.getElementById("log");
+      log.dispatchEvent(new WheelEvent("wheel", { bubbles: true }));
+      log.scrollBy({ top: -500, behavior: "instant" });
+    });
     await until("she reads further up", () => reader.locator("#to-latest:not([hidden])").count());
     const place = () => reader.evaluate(() => Math.round([...document.querySelectorAll("#messages > li.message")].find((node) => node.querySelector(".text").textContent === "line 80").getBoundingClientRect().top));
     await until("all that was said is there", async () => (await reader.locator("#log-start").getAttribute("data-state")).endsWith(" start"));

@@ -77,13 +77,25 @@ export async function newPage(browser, { origin, expected = () => false, ...opti
   });
   if (process.env.PAGE_FROM) await serveFrom(process.env.PAGE_FROM, context, origin);
   const page = await context.newPage();
-  page.setDefaultTimeout(WITHIN);
+  watch(page, expected);
   page.sockets = 0;
   page.on("websocket", () => { page.sockets += 1; });
-  page.on("console", (message) => { if (message.type() === "error" && !expected(message.text())) complaints.push(`${message.text()} (${message.location().url})`); });
-  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
   page.origin = origin;
   return page;
+}
+
+function watch(page, expected) {
+  page.setDefaultTimeout(WITHIN);
+  page.on("console", (message) => { if (message.type() === "error" && !expected(message.text())) complaints.push(`${message.text()} (${message.location().url})`); });
+  page.on("pageerror", (error) => complaints.push(`pageerror: ${error.message}`));
+}
+
+/** Another tab of the same browser as a page. */
+export async function newTab(page, address, expected = () => false) {
+  const tab = await page.context().newPage();
+  watch(tab, expected);
+  await tab.goto(address);
+  return tab;
 }
 
 export async function enter(page, name, room, by = "mouse") {
@@ -110,10 +122,22 @@ export async function goOut(page, answer = "Go out") {
   await page.getByRole("button", { name: "Leave and choose another name" }).click();
   await page.getByRole("button", { name: answer, exact: true }).click();
   await page.locator("#door").waitFor();
+  // What is drawn of this connection is there until the next one is drawn, and would be taken for that.
+  await page.evaluate(() => { delete document.getElementById("app").dataset.connection; });
 }
 
+/** Closes a page as a person does, and waits until it has said and kept all that it does then. */
+export const shut = async (page) => {
+  const closed = page.waitForEvent("close");
+  await page.close({ runBeforeUnload: true });
+  await closed;
+};
+
+/** What stands in the address. `page.url()` may be a moment behind that. */
+export const hashOf = (page) => page.evaluate(() => location.hash);
+
 /** A client that was cut off waits up to 20 s between two tries. */
-export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor({ timeout: 40_000 });
+export const connected = (page) => page.locator("#app[data-connection=connected]").waitFor({ timeout: WITHIN + 20_000 });
 export const composer = (page) => page.locator("#composer-input");
 export const say = async (page, text) => {
   await composer(page).fill(text);
@@ -151,6 +175,16 @@ export const speak = (page, user, target, contents) => page.evaluate(async ({ ur
   }
   salon.close();
 }, { url: `${page.origin.replace("http", "ws")}/ws`, user, target, contents });
+
+/** What somebody has read and not read with each person, as the server has it: `{name: [read, unread]}`. */
+export const marks = (page, user) => page.evaluate(async ({ url, user }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url, user });
+  await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+  const { conversations } = await salon.talks();
+  salon.close();
+  return Object.fromEntries(conversations.map(({ user_id, read, unread }) => [user_id, [read, unread]]));
+}, { url: `${page.origin.replace("http", "ws")}/ws`, user });
 
 /** Whether axe has nothing to say of the page as it is, or nothing that `counts`; else it says what and where. */
 export async function audit(page, state, counts = () => true) {

@@ -22,7 +22,9 @@ await run(async () => {
     for (let n = 0; n < 80; n += 1) await say(bob, `filler ${n}`);
     await sees(ada, "filler 79");
     await say(ada, "Which kettle?");
+    await sees(ada, "Which kettle?");
     await say(bob, "/msg Ada kettle, between us");
+    await ada.locator("#person-list .badge").waitFor(); // a search is of what is there when it begins
     await say(ada, "/join attic");
     await titled(ada, "attic");
     await composer(ada).evaluate((input) => input.blur());
@@ -307,7 +309,7 @@ await run(async () => {
       await page.keyboard.press("Escape");
       await page.locator("#open-search").click();
       await page.locator("#search-input").fill("kettle");
-      await until("something was answered", async () => (await page.locator("#search-status").textContent()) !== "Searching …");
+      await until("it was answered", async () => (await page.locator("#search-status").textContent()) === "Nothing was found.");
       await looked("search");
       await page.keyboard.press("Escape");
       await say(page, "Hello");

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { audit, begin, comeAgain, composer, connected, enter, goOut, isSerious, isUnreachable, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, comeAgain, composer, connected, enter, goOut, hashOf, isSerious, isUnreachable, marks, members, newPage as openPage, newTab, roomsOf, say, sees, shut, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const secret = path.join(await mkdtemp(path.join(tmpdir(), "salon-secret-")), "secret");
@@ -50,29 +50,29 @@ await run(async () => {
     const heard = []; // what the server says, on all connections
     page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => heard.push(JSON.parse(payload))));
     const goodbyes = () => heard.filter(({ type }) => type === "goodbye").length;
-    await visit(page, { token: token("Grace", "--ttl", "6s"), room: "team" });
+    await visit(page, { token: token("Grace", "--ttl", "12s"), room: "team" });
     await connected(page);
     await say(page, "Before");
     await sees(page, "Before");
-    await visit(page, { token: token("Grace", "--ttl", "14s") }); // without a room: nothing else changes
+    await visit(page, { token: token("Grace", "--ttl", "20s") }); // without a room: nothing else changes
     await until("the server took it", () => heard.some(({ type, expires_at }) => type === "ack" && expires_at));
-    equal(new URL(page.url()).hash, "#room=team", "the address");
+    equal(await hashOf(page), "#room=team", "the address");
     equal(page.sockets, 1, "connections");
     equal(goodbyes(), 0, "goodbyes");
     // The second one ends too, but not before its time; the first would have ended earlier than its warning comes.
     await until("the second token runs out", () => heard.some(({ code }) => code === "token_expired"), 40_000);
     equal(heard.filter(({ code }) => code === "token_expired").length, 1, "warnings");
-    await page.locator("#app[data-connection=closed]").waitFor({ timeout: 20_000 });
+    await page.locator("#app[data-connection=closed]").waitFor();
     await visit(page, { token: token("Grace"), room: "other" });
     await connected(page);
     await titled(page, "other");
-    equal(new URL(page.url()).hash, "#room=other", "the address");
+    equal(await hashOf(page), "#room=other", "the address");
     await page.locator("#room-list .place", { hasText: "team" }).click();
     await sees(page, "Before");
     await visit(page, { token: token("Gräce", "--rooms", "hall"), room: "hall" });
     await until("it is somebody else's page", async () => (await page.locator("#me-name").textContent()) === "Gräce");
+    await titled(page, "hall"); // drawn anew: until then the connection is that of the one before
     await connected(page);
-    await titled(page, "hall");
     equal(await roomsOf(page), ["hall"], "rooms");
     await visit(page, { token: `${token("Gräce").slice(0, -4)}AAAA` });
     await until("a bad one is refused in words", async () => (await problem(page)).startsWith("The new link was not taken."));
@@ -110,6 +110,7 @@ await run(async () => {
     await enter(page, "Mallory", "kitchen");
     await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
     await call("kick", { user_id: "Mallory", room_id: "kitchen" });
+    await until("Ada sees Mallory go", async () => !(await members(ada)).includes("Mallory"));
     const rejoin = page.getByRole("button", { name: "Join again" });
     await rejoin.waitFor();
     equal(await page.evaluate(() => document.body.innerText.split("removed from this room by a moderator").length - 1), 1, "how often it is said");
@@ -190,14 +191,13 @@ await run(async () => {
     await titled(phone, "kitchen");
     await say(bob, "Where?");
     await until("one is unread again", async () => await unread(desk) === 1);
-    await desk.close({ runBeforeUnload: true });
+    await shut(desk);
     await say(phone, "/msg Bob At the gate.");
     await sees(phone, "At the gate.");
     await say(phone, "/join kitchen");
     await titled(phone, "kitchen");
-    const again = await desk.context().newPage();
-    again.setDefaultTimeout(10_000);
-    await again.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await until("the server has the mark", async () => (await marks(bob, "Katherine")).Bob[1] === 0);
+    const again = await newTab(desk, `${desk.origin}/#room=kitchen`);
     await connected(again);
     await again.locator("#person-list .place", { hasText: "Bob" }).click();
     await sees(again, "At the gate.");
@@ -205,8 +205,7 @@ await run(async () => {
     await again.locator("#room-list .place", { hasText: "kitchen" }).click();
     await titled(again, "kitchen");
     // Two tabs: the second one only reads.
-    const tab = await desk.context().newPage();
-    await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    const tab = await newTab(desk, `${desk.origin}/#room=kitchen`);
     await connected(tab);
     await say(bob, "See you.");
     for (const page of [again, tab]) await until("one is unread in both tabs", async () => { const found = await unread(page); return found === 1 || Promise.reject(new Error(`${page === tab ? "the new one" : "the other"}: ${found}`)); });
@@ -362,7 +361,7 @@ await run(async () => {
     wire.deafen();
     const pings = sent.filter((type) => type === "ping").length;
     await say(page, "Is anybody there?");
-    await page.locator("#banner:not([hidden])", { hasText: "The server does not answer" }).waitFor({ timeout: 15_000 });
+    await page.locator("#banner:not([hidden])", { hasText: "The server does not answer" }).waitFor();
     equal(await page.locator("#app").getAttribute("data-connection"), "connected", "the connection, which has not been given up");
     equal(sent.filter((type) => type === "ping").length, pings + 1, "pings");
     equal([await page.locator("#connection-status").textContent(), await page.locator("#link-state").textContent(), await page.locator("#try-now").isVisible()], ["The server does not answer. Waiting for it …", "No answer", false], "what is spoken, the state, the button");
@@ -519,7 +518,7 @@ await run(async () => {
     equal(await page.locator("#title .room-id").textContent(), "tea", "the id");
     await until("it is everywhere", async () => (await page.title()).startsWith("Tea room <b> ·") && (await composer(page).getAttribute("placeholder")) === "Message Tea room <b>");
     equal(await roomsOf(page), ["kitchen", "Tea room <b>"], "rooms");
-    equal(new URL(page.url()).hash, "#room=tea", "the address");
+    equal(await hashOf(page), "#room=tea", "the address");
     await page.reload();
     await connected(page);
     await titled(page, "Tea room <b>");

@@ -3,6 +3,7 @@
  * results.
  */
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
@@ -26,13 +27,19 @@ export async function until(what, question, within = WITHIN) {
   throw new Error(`not within ${within} ms: ${what} (last: ${last instanceof Error ? last.message : JSON.stringify(last)})`);
 }
 
+/**
+ * A port for a server, also while that is away: none of those that systems give to whoever connects, as pages do all
+ * the time.
+ */
 export async function freePort() {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 30_000);
+    const server = net.createServer().listen(port, "127.0.0.1");
+    if (!await once(server, "listening").then(() => true, () => false)) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** The binary under test. `start` after `kill` is a restart on the same port. */

@@ -61,6 +61,7 @@ await run(async () => {
   await check("one who is removed twice and comes back reads it once", async () => {
     for (let n = 0; n < 2; n += 1) {
       await call("kick", { user_id: "Mallory", room_id: "kitchen" });
+      await until("Ada sees it", async () => (await members(ada)).length === 1);
       await mallory.getByRole("button", { name: "Join again" }).click();
       await until("Mallory is back", async () => (await members(ada)).length === 2 && await mallory.getByRole("button", { name: "Join again" }).isHidden());
     }

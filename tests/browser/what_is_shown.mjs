@@ -294,7 +294,7 @@ await run(async () => {
     await until("Ada sees it", async () => (await ada.locator("#typing").textContent()).includes("Bob"));
     await composer(bob).fill("");
     for (const page of [ada, bob]) await page.evaluate(() => { const real = Date.now; Date.now = () => real() - 3_600_000; });
-    await until("it is over", async () => (await ada.locator("#typing").textContent()) === "", 20_000);
+    await until("it is over", async () => (await ada.locator("#typing").textContent()) === "");
     await until("it is seen again", async () => {
       await composer(bob).pressSequentially("b");
       return (await ada.locator("#typing").textContent()).includes("Bob");
@@ -369,7 +369,7 @@ await run(async () => {
     const first = await newPage();
     await enter(first, "Charles", "kitchen");
     await first.context().close();
-    await until("Charles is away", async () => !(await members(ada)).includes("Charles"), 20_000);
+    await until("Charles is away", async () => !(await members(ada)).includes("Charles"));
     await say(ada, "/msg Charles For you alone");
     await sees(ada, "For you alone");
     await until("it is said who reads it", async () => (await ada.locator(".hello-text").textContent()).startsWith("Names are free on this server"));
