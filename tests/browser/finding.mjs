@@ -281,6 +281,41 @@ await run(async () => {
     await phone.context().close();
   });
 
+  await check("a dialog that is opened while a drawer is on its way out stays, and Back closes it; so does the question of the door, which closes the drawer", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await phone.addInitScript(() => {
+      const { back } = History.prototype;
+      History.prototype.back = function later() { window.goNow = () => back.call(this); }; // a browser that is busy
+    });
+    await enter(phone, "Paula", "kitchen");
+    await composer(phone).fill("/join attic");
+    await phone.locator("#send").tap();
+    await titled(phone, "attic");
+    const open = () => phone.locator("#search[open]").count();
+    const gone = () => phone.evaluate(() => new Promise((resolve) => {
+      window.addEventListener("popstate", () => setTimeout(resolve), { once: true });
+      window.goNow();
+    }));
+    await phone.locator("#open-places").tap();
+    await phone.locator("#app[data-drawer=places]").waitFor();
+    await phone.keyboard.press("Escape");
+    await phone.locator("#app:not([data-drawer])").waitFor();
+    await phone.locator("#open-search").tap();
+    await phone.locator("#search[open]").waitFor();
+    await gone();
+    equal(await open(), 1, "dialogs that are open");
+    await phone.goBack();
+    await until("Back closes it", async () => await open() === 0);
+    await titled(phone, "attic");
+    await phone.locator("#open-places").tap();
+    await phone.getByRole("button", { name: "Leave and choose another name" }).tap();
+    await phone.locator("#going[open]").waitFor();
+    await gone();
+    await phone.getByRole("button", { name: "Go out", exact: true }).tap();
+    await phone.locator("#door").waitFor();
+    await phone.context().close();
+  });
+
   await check("pictures and files are refused in a sentence, and a file that is dropped does not take the place of the page", async () => {
     const refused = await ada.evaluate(() => {
       const data = new DataTransfer();

@@ -5,17 +5,20 @@
  * For Back an open dialog has a step in the history of the browser, if no drawer beneath it has one. The step stays
  * when the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
  */
+import { goesBack } from "./drawers.js";
 import { setAddress, whenOpened } from "./places.js";
 
 const touches = matchMedia("(pointer: coarse)");
 const all = [...document.querySelectorAll("dialog")];
 const close = () => { for (const dialog of all) if (dialog.open) dialog.close(""); };
 let step = ""; // the address at which the step is
+let spared = false; // a dialog was opened while the step of a drawer was on its way out, which takes no dialog along
 
 for (const dialog of all) {
   dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(""); });
   dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
   new MutationObserver(() => {
+    spared ||= dialog.open && goesBack;
     if (!dialog.open || !touches.matches || history.state?.step || history.state?.drawer) return;
     step = location.href;
     setAddress(step, { state: { ...history.state, under: true } });
@@ -34,8 +37,11 @@ for (const menu of document.querySelectorAll("dialog.menu")) menu.addEventListen
 
 window.addEventListener("popstate", () => {
   const stale = step === location.href && history.state?.under;
+  const open = all.find((dialog) => dialog.open);
   step = "";
-  if (all.some((dialog) => dialog.open)) close();
+  if (open && spared) open.setAttribute("open", ""); // now it has a step of its own
+  else if (open) close();
   else if (stale) history.back();
+  spared = false;
 });
 whenOpened(() => { step = ""; });

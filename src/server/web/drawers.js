@@ -14,7 +14,7 @@ const EDGE = 24; // pixels at the side of the screen from which the rooms are pu
 const FAR = 48; // pixels that a finger pulls them
 let openedFrom = null;
 
-let goesBack = false; // a drawer has been closed, and its step in the history of the browser is not gone yet
+export let goesBack = false; // a drawer has been closed, and its step in the history of the browser is not gone yet
 let waits = null; // the drawer that is opened then
 
 function openDrawer(id) {
