@@ -173,6 +173,21 @@ await run(async () => {
     await tab.close();
   });
 
+  await check("so does one that had to wait for the answer, since the other tab was busy", async () => {
+    await linus.evaluate(() => {
+      const { postMessage } = BroadcastChannel.prototype;
+      BroadcastChannel.prototype.postMessage = function post(data) { window.answerNow = () => postMessage.call(this, data); };
+    });
+    const tab = await linus.context().newPage();
+    await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await until("a link is asked for", async () => (await tab.locator("#door-status").textContent()).startsWith("You need a link of your own"));
+    await until("the other tab was asked", () => linus.evaluate(() => Boolean(window.answerNow)));
+    await linus.evaluate(() => window.answerNow());
+    await connected(tab);
+    equal([await tab.locator("#me-name").textContent(), await hashOf(tab)], ["Linus", "#room=kitchen"], "the name, the address");
+    await tab.close();
+  });
+
   await check("the others have noticed nothing", async () => {
     await say(linus, "Milk?");
     await until("Ada reads it", async () => (await texts(ada)).includes("Milk?"));

@@ -146,15 +146,20 @@ function askAtDoor(user, question) {
 
 const TABS_WITHIN = 300;
 
-/** A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. */
+let tabs = null; // the channel by which other tabs are asked
+
+/**
+ * A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. Where
+ * there is none the door says so soon; a tab that is busy may answer later than that.
+ */
 function askOtherTabs() {
-  if (!("BroadcastChannel" in window)) return Promise.resolve(null);
-  const channel = new BroadcastChannel("salon.tokens");
-  return new Promise((resolve) => {
-    channel.onmessage = ({ data }) => { if (data.token) resolve(data.token); };
-    setTimeout(() => resolve(null), TABS_WITHIN);
-    channel.postMessage({ asked: true });
-  }).finally(() => channel.close());
+  const waits = () => !goesIn && !byId("door").hidden;
+  setTimeout(() => { if (waits()) doorSays(t("needsLink")); }, TABS_WITHIN);
+  if (!("BroadcastChannel" in window)) return;
+  tabs?.close();
+  tabs = new BroadcastChannel("salon.tokens");
+  tabs.onmessage = ({ data }) => { if (data.token && waits()) goIn((app) => app.renew(data.token, addressed())); };
+  tabs.postMessage({ asked: true });
 }
 
 function endAsking() {
@@ -193,10 +198,8 @@ export async function openDoor({ again = false } = {}) {
   // Only the welcome of the server says whether names count here; no address does.
   const { code, rooms: open = [] } = knownOpen ? {} : await askAtDoor(undefined, (salon) => salon.rooms({ limit: ROOMS_LOOKED_AT }));
   if (code === UNAUTHORIZED) {
-    const token = await askOtherTabs();
-    if (token && !byId("door").hidden) return goIn((app) => app.renew(token, addressed()));
     wanted = addressed();
-    return doorSays(t("needsLink"));
+    return askOtherTabs();
   }
   knownOpen = true;
   const inside = open.find(({ room_id }) => room_id === room);
