@@ -132,6 +132,9 @@ await run(async () => {
     await say(linus, "/join cellar");
     await until("it says so", async () => (await problem(linus)) === "This room is not open to you.");
     await linus.screenshot({ path: path.join(pictures, "a-closed-room.png") });
+    await composer(linus).fill("@ro");
+    equal(await linus.locator("#suggestions .suggestion-label").allTextContents(), [], "who can be called there");
+    await composer(linus).fill("");
     equal(await linus.locator("#app").getAttribute("data-connection"), "connected", "the connection");
     await say(linus, "/join team-nobody-made");
     await until("nor may one be made", async () => /make one|not open/.test(await problem(linus)));

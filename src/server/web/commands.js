@@ -96,8 +96,8 @@ function suggestName(written, more) {
   return { entries: first, chosen: first.length && begun ? 0 : -1 };
 }
 
-/** Whether the server lets us call all who are in a room; it has the last word. */
-const mayCallRoom = (c) => c.kind === "room" && c.count <= (client.limits.mention_room ?? 0);
+/** Whether the server lets us call all who are in a room that we are in; it has the last word. */
+const mayCallRoom = (c) => c.kind === "room" && c.count > 0 && c.count <= (client.limits.mention_room ?? 0);
 
 /**
  * Proposals for the beginning of a command, a name or an emoji: `{entries: [{text, label, what}], chosen}`, where
