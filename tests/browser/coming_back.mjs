@@ -36,6 +36,20 @@ const focus = (page, focused) => page.evaluate((focused) => {
   else Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
   window.dispatchEvent(new Event(focused ? "focus" : "blur"));
 }, focused);
+/** A page on a wire of its own. */
+const wired = async () => {
+  const wire = await new Wire().open(server.port);
+  return { wire, page: await newPage({ origin: `http://127.0.0.1:${wire.port}`, expected: isUnreachable }) };
+};
+const cut = async (page, wire) => {
+  wire.cut();
+  await page.locator("#app[data-connection=waiting]").waitFor();
+};
+const mend = async (page, wire) => {
+  wire.mend();
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+  await connected(page);
+};
 
 await run(async () => {
   const bob = await newPage();
@@ -291,6 +305,37 @@ await run(async () => {
       await until("the line is before the first", async () => { const { line, first } = await view(page); return (line === 25 && first === `for ${place}, 1`) || Promise.reject(new Error(`${line} ${first}`)); });
       await until("the bar says how many", async () => { const words = await page.locator("#new-bar:not([hidden]) #new-bar-text").allTextContents(); return /^400 new since/u.test(words.join()) || Promise.reject(new Error(`${place}: ${words.join()}`)); });
     }
+    await page.context().close();
+    wire.close();
+  });
+
+  await check("a short cut in a conversation of two, amid its unread messages, leaves them unread and leaves none out", async () => {
+    const { wire, page } = await wired();
+    await enter(page, "Anka", "kitchen");
+    await speak(bob, "Zoe", { user_id: "Anka" }, lines(5, "old"));
+    await go(page, "Zoe");
+    await sees(page, "old 5");
+    await shows(page, "Zoe", "");
+    await go(page, "kitchen");
+    await speak(bob, "Zoe", { user_id: "Anka" }, lines(300, "letter"));
+    await shows(page, "Zoe", "badge 99+");
+    await go(page, "Zoe");
+    await until("the line is before the first", async () => (await view(page)).first === "letter 1");
+    const left = () => page.locator("#to-latest-text").textContent().then((words) => Number(words.replace(",", "") || 0));
+    await until("some are read", async () => await left() < 300 && await left() > 250);
+    const before = await left();
+    await cut(page, wire);
+    await speak(bob, "Zoe", { user_id: "Anka" }, ["one more"]);
+    await mend(page, wire);
+    await until("one more is counted", async () => await left() === before + 1 || Promise.reject(new Error(await left())));
+    equal((await texts(page)).includes("one more"), false, "what is not next to what is shown is shown");
+    // Read to the end: none is left out.
+    await until("the end is there", async () => {
+      await page.locator("#log").press("End");
+      return (await texts(page)).at(-1) === "one more";
+    });
+    const said = await texts(page);
+    equal(said.slice(said.indexOf("letter 100")), [...lines(300, "letter").slice(99), "one more"], "what is shown");
     await page.context().close();
     wire.close();
   });

@@ -573,10 +573,15 @@ export function takeAnew(c, page) {
   }
 }
 
-export function takePage(c, page) {
+/**
+ * A page of history. Where it is of what was said `meanwhile`, a window that does not reach the end has a hole before
+ * it: then it is behind the window, like what comes live.
+ */
+export function takePage(c, page, { meanwhile = false } = {}) {
   if (page.epoch !== c.epoch) return; // the numbers have begun anew while it was on its way
   for (const message of page.items) {
-    c.insert(said(message, page.epoch));
+    if (meanwhile && c.detached) c.passed = Math.max(c.passed, message.seq);
+    else c.insert(said(message, page.epoch));
     if (message.sender === me && message.id !== undefined) confirmHere(c, message);
     c.lastSeq = Math.max(c.lastSeq, message.seq);
     c.countUnread(message);

@@ -27,13 +27,14 @@ export async function syncPerson(c, again = false) {
       page = after ? await client.history(c.target, { limit: PAGE }) : page;
     } else if (c.epoch && after && page.next !== undefined) {
       c.items = []; // too much was said meanwhile: begin with the newest page again
+      c.detached = false;
       page = await client.history(c.target, { limit: PAGE });
     }
     if (c.readSeq === undefined && !c.talk) await caughtUp;
     if (c.talk) takeTalk(c, c.talk);
     const fresh = c.items.length === 0;
     c.epoch = page.epoch;
-    takePage(c, page);
+    takePage(c, page, { meanwhile: true });
     // An epoch begins with its first message. While there is none, it is nothing to hold the server to.
     if (c.lastSeq === 0) c.epoch = null;
     if (fresh) c.start = page.next === undefined;
