@@ -340,6 +340,39 @@ await run(async () => {
     wire.close();
   });
 
+  await check("a room that is opened, or whose end is asked for, as the connection stalls is never blank, and shows its end when that is to be had", async () => {
+    const { wire, page } = await wired();
+    await enter(page, "Dana", "kitchen");
+    await say(page, "/join stable");
+    await titled(page, "stable");
+    await speak(bob, "Speaker", { room_id: "stable" }, lines(400, "horse"));
+    await sees(page, "horse 400");
+    const stall = async (what) => {
+      await say(page, "/search \"horse 40\"");
+      await page.locator("#search-list .result", { hasText: "horse 40" }).last().click();
+      await sees(page, "horse 40");
+      await what();
+      await cut(page, wire);
+      await until("what was there is there", async () => (await texts(page)).includes("horse 40"));
+      equal((await page.locator("#log-start").textContent()).startsWith("This is the beginning"), false, "the beginning of the room is shown");
+      await mend(page, wire);
+      await until("the end is there", async () => (await texts(page)).at(-1) === "horse 400" && await below(page) < 40);
+    };
+    await stall(async () => {
+      wire.deafen();
+      await composer(page).press("Escape");
+      await page.locator("#log-start", { hasText: "Loading" }).waitFor();
+    });
+    await stall(async () => {
+      await go(page, "kitchen");
+      wire.deafen();
+      await go(page, "stable");
+      await page.locator("#log-start", { hasText: "Loading" }).waitFor();
+    });
+    await page.context().close();
+    wire.close();
+  });
+
   await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {
     const page = await newPage();
     let refused = 0;

@@ -187,8 +187,7 @@ export async function goAround(c, seq) {
       done = c.items.length > 0;
     }
   } catch {
-    c.pausedUntil = performance.now() + PAUSE;
-    setTimeout(() => redraw("log"), PAUSE); // a view that waits for them asks again
+    pause(c);
   }
   if (!done) c.detached = before || c.passed > (c.lastSaid?.seq ?? 0);
   c.loading = false;
@@ -209,7 +208,7 @@ export async function loadOlder() {
   redraw("log");
   try {
     const page = await client.history(c.target, { before: first.seq, limit: PAGE });
-    if (page.epoch === c.epoch) {
+    if (page.epoch === c.epoch && c.firstSaid === first) { // the window may be elsewhere by now
       const older = page.items.filter((m) => m.seq < first.seq).map((m) => said(m, page.epoch));
       c.items.unshift(...older);
       c.start = page.next === undefined;
@@ -218,7 +217,7 @@ export async function loadOlder() {
     }
   } catch (error) {
     if (error.code === "history_gone") c.start = c.gone = true;
-    else c.pausedUntil = performance.now() + PAUSE;
+    else pause(c);
   }
   c.loading = false;
   redraw("log");
@@ -232,7 +231,7 @@ export async function loadNewer() {
   c.loading = true;
   try {
     const page = await client.history(c.target, { after: last.seq, limit: PAGE });
-    if (page.epoch === c.epoch) {
+    if (page.epoch === c.epoch && c.lastSaid === last) {
       takePage(c, page);
       // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of
       // them.
@@ -240,7 +239,7 @@ export async function loadNewer() {
       c.trim("oldest");
     }
   } catch {
-    c.pausedUntil = performance.now() + PAUSE;
+    pause(c);
   }
   c.loading = false;
   redraw("log");
@@ -252,23 +251,37 @@ export function toLatest() {
   return loadLatest();
 }
 
-/** Puts the newest messages into a window that is somewhere else. */
+/** Puts the newest messages into a window that is somewhere else. Where they are not to be had, it stays what it was. */
 export async function loadLatest() {
   const c = active;
-  if (c.detached && client.state === "connected") {
+  if (c.detached && client.state === "connected" && performance.now() >= c.pausedUntil) {
+    const { items, start, gone } = c;
     c.detached = false;
     c.items = [];
     c.loading = true;
     redraw("log");
     try {
       const page = await client.history(c.target, { limit: PAGE });
+      if (page.epoch !== c.epoch) throw new Error(page.epoch);
       takePage(c, page);
       c.start = page.next === undefined;
       c.gone = false;
-    } catch { /* the reader can scroll */ }
+    } catch {
+      // What came meanwhile is behind the window again.
+      if (c.lastSaid?.epoch === c.epoch) c.passed = Math.max(c.passed, c.lastSaid.seq);
+      for (const item of items) delete item.node;
+      Object.assign(c, { items, start, gone, detached: true });
+      pause(c);
+    }
     c.loading = false;
   }
   redraw("log");
+}
+
+/** A page was refused: none is asked for for a while. A view that waits for one asks again. */
+function pause(c) {
+  c.pausedUntil = performance.now() + PAUSE;
+  setTimeout(() => redraw("log"), PAUSE);
 }
 
 const QUOTES_MAX = 300; // messages that are answered, kept of a conversation

@@ -268,7 +268,7 @@ export function listen(salon) {
     c.replaying = false;
     lookForCalls(c);
     for (const name of users) noticeName(name);
-    if (c === active && c.landing) redraw("log");
+    if (c === active) redraw("log");
     c.count = count ?? users.length;
     if (c === active) redraw("members", "head");
   });

@@ -7,7 +7,7 @@ import { isAway } from "./attention.js";
 import { active, client, markRead, messageAt, readUpTo } from "./conversations.js";
 import { arrange, byId, element, icon, named } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
-import { goAround, loadNewer, loadOlder, toLatest } from "./history.js";
+import { goAround, loadLatest, loadNewer, loadOlder, toLatest } from "./history.js";
 import { invitation } from "./invitation.js";
 import { inDigits, phrase, t } from "./language.js";
 import { keepPlace, leadTo, placeMoved } from "./leading.js";
@@ -45,6 +45,7 @@ function drawLog() {
   c.wished = false;
   if (c.goTo !== null && goesTo(c)) return;
   if (c.landing) land(c);
+  else if (c.stuck && c.detached && canAsk(c)) loadLatest();
   else if (c.stuck) toEnd(c);
   else if (anchor?.node.isConnected) log.scrollTop += topOfText(anchor.node) - anchor.top;
   if (wished) leadTo(log.scrollTop);
@@ -63,7 +64,7 @@ function drawLog() {
  */
 function land(c) {
   const log = byId("log");
-  const busy = c.replaying || c.loading || c.syncing;
+  const busy = isBusy(c);
   if (!c.reachesNew && !busy) {
     if (performance.now() >= c.pausedUntil) goAround(c, c.newAfter).then((found) => { c.sought = found !== undefined; });
     return;
@@ -83,11 +84,16 @@ function land(c) {
   if (!busy) c.landing = false;
 }
 
+const isBusy = (c) => c.replaying || c.loading || c.syncing;
+
+/** Whether messages of it are to be had now, and none are on their way. */
+const canAsk = (c) => client.state === "connected" && !isBusy(c) && performance.now() >= c.pausedUntil && (c.kind === "room" ? client.isJoined(c.id) : c.synced);
+
 const topOf = (node) => node.getBoundingClientRect().top - byId("log").getBoundingClientRect().top + byId("log").scrollTop;
 
 /** Goes to the message that a link names, as soon as it can be asked for. Returns whether the view is on its way. */
 function goesTo(c) {
-  if (c.replaying || c.loading || c.syncing || !(c.kind === "room" ? client.isJoined(c.id) : c.synced)) return false;
+  if (!canAsk(c)) return false;
   const { seq, epoch } = c.goTo;
   c.goTo = null;
   const there = c.epoch?.startsWith(epoch) ? showMessage({ seq, epoch: c.epoch }) : Promise.resolve(false);
@@ -123,7 +129,7 @@ export async function showMessage(of) {
  */
 function readWhatIsSeen() {
   const c = active;
-  if (isAway() || c.landing || c.held || c.replaying || (c.syncing && c.lastSeq > 0)) return;
+  if (isAway() || c.landing || c.held || (c.loading && c.items.length === 0) || c.replaying || (c.syncing && c.lastSeq > 0)) return;
   if (c.stuck && !c.detached) return markRead();
   const first = c.firstUnread?.node?.getBoundingClientRect();
   const { top, bottom } = byId("log").getBoundingClientRect();
@@ -230,7 +236,8 @@ byId("log").addEventListener("scroll", () => {
   const log = byId("log");
   const below = log.scrollHeight - log.scrollTop - log.clientHeight;
   // Only scrolling up ends the following of the end: a composer that grows also leaves something below.
-  if (below < 40) c.stuck = !c.detached;
+  // Where the end is asked for, it stays asked for.
+  if (below < 40) c.stuck ||= !c.detached;
   else if (log.scrollTop < lastTop || c.landing) c.stuck = false;
   lastTop = log.scrollTop;
   readWhatIsSeen();
