@@ -36,6 +36,29 @@ const focus = (page, focused) => page.evaluate((focused) => {
   else Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
   window.dispatchEvent(new Event(focused ? "focus" : "blur"));
 }, focused);
+/** How much the page says is unread behind what is in view. */
+const left = async (page) => Number((await page.locator("#to-latest-text").textContent()).replace(",", ""));
+/** The message at the top of the view. */
+const top = (page) => page.evaluate(() => {
+  const { top } = document.getElementById("log").getBoundingClientRect();
+  return [...document.querySelectorAll("#messages > li.message .text")].find((text) => text.getBoundingClientRect().bottom > top + 5).textContent;
+});
+const rests = async (page) => {
+  let [top, alike] = [NaN, 0];
+  await until("the view rests", async () => {
+    const now = await page.evaluate(() => document.getElementById("log").scrollTop);
+    alike = now === top ? alike + 1 : 0;
+    top = now;
+    return alike === 40; // a second: what Chromium sets in motion takes less
+  });
+};
+/** The reader goes up from the end. */
+const up = async (page, by) => {
+  await page.locator("#log").hover();
+  await page.mouse.wheel(0, -by);
+  await until("the view has moved", async () => await below(page) > by - 200);
+  await rests(page);
+};
 /** A page on a wire of its own. */
 const wired = async () => {
   const wire = await new Wire().open(server.port);
@@ -239,21 +262,12 @@ await run(async () => {
       for (let n = 0; n < 2; n += 1) await page.keyboard.press(key);
       await page.evaluate(then, what);
     };
-    const rests = async () => {
-      let [top, alike] = [NaN, 0];
-      await until("the view rests", async () => {
-        const now = await page.evaluate(() => document.getElementById("log").scrollTop);
-        alike = now === top ? alike + 1 : 0;
-        top = now;
-        return alike === 40; // a second: what Chromium sets in motion takes less
-      });
-    };
     await say(page, "/search \"line 200\"");
     await page.locator("#search-list .result").click();
     await titled(page, "attic");
     await sees(page, "line 200");
     await amid("PageDown", () => document.getElementById("new-bar-jump").click());
-    await rests();
+    await rests(page);
     equal(JSON.stringify(await view(page)), JSON.stringify({ line: 25, first: "line 1" }), "where Jump leads");
     // To another room and back: its end is in view, and followed.
     await page.locator("#new-bar-read").click();
@@ -265,7 +279,7 @@ await run(async () => {
     await page.locator("#to-latest:not([hidden])").click();
     await shows(page, "porch", "");
     await amid("PageUp", (name) => [...document.querySelectorAll("#room-list .place")].find((place) => place.textContent.includes(name)).click(), "attic");
-    await rests();
+    await rests(page);
     equal(await below(page) < 40, true, "the end of the other room is in view");
     await speak(bob, "Speaker", { room_id: "attic" }, ["one more"]);
     await until("and followed", () => page.evaluate(() => { const last = [...document.querySelectorAll("#messages .text")].at(-1); return last.textContent === "one more" && last.getBoundingClientRect().bottom <= document.getElementById("log").getBoundingClientRect().bottom; }));
@@ -274,7 +288,7 @@ await run(async () => {
     await go(page, "porch");
     await go(page, "attic");
     await page.setViewportSize({ ...size, height: size.height - 250 });
-    await rests();
+    await rests(page);
     equal(await below(page) < 40, true, "the end is in view above the keyboard");
     await page.setViewportSize(size);
     // The reader moves it on at once.
@@ -321,13 +335,13 @@ await run(async () => {
     await shows(page, "Zoe", "badge 99+");
     await go(page, "Zoe");
     await until("the line is before the first", async () => (await view(page)).first === "letter 1");
-    const left = () => page.locator("#to-latest-text").textContent().then((words) => Number(words.replace(",", "") || 0));
-    await until("some are read", async () => await left() < 300 && await left() > 250);
-    const before = await left();
+    await until("some are read", async () => await left(page) < 300 && await left(page) > 250);
+    await rests(page);
+    const before = await left(page);
     await cut(page, wire);
     await speak(bob, "Zoe", { user_id: "Anka" }, ["one more"]);
     await mend(page, wire);
-    await until("one more is counted", async () => await left() === before + 1 || Promise.reject(new Error(await left())));
+    await until("one more is counted", async () => await left(page) === before + 1 || Promise.reject(new Error(await left(page))));
     equal((await texts(page)).includes("one more"), false, "what is not next to what is shown is shown");
     // Read to the end: none is left out.
     await until("the end is there", async () => {
@@ -371,6 +385,65 @@ await run(async () => {
     });
     await page.context().close();
     wire.close();
+  });
+
+  await check("somebody who reads further up in a room or a conversation of two stays there over a cut, however much was said meanwhile", async () => {
+    const { wire, page } = await wired();
+    await enter(page, "Jim", "library");
+    await speak(bob, "Zoe", { user_id: "Jim" }, ["hello"]);
+    await shows(page, "Zoe", "badge 1");
+    await go(page, "Zoe");
+    await shows(page, "Zoe", "");
+    await go(page, "library"); // so that there is no line when it is opened again
+    for (const [place, target] of [["Zoe", { user_id: "Jim" }], ["library", { room_id: "library" }]]) {
+      await go(page, place);
+      await speak(bob, "Zoe", target, lines(60, "old"));
+      await sees(page, "old 60");
+      await until("the end is read", async () => await page.locator("#new-bar").isHidden() && await below(page) < 40 || page.locator("#to-latest").click({ timeout: 1_000 }).catch(() => {}).then(() => false));
+      for (const [count, what] of [[1, "one more"], [300, "many"]]) {
+        await up(page, 900);
+        const message = await top(page);
+        equal(await left(page), 0, "unread messages");
+        await cut(page, wire);
+        await speak(bob, "Zoe", target, lines(count, what));
+        await mend(page, wire);
+        await until(`${place}: ${count} are new`, async () => (await left(page)) === count || Promise.reject(new Error(await left(page))));
+        await until("the bar says so", async () => (await bar(page).locator("#new-bar-text").textContent()).startsWith(`${count} new`));
+        equal(await top(page), message, `${place}: what is at the top of the view`);
+        await bar(page).getByRole("button", { name: "Jump" }).click();
+        await until("the bar leads to the first", async () => (await view(page)).first === `${what} 1` || Promise.reject(new Error(JSON.stringify(await view(page)))));
+        await page.locator("#new-bar-read").click({ timeout: 1_000 }).catch(() => {});
+        await page.locator("#to-latest:not([hidden])").click({ timeout: 1_000 }).catch(() => {});
+        await until("the end is there", async () => (await texts(page)).at(-1) === `${what} ${count}` && await below(page) < 40);
+        await until("all is read", async () => (await left(page)) === 0);
+      }
+    }
+    await page.context().close();
+    wire.close();
+  });
+
+  await check("what comes while the reader is further up is behind the line, and not what was read long ago", async () => {
+    const page = await newPage();
+    await enter(page, "Hal", "tower");
+    await speak(bob, "Speaker", { room_id: "tower" }, lines(60, "old"));
+    await sees(page, "old 60");
+    await shows(page, "tower", "");
+    await say(page, "/join porch");
+    await titled(page, "porch");
+    await speak(bob, "Speaker", { room_id: "tower" }, lines(3, "read"));
+    await shows(page, "tower", "dot 3");
+    await go(page, "tower");
+    await until("the line is before the first", async () => (await view(page)).first === "read 1");
+    await shows(page, "tower", "");
+    await speak(bob, "Speaker", { room_id: "tower" }, lines(30, "seen"));
+    await sees(page, "seen 30");
+    await until("the end is in view", async () => await below(page) < 40);
+    await up(page, 600);
+    await speak(bob, "Speaker", { room_id: "tower" }, lines(40, "unread"));
+    await until("the bar counts", async () => (await bar(page).locator("#new-bar-text").textContent()).startsWith("40 new since"));
+    await bar(page).getByRole("button", { name: "Jump" }).click();
+    await until("it leads to the first", async () => { const { line, first } = await view(page); return (line === 25 && first === "unread 1") || Promise.reject(new Error(`${line} ${first}`)); });
+    await page.context().close();
   });
 
   await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {

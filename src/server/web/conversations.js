@@ -129,14 +129,20 @@ class Conversation {
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
   get lastSaid() { return this.items.findLast((item) => item.type === "said"); }
 
-  /** Draws the line "New" where the reader has stopped, if there is more, and leads the view there. */
-  markNew() {
+  /** Draws the line "New" where the reader has stopped, if there is more. */
+  drawNew() {
     const { epoch, seq } = this.oldRead ?? { epoch: null, seq: this.readSeq };
     this.newAfter = this.unread > 0 ? seq : null;
     this.newEpoch = this.newAfter === null ? null : epoch;
     this.newCount = this.unread;
+    this.newSeen = this.sought = false;
+  }
+
+  /** ... and leads the view there. */
+  markNew() {
+    this.drawNew();
     this.landing = this.newAfter !== null;
-    this.newSeen = this.sought = this.skipped = false;
+    this.skipped = false;
     this.stuck = !this.landing;
     this.wished = true;
   }
@@ -597,7 +603,7 @@ export function take(c, message, epoch) {
   if (item.mentions) item.stale = item.rewritten = true; // it was drawn before the server said so
   c.typing.delete(message.sender);
   noticeName(message.sender);
-  if (c === active && !mine && c.newAfter === null && (isAway() || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null, newCount: 0, newSeen: false });
+  if (c === active && !mine && (c.newAfter === null || c.unread === 0) && (isAway() || !c.stuck)) Object.assign(c, { newAfter: c.lastSeq, newEpoch: null, newCount: 0, newSeen: false });
   const alreadyRead = c.readSeq === undefined || c.unread === 0;
   if (!c.detached) {
     c.insert(item);

@@ -14,6 +14,7 @@ const PAUSE = 3_000; // after a page of history was refused
 /** Reads the messages to and from a person since we last knew. Live messages wait until that is done. */
 export async function syncPerson(c, again = false) {
   if (c.syncing || client.state !== "connected") return;
+  const before = c.unread;
   c.syncing = true;
   c.loading = true;
   redraw("log");
@@ -26,8 +27,9 @@ export async function syncPerson(c, again = false) {
       restartedHere(c);
       page = after ? await client.history(c.target, { limit: PAGE }) : page;
     } else if (c.epoch && after && page.next !== undefined) {
-      c.items = []; // too much was said meanwhile: begin with the newest page again
-      c.detached = false;
+      // Too much was said meanwhile: begin with the newest page again, but for somebody who reads elsewhere.
+      c.detached = c === active && !c.stuck;
+      if (!c.detached) c.items = [];
       page = await client.history(c.target, { limit: PAGE });
     }
     if (c.readSeq === undefined && !c.talk) await caughtUp;
@@ -71,7 +73,7 @@ export async function syncPerson(c, again = false) {
     if (c.synced) takeDirect(c, message);
     else if (message.sender === me) confirmHere(c, message); // the next sync brings it
   }
-  if (missed(c)) c.markNew();
+  showMissed(c, before);
   redraw("log", "places", "head", "composer");
 }
 
@@ -115,20 +117,26 @@ async function readTalks() {
 }
 
 function takeTalk(c, talk) {
+  const before = c.unread;
   c.talk = null;
   if (c.storedHeld && c.readSeq === undefined && c.storedRead < talk.read) {
     Object.assign(c, { readSeq: c.storedRead, told: talk.read, held: c !== active }); // its history is counted
   } else {
     c.takeMark(talk);
   }
-  if (missed(c)) c.markNew();
+  showMissed(c, before);
 }
 
 /**
- * Whether something was said in the conversation on screen that its reader has not been led to: without a connection
- * the page may be in view, and its reader away.
+ * Something was said in the conversation on screen that its reader has not been led to: without a connection the page
+ * may be in view, and its reader away. One who was at the end is led there; one who reads elsewhere stays there. So
+ * much was unread before.
  */
-export const missed = (c) => c === active && c.unread > 0 && !c.held && (c.stuck || c.newAfter === null);
+export function showMissed(c, before = c.unread) {
+  if (c !== active || c.unread === 0 || c.held) return;
+  if (c.stuck) c.markNew();
+  else if (c.newAfter === null || before === 0) c.drawNew();
+}
 
 const CALLS_PAGE = 200; // messages in a page that is looked through for calls
 const CALLS_PAGES = 5; // of a room: the server counts no further

@@ -8,7 +8,7 @@ import {
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
-import { catchUp, lookForCalls, missed, syncPerson } from "./history.js";
+import { catchUp, lookForCalls, showMissed, syncPerson } from "./history.js";
 import { known, t } from "./language.js";
 import { OPERATOR } from "./names.js";
 import { notify } from "./notifications.js";
@@ -101,6 +101,7 @@ export function listen(salon) {
 
   on("joined", (joined) => {
     const c = conversation("room", joined.room_id);
+    const before = c.unread;
     c.problem = c.removed = "";
     c.full = false;
     c.replaying = true;
@@ -113,8 +114,9 @@ export function listen(salon) {
       c.start = joined.seq === 0;
       c.lastSeq = joined.seq;
       if (c === active && c.unread > 0) c.markNew();
-    } else if (joined.reset) {
-      c.lastSeq = joined.seq;
+    } else {
+      if (joined.reset) c.lastSeq = joined.seq;
+      if (!c.stuck) showMissed(c, before); // at the end, the line comes with what is replayed
     }
     if (c === active) {
       followRoom(c);
@@ -263,7 +265,7 @@ export function listen(salon) {
     c.members = new Set(users);
     if (c.replaying) {
       writeCallsAnew(c);
-      if (missed(c)) c.markNew();
+      showMissed(c);
     }
     c.replaying = false;
     lookForCalls(c);

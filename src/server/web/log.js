@@ -65,7 +65,7 @@ function drawLog() {
 function land(c) {
   const log = byId("log");
   const busy = isBusy(c);
-  if (!c.reachesNew && !busy) {
+  if ((!c.reachesNew || (c.detached && !c.sought && c.newEpoch === null && !newLine.isConnected)) && !busy) {
     if (performance.now() >= c.pausedUntil) goAround(c, c.newAfter).then((found) => { c.sought = found !== undefined; });
     return;
   }
