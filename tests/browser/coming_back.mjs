@@ -446,6 +446,27 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a room that was left elsewhere, and is gone into again where it is still on screen, has no hole", async () => {
+    const page = await newPage();
+    await enter(page, "Eva", "forge");
+    await speak(bob, "Speaker", { room_id: "forge" }, lines(10, "before"));
+    await sees(page, "before 10");
+    const tab = await page.context().newPage();
+    await tab.goto(`${page.origin}/#room=forge`);
+    await connected(tab);
+    await titled(tab, "forge");
+    await say(tab, "/leave");
+    await page.locator("#rejoin").waitFor();
+    await speak(bob, "Speaker", { room_id: "forge" }, lines(80, "away"));
+    await page.bringToFront();
+    await page.locator("#rejoin").click();
+    await until("the line is before the first", async () => (await view(page)).first === "away 1" || Promise.reject(new Error(JSON.stringify(await view(page)))));
+    await page.locator("#to-latest").click();
+    await until("all is there", async () => (await texts(page)).at(-1) === "away 80");
+    equal(await texts(page), [...lines(10, "before"), ...lines(80, "away")], "messages");
+    await page.context().close();
+  });
+
   await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {
     const page = await newPage();
     let refused = 0;

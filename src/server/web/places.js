@@ -132,7 +132,9 @@ export function revisit(id) {
 }
 
 export function enterRoom(room) {
-  client.join(room.id, { history: PAGE }).catch(() => {}); // `join_refused` and `join_delayed` say so, whatever asked
+  // Messages of before may be on the page: what was said since is to come behind them.
+  const since = room.epoch === null ? undefined : { epoch: room.epoch, seq: room.lastSeq };
+  client.join(room.id, { history: PAGE, since }).catch(() => {}); // `join_refused` and `join_delayed` say so, whatever asked
 }
 
 /** A room is called by a title from now on, or by its id. */
