@@ -22,11 +22,12 @@ async function visit(name) {
       for (const message of played.said) if (!recovered || message.seq > since.seq) played.tell({ type: "broadcast", room_id, ...message });
       played.tell({ type: "online_users", room_id, users: [name], count: 1 });
     },
-    history: ({ id, before = Infinity, after = 0, limit = 50, epoch, ...place }) => {
-      const { user_id, room_id } = place;
+    history: ({ id, before = Infinity, after, limit = 50, epoch, user_id, room_id }) => {
       if (epoch !== undefined && epoch !== played.epoch) return played.tell({ type: "error", id, code: "epoch_changed", message: "anew", retry: false });
-      const items = played.said.filter(({ seq }) => seq < before && seq > after).slice(-limit);
-      return played.tell({ type: "history", id, user_id, room_id, epoch: played.epoch, items });
+      const all = played.said.filter(({ seq }) => seq < before && seq > (after ?? 0));
+      const items = after === undefined ? all.slice(-limit) : all.slice(0, limit);
+      const next = items.length === all.length ? undefined : after === undefined ? items[0].seq : items.at(-1).seq;
+      return played.tell({ type: "history", id, user_id, room_id, epoch: played.epoch, items, next });
     },
     broadcast: ({ id, room_id, content, reply_to }) => {
       if (played.refuses) return played.tell({ type: "error", id, code: "forbidden", message: "no", retry: false });
@@ -181,6 +182,37 @@ await run(async () => {
     await composer(page).press("Enter");
     await until("what came behind it is there", () => played.heard.some(({ type }) => type === "broadcast"));
     equal(played.heard.filter(({ type }) => type === "react"), [], "what the server heard");
+    await page.context().close();
+  });
+
+  await check("scrolling on from old messages, in a room that has begun anew meanwhile, comes to the first new ones and reads no others", async () => {
+    const played = await visit("Kim");
+    const { page } = played;
+    const many = (sender, count, what) => Array.from({ length: count }, (_, n) => ({ sender, content: `${what} ${n + 1}`, seq: n + 1, ts: Date.now() }));
+    const texts = () => page.locator("#messages > li.message .text").allTextContents();
+    // The window is amid 600 messages.
+    played.said = many("Bob", 600, "old");
+    played.say({ sender: "Bob", content: "the last" });
+    await sees(page, "the last");
+    await page.evaluate(async () => {
+      const [{ active }, { showMessage }] = await Promise.all([import("/conversations.js"), import("/log.js")]);
+      await showMessage({ seq: 40, epoch: active.epoch });
+    });
+    await until("it is there", async () => (await texts()).includes("old 40") && !(await texts()).includes("the last"));
+    played.beginAnew();
+    played.socket.close({ code: 4200 });
+    await until("it is joined again", () => played.heard.filter(({ type }) => type === "join").length === 2);
+    for (const message of many("Eve", 200, "new")) played.say(message);
+    const left = () => page.locator("#to-latest-text").textContent();
+    await until("they are counted", async () => await left() === "200" || Promise.reject(new Error(await left())));
+    await until("the first are there", async () => {
+      if (!(await texts()).includes("new 1")) await page.locator("#log").press("End");
+      return (await texts()).includes("new 1");
+    });
+    const said = await texts();
+    equal(said.slice(said.indexOf("new 1")), Array.from({ length: 50 }, (_, n) => `new ${n + 1}`), "what is shown of the new ones");
+    equal(Number(await left()) >= 150, true, `${await left()} are unread`);
+    equal(await page.locator("#messages > li.gap").count(), 1, "lines that say that it begins anew");
     await page.context().close();
   });
 });

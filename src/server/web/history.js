@@ -3,6 +3,7 @@
  */
 import { active, answersAreStale, client, confirmHere, conversation, conversations, me, messageAt, readUpTo, restartedHere, said, takeAnew, takeDirect, takePage } from "./conversations.js";
 import { redraw } from "./drawing.js";
+import { t } from "./language.js";
 import { keptPlaces } from "./storage.js";
 
 export const PAGE = 50;
@@ -235,11 +236,14 @@ export async function loadNewer() {
   const c = active;
   if (c.loading || !c.detached || client.state !== "connected" || performance.now() < c.pausedUntil) return;
   const last = c.lastSaid;
-  if (!last || last.epoch !== c.epoch) return toLatest();
+  if (!last) return toLatest();
+  // Behind the end of an epoch the next one begins.
+  const anew = last.epoch !== c.epoch;
   c.loading = true;
   try {
-    const page = await client.history(c.target, { after: last.seq, limit: PAGE });
+    const page = await client.history(c.target, { after: anew ? 0 : last.seq, limit: PAGE });
     if (page.epoch === c.epoch && c.lastSaid === last) {
+      if (anew && c.items.at(-1).type !== "gap") c.items.push({ type: "gap", text: t("newHistory"), ts: Date.now() });
       takePage(c, page);
       // Live messages passed by while we were away from the end; we are back when nothing is missing up to the last of
       // them.
