@@ -467,6 +467,31 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a long message at the end that the reader shows whole stays where it is when somebody speaks", async () => {
+    const page = await newPage();
+    await enter(page, "Xia", "archive");
+    const fence = "```";
+    for (const [what, text] of [["Show all", lines(120, "row").join("\n")], ["Show all 28 lines", [fence, ...lines(28, "row"), fence].join("\n")]]) {
+      await speak(bob, "Speaker", { room_id: "archive" }, ["before", text]);
+      const more = page.getByRole("button", { name: what, exact: true });
+      await more.waitFor();
+      await until("the end is in view", async () => await below(page) < 40);
+      await more.click();
+      await until("it is whole", async () => await below(page) > 150);
+      await page.locator("#log").hover();
+      await page.mouse.wheel(0, 50);
+      await rests(page);
+      const row = await page.evaluate(() => document.getElementById("log").scrollTop);
+      await speak(bob, "Speaker", { room_id: "archive" }, [`an aside to ${what}`]);
+      await sees(page, `an aside to ${what}`);
+      await until("the aside is unread", async () => await left(page) === 1);
+      equal(await page.evaluate(() => document.getElementById("log").scrollTop), row, "where the view is");
+      await page.locator("#to-latest").click();
+      await until("it is read at the end", async () => await left(page) === 0);
+    }
+    await page.context().close();
+  });
+
   await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {
     const page = await newPage();
     let refused = 0;

@@ -214,6 +214,14 @@ function drawToLatest() {
 
 let lastTop = 0;
 
+const NEAR = 40; // px above the end are at the end
+
+/** How much is below the view. */
+function belowView() {
+  const log = byId("log");
+  return log.scrollHeight - log.scrollTop - log.clientHeight;
+}
+
 /** Shows the end; of a list of commands that has just come and is longer than the view, the beginning. */
 function toEnd(c = active) {
   const log = byId("log");
@@ -234,10 +242,10 @@ byId("log").addEventListener("scroll", () => {
   if (!c || c.wished) return;
   keepPlace();
   const log = byId("log");
-  const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+  const below = belowView();
   // Only scrolling up ends the following of the end: a composer that grows also leaves something below.
   // Where the end is asked for, it stays asked for.
-  if (below < 40) c.stuck ||= !c.detached;
+  if (below < NEAR) c.stuck ||= !c.detached;
   else if (log.scrollTop < lastTop || c.landing) c.stuck = false;
   lastTop = log.scrollTop;
   readWhatIsSeen();
@@ -249,6 +257,11 @@ byId("log").addEventListener("scroll", () => {
 byId("messages").addEventListener("click", (event) => {
   const author = event.target.closest(".author, .message > .avatar");
   if (author) openPerson(itemOf(author.closest("li")).sender);
+  // The reader has made a message longer, to read it: what is below it is not followed.
+  if (active.stuck && belowView() >= NEAR) {
+    active.stuck = false;
+    drawToLatest();
+  }
 });
 
 byId("to-latest").addEventListener("click", () => {
