@@ -492,6 +492,32 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a window that gets narrower or wider, and a phone that is turned, move no reader and read nothing", async () => {
+    const long = (count, what) => lines(count, what).map((line) => `${line} ${"with words that take some room ".repeat(9)}`);
+    const wide = { width: 1280, height: 800 };
+    const tall = { width: 390, height: 844 };
+    for (const [name, sizes] of [["Fay", [wide, { width: 560, height: 800 }, wide]], ["Roy", [tall, { width: 844, height: 390 }, tall]]]) {
+      const page = await newPage({ viewport: sizes[0] });
+      const room = `turning-${name}`;
+      await enter(page, name, room);
+      await speak(bob, "Speaker", { room_id: room }, long(45, "old"));
+      await until("the end is there", async () => (await texts(page)).at(-1)?.startsWith("old 45 "));
+      await until("and read", async () => await left(page) === 0 && await below(page) < 40 || page.locator("#to-latest").click({ timeout: 1_000 }).catch(() => {}).then(() => false));
+      await up(page, 300);
+      await speak(bob, "Speaker", { room_id: room }, long(40, "new"));
+      await until("they are unread", async () => await left(page) === 40);
+      const message = await top(page);
+      for (const size of sizes.slice(1)) {
+        await page.setViewportSize(size);
+        await until("it is so wide", () => page.evaluate((width) => window.innerWidth === width, size.width));
+        await rests(page);
+        equal(await top(page), message, `${name}: what is at the top of the view at ${size.width} px`);
+      }
+      equal(await left(page), 40, `${name}: unread messages`);
+      await page.context().close();
+    }
+  });
+
   await check("where the server refuses the messages at the line for now, nothing is read, and they are asked for again", async () => {
     const page = await newPage();
     let refused = 0;

@@ -26,6 +26,7 @@ function drawLog() {
   if (bulk) log.setAttribute("aria-live", "off");
 
   keepPlace();
+  keepMessage();
   const anchor = c.stuck ? null : anchorOf(log, list);
   let previous = null;
   let newShown = false;
@@ -50,6 +51,7 @@ function drawLog() {
   else if (anchor?.node.isConnected) log.scrollTop += topOfText(anchor.node) - anchor.top;
   if (wished) leadTo(log.scrollTop);
   placeMoved();
+  noteMessage();
   if (bulk) requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   readWhatIsSeen();
   drawToLatest();
@@ -155,6 +157,31 @@ function readWhatIsSeen() {
 /** Where what a message says begins: its name above may come or go. */
 const topOfText = (node) => (node.querySelector(":scope > .body > .text") ?? node).getBoundingClientRect().top;
 
+/**
+ * The message at the top of the view, and how much of it is above, as a part of it. Where the width changes all lines are
+ * broken anew, and it is at the top again.
+ */
+let kept = null;
+
+function noteMessage() {
+  const log = byId("log");
+  const node = anchorOf(log, byId("messages"))?.node;
+  const { top, height } = node?.getBoundingClientRect() ?? {};
+  kept = { node, part: (log.getBoundingClientRect().top - top) / height, width: log.clientWidth };
+}
+
+function keepMessage() {
+  const log = byId("log");
+  if (!kept || kept.width === log.clientWidth) return;
+  const { node, part } = kept;
+  kept = null;
+  if (active.stuck || !node?.isConnected) return;
+  const { top, height } = node.getBoundingClientRect();
+  log.scrollTop += top + part * height - log.getBoundingClientRect().top;
+  placeMoved();
+  lastTop = log.scrollTop;
+}
+
 /** The first message in view, and its place: it stays there when the window moves. */
 function anchorOf(log, list) {
   const top = log.getBoundingClientRect().top;
@@ -241,6 +268,7 @@ byId("log").addEventListener("scroll", () => {
   const c = active;
   if (!c || c.wished) return;
   keepPlace();
+  keepMessage();
   const log = byId("log");
   const below = belowView();
   // Only scrolling up ends the following of the end: a composer that grows also leaves something below.
@@ -248,6 +276,7 @@ byId("log").addEventListener("scroll", () => {
   if (below < NEAR) c.stuck ||= !c.detached;
   else if (log.scrollTop < lastTop || c.landing) c.stuck = false;
   lastTop = log.scrollTop;
+  noteMessage();
   readWhatIsSeen();
   if (log.scrollTop < 400) loadOlder();
   if (below < 400 && c.detached) loadNewer();
@@ -273,17 +302,22 @@ byId("to-latest").addEventListener("click", () => {
 for (const name of ["wheel", "touchmove", "keydown", "pointerdown"]) byId("log").addEventListener(name, () => { if (active) active.landing = false; }, { passive: true });
 
 // The end stays in view when the keyboard of a phone opens or the composer grows; and what a reader looks at stays
-// where it is when a banner or an announcement comes above it, or goes.
+// where it is when a banner or an announcement comes above it, or goes, and when the width changes.
 let topOfLog = 0;
 new ResizeObserver(() => {
   const { top } = byId("log").getBoundingClientRect();
   const moved = top - topOfLog;
   topOfLog = top;
   if (active?.stuck) return toEnd();
-  if (!active || moved === 0) return;
-  byId("log").scrollTop += moved;
-  placeMoved();
-  lastTop = byId("log").scrollTop;
+  if (!active) return;
+  const rewrapped = kept && kept.width !== byId("log").clientWidth;
+  keepMessage();
+  if (!rewrapped && moved !== 0) {
+    byId("log").scrollTop += moved;
+    placeMoved();
+    lastTop = byId("log").scrollTop;
+  }
+  noteMessage();
 }).observe(byId("log"));
 
 drawnBy("log", drawLog);
