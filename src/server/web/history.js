@@ -225,8 +225,8 @@ export async function loadOlder() {
       c.trim("newest");
     }
   } catch (error) {
-    if (error.code === "history_gone") c.start = c.gone = true;
-    else pause(c);
+    if (error.code !== "history_gone") pause(c);
+    else if (c.firstSaid === first) c.start = c.gone = true;
   }
   c.loading = false;
   redraw("log");
@@ -266,7 +266,8 @@ export function toLatest() {
 /** Puts the newest messages into a window that is somewhere else. Where they are not to be had, it stays what it was. */
 export async function loadLatest() {
   const c = active;
-  if (c.detached && client.state === "connected" && performance.now() >= c.pausedUntil) {
+  // What cannot be asked for now, or waits for another page, is asked for by a later draw.
+  if (c.detached && !c.loading && client.state === "connected" && performance.now() >= c.pausedUntil) {
     const { items, start, gone } = c;
     c.detached = false;
     c.items = [];

@@ -167,12 +167,12 @@ function noteMessage() {
   const log = byId("log");
   const node = anchorOf(log, byId("messages"))?.node;
   const { top, height } = node?.getBoundingClientRect() ?? {};
-  kept = { node, part: (log.getBoundingClientRect().top - top) / height, width: log.clientWidth };
+  if (log.clientWidth > 0) kept = { node, part: (log.getBoundingClientRect().top - top) / height, width: log.clientWidth };
 }
 
 function keepMessage() {
   const log = byId("log");
-  if (!kept || kept.width === log.clientWidth) return;
+  if (!kept || !log.clientWidth || kept.width === log.clientWidth) return;
   const { node, part } = kept;
   kept = null;
   if (active.stuck || !node?.isConnected) return;
@@ -287,7 +287,7 @@ byId("messages").addEventListener("click", (event) => {
   const author = event.target.closest(".author, .message > .avatar");
   if (author) openPerson(itemOf(author.closest("li")).sender);
   // The reader has made a message longer, to read it: what is below it is not followed.
-  if (active.stuck && belowView() >= NEAR) {
+  if (active.stuck && !active.wished && belowView() >= NEAR) {
     active.stuck = false;
     drawToLatest();
   }
