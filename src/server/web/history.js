@@ -263,7 +263,7 @@ export function toLatest() {
   return loadLatest();
 }
 
-/** Puts the newest messages into a window that is somewhere else. Where they are not to be had, it stays what it was. */
+/** Puts the newest messages into a window that is elsewhere. Where they are not to be had, it stays what it was. */
 export async function loadLatest() {
   const c = active;
   // What cannot be asked for now, or waits for another page, is asked for by a later draw.

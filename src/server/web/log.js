@@ -158,8 +158,8 @@ function readWhatIsSeen() {
 const topOfText = (node) => (node.querySelector(":scope > .body > .text") ?? node).getBoundingClientRect().top;
 
 /**
- * The message at the top of the view, and how much of it is above, as a part of it. Where the width changes all lines are
- * broken anew, and it is at the top again.
+ * The message at the top of the view, and how much of it is above, as a part of it. Where the width changes all lines
+ * are broken anew, and it is at the top again.
  */
 let kept = null;
 
