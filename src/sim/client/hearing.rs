@@ -13,6 +13,10 @@ use super::kept::Replay;
 use super::message::{field, number, text};
 use super::{BACKOFF_BASE, CAREFUL_RATE, Client, Phase, Room, SLOW_FOR, TRIES_MAX, Wanted};
 
+/// So often is a room asked for that has no place when all is to be well: for longer than it takes until those who have
+/// gone without a word are noticed (ping, pong and grace are 43 s), and for about a minute at most.
+const GIVES_UP_AFTER: u32 = 5;
+
 impl Client {
     pub(super) fn take(&mut self, net: &mut Network, judge: &mut Judge, message: &Value) -> Result<(), (u8, String)> {
         super::fields::look_at(message)?;
@@ -398,7 +402,7 @@ impl Client {
             if code == "rate_limited" {
                 self.next_join = room.not_before;
                 room.tries -= 1;
-            } else if !retry || !faulty && room.tries > 8 {
+            } else if !retry || !faulty && room.tries > GIVES_UP_AFTER {
                 self.rooms.remove(&name);
             }
         }
