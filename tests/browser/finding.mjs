@@ -11,6 +11,20 @@ const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:
 const focused = (page, id) => until(`#${id} has the focus`, () => page.evaluate((id) => document.activeElement.id === id, id));
 const results = (page) => page.locator("#search-list .result-text").allTextContents();
 
+/** Keeps back what the server says to a page and `holds` is true of; `letGo` lets all of it come. */
+async function held(page) {
+  const waiting = [];
+  const wire = { holds: () => false, waiting, letGo() { for (const send of waiting.splice(0)) send(); } };
+  await page.routeWebSocket(/\/ws\?/u, (socket) => {
+    const there = socket.connectToServer();
+    there.onMessage((text) => {
+      if (wire.holds(JSON.parse(text))) waiting.push(() => socket.send(text));
+      else socket.send(text);
+    });
+  });
+  return wire;
+}
+
 await run(async () => {
   const ada = await newPage();
   const bob = await newPage();
@@ -184,6 +198,46 @@ await run(async () => {
     await ada.locator("#person-mention").click();
     equal(await composer(ada).inputValue(), "@Bob ", "the composer");
     await composer(ada).fill("");
+  });
+
+  await check("an answer to a dialog that was closed, or is about somebody else now, does nothing: a room that is made, the card of a person", async () => {
+    const page = await newPage();
+    const wire = await held(page);
+    await enter(page, "Quy", "kitchen");
+    // Whatever an answer does, it does before the answer to a later question is drawn.
+    const passed = () => page.evaluate(async () => {
+      const { client } = await import("/conversations.js");
+      await client.online({ limit: 1 });
+      await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    });
+    wire.holds = ({ created }) => created !== undefined;
+    await page.locator("#add-room").click();
+    await page.locator("#finder-input").fill("slow");
+    await page.locator("#finder-topic").fill("What takes its time");
+    await page.keyboard.press("Enter");
+    await until("the answer is on its way", () => wire.waiting.length === 1);
+    await page.keyboard.press("Escape");
+    await say(page, "/msg Bob");
+    await titled(page, "Bob");
+    await composer(page).pressSequentially("for you ");
+    wire.letGo();
+    await passed();
+    await titled(page, "Bob");
+    await page.keyboard.type("alone");
+    equal(await composer(page).inputValue(), "for you alone", "what is written to Bob");
+    await composer(page).fill("");
+
+    await page.locator("#room-list .place", { hasText: "kitchen" }).click();
+    await titled(page, "kitchen");
+    wire.holds = ({ users }) => users?.Ada !== undefined;
+    await page.evaluate(async () => (await import("/person.js")).openPerson("Ada"));
+    await until("the answer about Ada is on its way", () => wire.waiting.length > 0);
+    await page.keyboard.press("Escape");
+    await page.evaluate(async () => (await import("/person.js")).openPerson("Bob"));
+    wire.letGo();
+    await passed();
+    equal(await page.locator("#person-card .person-name").textContent(), "Bob", "the name on the card");
+    await page.context().close();
   });
 
   await check("in a room of 130 everybody can be called, found and listed, not only those of the sample", async () => {

@@ -4,7 +4,7 @@
 import { avatar } from "./avatar.js";
 import { normalName } from "./client.js";
 import { client, conversations, me } from "./conversations.js";
-import { byId, clearList, drawList, element } from "./dom.js";
+import { byId, clearList, drawList, element, opening } from "./dom.js";
 import { t } from "./language.js";
 import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
@@ -13,6 +13,14 @@ import { characterProblem, inWords, nameProblem } from "./words.js";
 
 let finding = "room";
 let peopleHere = [];
+let isAsked = () => false; // whether what the dialog was submitted for is what it is about
+
+/** The dialog is about something else now. An answer that is on its way is for nobody. */
+function ask() {
+  isAsked = opening(byId("finder"));
+  byId("finder-submit").disabled = false;
+}
+
 function openFinder(kind) {
   finding = kind;
   const forRoom = kind === "room";
@@ -25,6 +33,7 @@ function openFinder(kind) {
   byId("finder-topic-part").hidden = true;
   clearList(byId("finder-list"));
   byId("finder").showModal();
+  ask();
   byId("finder-input").focus();
   drawFinder();
   const fetched = forRoom ? refreshPublicRooms() : client.online({ limit: 200 }).then((page) => { peopleHere = page.users; }).catch(() => {});
@@ -67,14 +76,23 @@ const nameIn = () => normalName(withoutSign(finding === "room" ? "#" : "@", byId
 
 byId("add-room").addEventListener("click", () => openFinder("room"));
 byId("add-person").addEventListener("click", () => openFinder("person"));
-byId("finder-input").addEventListener("input", drawFinder);
+byId("finder-input").addEventListener("input", () => {
+  ask();
+  drawFinder();
+});
 byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameIn();
   const given = (id) => (byId("finder-topic-part").hidden ? undefined : byId(id).value.trim().replace(/\s+/gu, " ") || undefined);
   const [title, topic] = [given("finder-room-title"), given("finder-topic")];
   let problem = nameProblem(name) ?? characterProblem(title ?? "") ?? characterProblem(topic ?? "");
-  if (!problem && (title || topic)) problem = await client.createRoom(name, { name: title, topic }).then(() => null, (error) => inWords(error));
+  if (!problem && (title || topic)) {
+    const isStillAsked = isAsked;
+    byId("finder-submit").disabled = true;
+    problem = await client.createRoom(name, { name: title, topic }).then(() => null, (error) => inWords(error));
+    if (!isStillAsked()) return;
+    byId("finder-submit").disabled = false;
+  }
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();

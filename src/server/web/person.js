@@ -3,7 +3,7 @@
  */
 import { avatar } from "./avatar.js";
 import { active, client, me } from "./conversations.js";
-import { byId, element } from "./dom.js";
+import { byId, element, opening } from "./dom.js";
 import { t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { open } from "./places.js";
@@ -37,11 +37,12 @@ export function openPerson(name) {
     typeInto(input, `${before === "" || /\s$/u.test(before) ? "" : " "}@${name} `, input.selectionEnd);
   };
   byId("person").showModal();
+  const isStill = opening(byId("person"));
   byId("person-write").focus();
   client.presence({ user_ids: [name] }).then(({ users }) => {
     const state = new Map(Object.entries(users)).get(name);
     if (state) rememberPresence(name, state);
-    if (byId("person").open) draw();
+    if (isStill()) draw();
   }).catch(() => {});
 }
 
