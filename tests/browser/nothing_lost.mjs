@@ -61,6 +61,13 @@ await run(async () => {
     await page.reload();
     await connected(page);
     for (const at of [0, 1, 2]) equal(await offered(at), `words ${at}`, "what is offered after a reload");
+    for (const [at, [input, open]] of fields.entries()) {
+      await open();
+      await page.keyboard.type(" and more");
+      equal(await page.locator(input).inputValue(), `words ${at} and more`, "what is typed");
+      await page.locator(input).fill(`words ${at}`);
+      await page.keyboard.press("Escape");
+    }
     for (const [input, open] of fields) {
       await open();
       await page.locator(input).press("Enter");
@@ -1044,4 +1051,26 @@ await run(async () => {
     equal(await status(page), "busy", "the select");
     await page.context().close();
   });
+
+  for (const last of ["older", "newer"]) {
+    await check(`of a topic that was begun in two tabs the newer one is offered; the ${last} one was closed last`, async () => {
+      const older = await newPage();
+      await enter(older, `Tove ${last}`, "attic");
+      const newer = await newTab(older, older.url());
+      await connected(newer);
+      const begun = async (tab, text) => {
+        await tab.locator("#edit-topic").click();
+        await tab.locator("#topic-input").fill(text);
+        await until("it is kept", () => tab.evaluate((text) => Object.keys(localStorage).some((key) => key.startsWith("salon.unsent:") && localStorage[key].includes(text)), text));
+      };
+      await begun(older, "the older words");
+      await begun(newer, "the newer words");
+      for (const tab of last === "older" ? [newer, older] : [older, newer]) await tab.goto("about:blank");
+      await older.goto(`${origin}/#room=attic`);
+      await connected(older);
+      await older.locator("#edit-topic").click();
+      equal(await older.locator("#topic-input").inputValue(), "the newer words", "what is offered");
+      await older.context().close();
+    });
+  }
 });

@@ -1,7 +1,7 @@
 /**
  * The note beside our status, which others see: written behind our own name, or by `/status`.
  */
-import { begun, note, offer } from "./begun.js";
+import { letGoOfBegun, note, offer } from "./begun.js";
 import { me } from "./conversations.js";
 import { byId } from "./dom.js";
 import { t } from "./language.js";
@@ -40,7 +40,7 @@ byId("note-form").addEventListener("submit", (event) => {
   const problem = noteProblem(written);
   byId("note-problem").textContent = problem;
   if (problem) return;
-  begun.delete("note");
+  letGoOfBegun("note");
   keepUnsent();
   setStatus(byId("me-status").value, written);
   dialog.close();

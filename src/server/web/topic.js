@@ -2,7 +2,7 @@
  * The title and the topic of a room: how it is called and what is above its messages. They are changed in the list of
  * what can be done with the room, the topic also in its head, or by `/title` and `/topic`. The server says who may.
  */
-import { begun, note, offer } from "./begun.js";
+import { begin, letGoOfBegun, note, offer } from "./begun.js";
 import { active, client } from "./conversations.js";
 import { byId, named } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -50,7 +50,7 @@ export function describe(kind, room, words) {
   const problem = problemOf(KINDS[kind], text);
   if (problem || text === KINDS[kind].stands(room)) return problem;
   KINDS[kind].change(room.id, text).catch((error) => {
-    begun.set(`${kind}:${room.id}`, text);
+    begin(`${kind}:${room.id}`, text);
     keepUnsent();
     room.problem = inWords(error);
     if (room === active) redraw("composer");
@@ -80,7 +80,7 @@ byId("topic-form").addEventListener("submit", (event) => {
   const problem = describe(changed.kind, changed.room, byId("topic-input").value);
   byId("topic-problem").textContent = problem;
   if (problem) return;
-  begun.delete(changed.key);
+  letGoOfBegun(changed.key);
   keepUnsent();
   byId("topic-dialog").close();
 });

@@ -6,7 +6,7 @@
  * closed, or that no page has touched for a while (a browser that was killed), is taken over by the next page of the
  * same person. A message keeps its id, and so is said once, whichever page sends it.
  */
-import { begun } from "./begun.js";
+import { allBegun, letGoOfAllBegun, takeBegun } from "./begun.js";
 import { nameFault, uuid } from "./client.js";
 import { t } from "./language.js";
 import { active, client, conversation, conversations, me } from "./conversations.js";
@@ -38,7 +38,7 @@ function record(closed) {
     if (c.draft.trim() !== "" || c.reply || c.editing) drafts.push([c.kind, c.id, [c.behind, c.draft].filter(Boolean).join("\n").slice(0, DRAFT_CHARACTERS), contextOf(c)]);
     for (const { entry, failed } of c.pending) if (failed) refused.push({ ...bare(entry), failed });
   }
-  return { name: me, at: Date.now(), closed, drafts, begun: [...begun], refused, outbox: client?.outbox.map(bare) ?? [] };
+  return { name: me, at: Date.now(), closed, drafts, begun: allBegun(), refused, outbox: client?.outbox.map(bare) ?? [] };
 }
 
 /** What a draft answers, and the message that is written anew in its place; of others it keeps no text. */
@@ -78,7 +78,7 @@ function beginAnewIfTaken() {
 /** The person has gone out. Unsent text waits until they come in again, or is forgotten. */
 export function letGoOfUnsent({ forgotten = false } = {}) {
   if (!forgotten) save(true);
-  begun.clear();
+  letGoOfAllBegun();
   if (forgotten) {
     clearTimeout(timer);
     timer = null;
@@ -126,7 +126,7 @@ function takeOver(name) {
 
 const isPlace = (kind, id) => (kind === "room" || kind === "person") && typeof id === "string" && !nameFault(id);
 const isDraft = (one) => Array.isArray(one) && isPlace(one[0], one[1]) && typeof one[2] === "string";
-const isField = (one) => Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === "string");
+const isField = (one) => Array.isArray(one) && typeof one[0] === "string" && typeof one[1] === "string";
 const isEntry = (one) => isPlace(one?.kind, one?.target) && typeof one.id === "string" && typeof one.content === "string" && Number.isFinite(one.queuedAt);
 
 /**
@@ -143,7 +143,7 @@ function show({ drafts, begun: fields, refused, outbox, isHere }) {
   for (const entry of outbox) wait(entry, null);
   for (const { failed, ...entry } of refused) wait(entry, failed);
   for (const [kind, id, text, context] of drafts) draft(place(kind, id), text, context);
-  for (const [key, text] of fields) if (!begun.has(key)) begun.set(key, text);
+  fields.forEach(takeBegun);
   isHere();
 }
 
