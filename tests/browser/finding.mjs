@@ -240,6 +240,49 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a menu and a dialog go with the conversation that they were opened for, as a notification leads to another", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      window.told = [];
+      window.Notification = class {
+        static permission = "granted";
+        constructor() { window.told.push(this); }
+        close() {}
+      };
+      localStorage.setItem("salon.notifications", JSON.stringify({ on: true, rooms: [] }));
+    });
+    await enter(page, "Sam", "menus");
+    await say(page, "a message");
+    await sees(page, "a message");
+    const away = (isAway) => page.evaluate((isAway) => {
+      if (isAway) Object.defineProperty(document, "hasFocus", { configurable: true, value: () => false });
+      else delete document.hasFocus;
+      window.dispatchEvent(new Event(isAway ? "blur" : "focus"));
+    }, isAway);
+    const openings = [
+      ["#place-menu", async () => { await page.locator("#title").click(); }],
+      ["#message-menu", async () => {
+        await page.locator("#messages > li.message").last().hover();
+        await page.locator("#bar-more").click();
+      }],
+      ["#topic-dialog", async () => { await page.locator("#edit-topic").click(); }],
+    ];
+    for (const [n, [dialog, open]] of openings.entries()) {
+      await open();
+      await page.locator(`${dialog}[open]`).waitFor();
+      await away(true);
+      await say(bob, `/msg Sam psst ${n}`);
+      await until("it is told", () => page.evaluate((n) => window.told.length === n + 1, n));
+      await away(false);
+      await page.evaluate(() => window.told.at(-1).onclick());
+      await titled(page, "Bob");
+      equal(await page.locator("dialog[open]").count(), 0, `dialogs that are open (${dialog})`);
+      await page.locator("#room-list .place", { hasText: "menus" }).click();
+      await titled(page, "menus");
+    }
+    await page.context().close();
+  });
+
   await check("in a room of 130 everybody can be called, found and listed, not only those of the sample", async () => {
     const crowd = await newPage();
     await crowd.goto(`${crowd.origin}/`);

@@ -51,12 +51,13 @@ export async function remove(item) {
 
 /** What can be done with an item: `{what, words, icon, key, run}`. */
 function actionsOf(item) {
+  const c = active;
   const all = [
     { what: "reply", words: t("reply"), icon: "reply", run: () => answer(item) },
     { what: "edit", words: t("edit"), icon: "pencil", run: () => editMessage(item), when: isOurs(item) },
     { what: "copy", words: t("copyText"), icon: "copy", run: () => copyAloud(item.content, t("text")) },
-    { what: "link", words: t("copyLink"), icon: "link", run: () => copyAloud(linkTo(active, item), t("link")) },
-    { what: "unread", words: t("markUnread"), icon: "unread", run: () => unreadFrom(active, item.seq) },
+    { what: "link", words: t("copyLink"), icon: "link", run: () => copyAloud(linkTo(c, item), t("link")) },
+    { what: "unread", words: t("markUnread"), icon: "unread", run: () => { if (c.epoch === item.epoch) unreadFrom(c, item.seq); } },
     { what: "write", words: t("writeTo", { name: item.sender }), icon: "people", run: () => open("person", item.sender), when: !isOurs(item) && active.kind === "room" },
     { what: "delete", words: t("delete"), icon: "bin", run: () => remove(item), when: mayDelete(item) },
   ];
@@ -155,7 +156,7 @@ messages.addEventListener("pointerdown", (event) => {
   const timer = setTimeout(() => {
     press = null;
     getSelection()?.removeAllRanges();
-    openMenu(itemOf(node));
+    if (node.isConnected) openMenu(itemOf(node));
   }, PRESS);
   press = { timer, node, x: event.clientX, y: event.clientY };
 });

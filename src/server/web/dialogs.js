@@ -1,6 +1,6 @@
 /**
  * What all dialogs have in common: a click beside one closes it, and so do its button for that and, where fingers work,
- * Back, which then goes nowhere.
+ * Back, which then goes nowhere; and all go when another conversation comes on screen, by a notification say.
  *
  * For Back an open dialog has a step in the history of the browser, if no drawer beneath it has one. The step stays
  * when the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
@@ -44,4 +44,11 @@ window.addEventListener("popstate", () => {
   else if (stale) history.back();
   spared = false;
 });
-whenOpened(() => { step = ""; });
+
+// What is asked in a dialog is about what was on screen as it opened: it goes with that.
+let shown = null;
+whenOpened((opened) => {
+  if (opened !== shown) close();
+  shown = opened;
+  step = "";
+});
