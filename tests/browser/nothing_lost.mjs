@@ -1073,4 +1073,49 @@ await run(async () => {
       await older.context().close();
     });
   }
+
+  await check("what one person has read and found is nothing of the next one in the same tab", async () => {
+    const linus = await newPage();
+    await enter(linus, "Linus", "busy");
+    await say(bob, "/join busy");
+    await say(bob, "the first one");
+    await sees(linus, "the first one");
+    const marks = (page) => page.evaluate(async () => {
+      const { client } = await import("/conversations.js");
+      const { rooms } = await client.rooms({ read: true });
+      return rooms.filter(({ room_id }) => room_id === "busy").map(({ read }) => read);
+    });
+    await until("the server has his mark", async () => (await marks(linus))[0] > 0);
+    await linus.context().close();
+    const page = await newPage();
+    // The moment in which marks are told comes when the check says so.
+    await page.addInitScript(() => {
+      window.moments = [];
+      const { setTimeout: later } = window;
+      window.setTimeout = (run, ms, ...rest) => (ms === 1_000 ? window.moments.push(run) : later(run, ms, ...rest));
+    });
+    await enter(page, "Alva", "busy");
+    await say(bob, "the second one");
+    await sees(page, "the second one");
+    await until("it is read", () => page.evaluate(() => window.moments.length > 0));
+    await page.locator("#open-search").click();
+    await page.locator("#search-input").fill("second");
+    await page.locator("#search-list .result").waitFor();
+    await page.keyboard.press("Escape");
+    await say(page, "/join quiet");
+    await titled(page, "quiet");
+    await goOut(page);
+    await page.locator("#door-name").fill("Linus");
+    await page.getByRole("button", { name: "Enter" }).click();
+    await page.getByRole("button", { name: "Yes, that is me" }).click();
+    await connected(page);
+    await titled(page, "quiet");
+    const before = await marks(page);
+    await page.evaluate(() => { for (const run of window.moments.splice(0)) run(); });
+    equal(await marks(page), before, "his mark in the room that she has read");
+    await page.locator("#open-search").click();
+    equal([await page.locator("#search-input").inputValue(), await page.locator("#search-list .result").count()], ["", 0], "what he has searched for, and found");
+    await page.context().close();
+    await say(bob, "/join kitchen");
+  });
 });

@@ -10,7 +10,7 @@
  * button is not shown. On pages without TLS that are not on this machine browsers have none, and the button says so.
  */
 import { isAway, whenAttention } from "./attention.js";
-import { active, me } from "./conversations.js";
+import { active, client, me } from "./conversations.js";
 import { byId, icon } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { t } from "./language.js";
@@ -56,9 +56,10 @@ export function notify(c, message) {
   shown.delete(key);
   shown.set(key, notification);
   if (shown.size > SHOWN_MAX) shown.delete(shown.keys().next().value);
+  const reader = client;
   notification.onclick = () => {
     window.focus();
-    if (c) open(c.kind, c.id);
+    if (c && reader === client) open(c.kind, c.id);
     notification.close();
   };
 }

@@ -9,26 +9,27 @@ import { redraw } from "./drawing.js";
 const EVERY = 1_000;
 const AT_ONCE = 10; // marks in one go: of what may be sent most is for messages
 
-/** Conversations whose mark the server does not have. */
-const toTell = new Set();
+/** Conversations whose mark the server does not have, and the client of their reader: the next one has read nothing. */
+const toTell = new Map();
 let timer = null;
 
 function tell() {
   clearTimeout(timer);
   timer = null;
   let left = AT_ONCE;
-  for (const c of toTell) {
+  const salon = client;
+  for (const [c, reader] of toTell) {
     if (left === 0) break;
     toTell.delete(c);
-    if (!(c.readSeq > c.told) || client.state !== "connected") continue;
-    if (c.kind === "room" && !client.isJoined(c.id)) continue; // `joined` has the mark, and compares
+    if (reader !== salon || !(c.readSeq > c.told) || salon.state !== "connected") continue;
+    if (c.kind === "room" && !salon.isJoined(c.id)) continue; // `joined` has the mark, and compares
     const [before, seq] = [c.told, c.readSeq];
     c.told = seq;
     left -= 1;
-    client.read(c.target, seq).catch(({ retry }) => {
+    salon.read(c.target, seq).catch(({ retry }) => {
       if (!retry || c.told !== seq) return; // `joined` compares behind a cut
       c.told = before;
-      toTell.add(c);
+      toTell.set(c, salon);
       timer ??= setTimeout(tell, EVERY);
     });
   }
@@ -36,7 +37,7 @@ function tell() {
 }
 
 whenRead((c) => {
-  toTell.add(c);
+  toTell.set(c, client);
   timer ??= setTimeout(tell, EVERY);
 });
 window.addEventListener("pagehide", tell);

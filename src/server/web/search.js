@@ -19,8 +19,15 @@ let timer = null;
 let asked = 0;
 let cursor = null;
 let where = null;
+let reader = null; // the client of who has searched
 
 export function openSearch(text = null) {
+  if (reader !== client) { // somebody else was here before
+    asked += 1;
+    byId("search-input").value = "";
+    byId("search-list").replaceChildren();
+  }
+  reader = client;
   if (text !== null) byId("search-input").value = text;
   byId("search").showModal();
   byId("search-input").select();
