@@ -175,6 +175,39 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("keys of an input method are none of the page: Escape leaves the view, arrows the choice, Enter the message", async () => {
+    const page = await newPage();
+    await enter(page, "Oki", "conversion");
+    for (let n = 0; n < 40; n += 1) await say(page, `line ${n}`);
+    await sees(page, "line 39");
+    const pressed = (id, key, fields) => page.evaluate(({ id, key, fields }) => {
+      document.getElementById(id).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...fields }));
+    }, { id, key, fields });
+    const below = () => page.evaluate(() => { const log = document.getElementById("log"); return log.scrollHeight - log.scrollTop - log.clientHeight; });
+    await until("it is at the end", async () => await below() < 5);
+    await composer(page).press("PageUp");
+    await until("it has scrolled", async () => await below() > 300);
+    await until("the way to the end is offered", () => page.locator("#to-latest").isVisible());
+    await composer(page).fill("/he");
+    for (const fields of [{ isComposing: true }, { keyCode: 229 }]) {
+      for (const key of ["Enter", "Escape"]) await pressed("composer-input", key, fields);
+      equal([await composer(page).inputValue(), await page.locator("#suggestions").isVisible(), await page.locator("#to-latest").isVisible()], ["/he", true, true], "what is written, the suggestions, the way to the end");
+    }
+    await composer(page).fill("");
+    for (const fields of [{ isComposing: true }, { keyCode: 229 }]) {
+      await pressed("composer-input", "Escape", fields);
+      await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+      equal(await page.locator("#to-latest").isVisible(), true, "the way to the end is offered still");
+    }
+    await page.keyboard.press("Control+k");
+    await page.locator("#switcher-list .suggestion").nth(1).waitFor();
+    const chosen = () => page.locator("#switcher-list [aria-selected=true]").getAttribute("id");
+    const before = await chosen();
+    await pressed("switcher-input", "ArrowDown", { isComposing: true });
+    equal(await chosen(), before, "what is chosen");
+    await page.context().close();
+  });
+
   await check("/nick comes in again under another name, and /me says what one does", async () => {
     const page = await newPage();
     await enter(page, "Before", "kitchen");

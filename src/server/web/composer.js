@@ -193,7 +193,7 @@ touches.addEventListener("change", labelEnter);
 labelEnter();
 
 input.addEventListener("keydown", (event) => {
-  if (suggestionsTake(event) || event.isComposing || event.keyCode === 229) return;
+  if (suggestionsTake(event)) return;
   const plainKey = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
   if (event.key === "Enter" && !event.shiftKey && !event.altKey && (enterSends() || event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -215,7 +215,7 @@ input.addEventListener("keydown", (event) => {
 // Typing with the focus nowhere is meant for the message.
 document.addEventListener("keydown", (event) => {
   if (byId("app").hidden || document.querySelector("dialog[open]") || byId("app").dataset.drawer) return;
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.key.length !== 1 || event.key === " ") return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.key.length !== 1 || event.key === " ") return;
   if (document.activeElement !== document.body && !document.activeElement.closest(".place, .member")) return;
   if (event.key === "/" && document.activeElement === document.body) return; // it searches
   input.focus(); // and the key is written there

@@ -1,5 +1,5 @@
 /**
- * The keys that work wherever the focus is.
+ * The keys that work wherever the focus is; and those that are none of the page.
  */
 import { client } from "./conversations.js";
 import { byId } from "./dom.js";
@@ -7,6 +7,11 @@ import { closeDrawers } from "./drawers.js";
 import { toLatest } from "./history.js";
 import { openSearch } from "./search.js";
 import { openSwitcher } from "./switcher.js";
+
+// A key that an input method takes, to choose, to end or to give up a conversion, is no key of any part of the page.
+window.addEventListener("keydown", (event) => {
+  if (event.isComposing || event.keyCode === 229) event.stopPropagation();
+}, { capture: true });
 
 document.addEventListener("keydown", (event) => {
   if (byId("app").hidden || !byId("ended").hidden || event.defaultPrevented) return;

@@ -34,7 +34,7 @@ export function closeSuggestions() { offer({ entries: [], chosen: -1 }); }
 
 /** Whether the list made use of a key. */
 export function suggestionsTake(event) {
-  if (offered.length === 0 || event.isComposing || event.keyCode === 229 || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return false;
+  if (offered.length === 0 || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return false;
   switch (event.key) {
     case "ArrowDown": choose((chosen + 1) % offered.length); break;
     case "ArrowUp": choose((Math.max(chosen, 0) - 1 + offered.length) % offered.length); break;
