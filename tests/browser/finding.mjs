@@ -316,6 +316,69 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("the dialog for a new room keeps what was written: let go of beside it, closed, reloaded; and says what is too long", async () => {
+    const page = await newPage();
+    await enter(page, "Uma", "kitchen");
+    const fields = ["#finder-input", "#finder-room-title", "#finder-topic"];
+    const written = async () => Promise.all(fields.map((field) => page.locator(field).inputValue()));
+    await page.locator("#add-room").click();
+    for (const [n, text] of ["studio", "The studio", "Colours"].entries()) await page.locator(fields[n]).fill(text);
+    const { x, y, height } = await page.locator("#finder-room-title").boundingBox();
+    const beside = (await page.locator("#finder").boundingBox()).x - 20;
+    await page.mouse.move(x + 40, y + height / 2);
+    await page.mouse.down();
+    await page.mouse.move(beside, y + height / 2);
+    await page.mouse.up();
+    equal(await page.locator("#finder").evaluate(({ open }) => open), true, "it is open, as the mouse is let go of beside it");
+    await page.mouse.click(beside, y);
+    await until("a click beside it closes it", () => page.locator("#finder").evaluate(({ open }) => !open));
+    await page.locator("#add-room").click();
+    equal(await written(), ["studio", "The studio", "Colours"], "what is offered");
+    await page.keyboard.press("Escape");
+    await page.reload();
+    await connected(page);
+    await page.locator("#add-room").click();
+    equal(await written(), ["studio", "The studio", "Colours"], "what is offered after a reload");
+    await page.locator("#finder-room-title").fill("x".repeat(300));
+    await page.keyboard.press("Enter");
+    await until("the title is too long", async () => (await page.locator("#finder-problem").textContent()) === "That title is too long, by about 44 characters.");
+    await page.locator("#finder-room-title").fill("The studio");
+    await page.keyboard.press("Enter");
+    await titled(page, "The studio");
+    await page.locator("#add-room").click();
+    equal(await written(), ["", "", ""], "what is offered when it is made");
+    await page.context().close();
+  });
+
+  await check("words for a room that somebody else has made meanwhile are asked about, and are not lost", async () => {
+    for (const [answer, title, offered] of [["Save", "The tea room", ""], ["Do not", "tea Do not", "The tea room"]]) {
+      const page = await newPage();
+      await enter(page, "Una", "kitchen");
+      const room = `tea ${answer}`;
+      await page.locator("#add-room").click();
+      await page.locator("#finder-input").fill(room);
+      await page.locator("#finder-room-title").fill("The tea room");
+      await say(bob, `/join ${room}`);
+      await titled(bob, room);
+      await page.keyboard.press("Enter");
+      await page.locator("#question[open]").waitFor();
+      equal(await page.locator("#question-title").textContent(), `Somebody else has made ${room} meanwhile`, "the question");
+      await page.locator("#question").getByRole("button", { name: answer, exact: true }).click();
+      await titled(page, title);
+      await titled(bob, title);
+      const change = () => page.evaluate(async () => (await import("/begun.js")).begunOf("title:tea Save") ?? "");
+      if (offered === "") await until("nothing is begun", async () => await change() === "");
+      else {
+        await page.locator("#title").click();
+        await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
+        equal(await page.locator("#topic-input").inputValue(), offered, "what is offered");
+      }
+      await page.context().close();
+    }
+    await say(bob, "/join kitchen");
+    await titled(bob, "kitchen");
+  });
+
   await check("in a room of 130 everybody can be called, found and listed, not only those of the sample", async () => {
     const crowd = await newPage();
     await crowd.goto(`${crowd.origin}/`);

@@ -318,6 +318,8 @@ export const WORDS = {
   titleOf: "Titel von {room}",
   changeTopic: "Thema ändern",
   topicOf: "Thema von {room}",
+  madeMeanwhile: "Jemand anders hat {room} inzwischen angelegt",
+  saveYours: "Dort deinen Titel und dein Thema speichern?",
   titleForNew: "Titel, für einen neuen Raum",
   titlePlaceholder: "Wie er heißt, wenn nicht wie sein Name",
   topicForNew: "Thema, für einen neuen Raum",

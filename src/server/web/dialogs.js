@@ -15,7 +15,9 @@ let step = ""; // the address at which the step is
 let spared = false; // a dialog was opened while the step of a drawer was on its way out, which takes no dialog along
 
 for (const dialog of all) {
-  dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(""); });
+  let pressed = null; // what the pointer came down on: text is selected as far as beside the dialog
+  dialog.addEventListener("pointerdown", ({ target }) => { pressed = target; });
+  dialog.addEventListener("click", ({ target }) => { if (target === dialog && pressed === dialog) dialog.close(""); });
   dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
   new MutationObserver(() => {
     spared ||= dialog.open && goesBack;

@@ -318,6 +318,8 @@ export const WORDS = {
   titleOf: "Title of {room}",
   changeTopic: "Change the topic",
   topicOf: "Topic of {room}",
+  madeMeanwhile: "Somebody else has made {room} meanwhile",
+  saveYours: "Save your title and your topic there?",
   titleForNew: "Title, for a new room",
   titlePlaceholder: "How it is called, if not by its name",
   topicForNew: "Topic, for a new room",

@@ -339,6 +339,8 @@ export const WORDS = {
   titleOf: "Título de {room}",
   changeTopic: "Cambiar el tema",
   topicOf: "Tema de {room}",
+  madeMeanwhile: "Otra persona ha creado {room} mientras tanto",
+  saveYours: "¿Guardar allí tu título y tu tema?",
   titleForNew: "Título, para una sala nueva",
   titlePlaceholder: "Cómo se llama, si no es por su nombre",
   topicForNew: "Tema, para una sala nueva",

@@ -2,21 +2,28 @@
  * The dialog that finds a room to join or a person to write to.
  */
 import { avatar } from "./avatar.js";
+import { begin, begunOf, letGoOfBegun, note } from "./begun.js";
 import { normalName } from "./client.js";
-import { client, conversations, me } from "./conversations.js";
+import { client, conversation, conversations, me } from "./conversations.js";
 import { byId, clearList, drawList, element, opening } from "./dom.js";
 import { t } from "./language.js";
 import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
+import { ask } from "./question.js";
 import { placeButton, updatePublic } from "./sidebar.js";
-import { characterProblem, inWords, nameProblem } from "./words.js";
+import { describe, problemOf } from "./topic.js";
+import { keepUnsent } from "./unsent.js";
+import { inWords, nameProblem } from "./words.js";
+
+const FIELDS = ["finder-input", "finder-room-title", "finder-topic"];
+const BEGUN = "room"; // a room with a title or a topic that was not made yet: its fields, on a line each
 
 let finding = "room";
 let peopleHere = [];
 let isAsked = () => false; // whether what the dialog was submitted for is what it is about
 
 /** The dialog is about something else now. An answer that is on its way is for nobody. */
-function ask() {
+function renew() {
   isAsked = opening(byId("finder"));
   byId("finder-submit").disabled = false;
 }
@@ -28,13 +35,15 @@ function openFinder(kind) {
   byId("finder-label").textContent = t(forRoom ? "nameOfRoom" : "nameOfPerson");
   byId("finder-submit").textContent = t(forRoom ? "join" : "write");
   byId("finder-list-title").textContent = t(forRoom ? "roomsToJoin" : "hereNow");
-  for (const id of ["finder-input", "finder-room-title", "finder-topic"]) byId(id).value = "";
+  const left = (forRoom && begunOf(BEGUN)?.split("\n")) || [];
+  for (const [n, id] of FIELDS.entries()) byId(id).value = left[n] ?? "";
   byId("finder-problem").textContent = "";
   byId("finder-topic-part").hidden = true;
   clearList(byId("finder-list"));
   byId("finder").showModal();
-  ask();
+  renew();
   byId("finder-input").focus();
+  byId("finder-input").select();
   drawFinder();
   const fetched = forRoom ? refreshPublicRooms() : client.online({ limit: 200 }).then((page) => { peopleHere = page.users; }).catch(() => {});
   fetched.then(drawFinder);
@@ -77,26 +86,50 @@ const nameIn = () => normalName(withoutSign(finding === "room" ? "#" : "@", byId
 byId("add-room").addEventListener("click", () => openFinder("room"));
 byId("add-person").addEventListener("click", () => openFinder("person"));
 byId("finder-input").addEventListener("input", () => {
-  ask();
+  renew();
   drawFinder();
+});
+for (const id of FIELDS) byId(id).addEventListener("input", () => {
+  if (finding !== "room") return;
+  const written = FIELDS.map((one) => byId(one).value);
+  note(BEGUN, written[1] || written[2] ? written.join("\n") : "", "");
+  keepUnsent();
 });
 byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameIn();
   const given = (id) => (byId("finder-topic-part").hidden ? undefined : byId(id).value.trim().replace(/\s+/gu, " ") || undefined);
   const [title, topic] = [given("finder-room-title"), given("finder-topic")];
-  let problem = nameProblem(name) ?? characterProblem(title ?? "") ?? characterProblem(topic ?? "");
+  let problem = nameProblem(name) ?? (problemOf("title", title ?? "") || problemOf("topic", topic ?? ""));
+  let there = null; // the room, if somebody has made it meanwhile
   if (!problem && (title || topic)) {
     const isStillAsked = isAsked;
     byId("finder-submit").disabled = true;
-    problem = await client.createRoom(name, { name: title, topic }).then(() => null, (error) => inWords(error));
+    problem = await client.createRoom(name, { name: title, topic }).then((room) => { if (!room.created) there = room; }, inWords);
     if (!isStillAsked()) return;
     byId("finder-submit").disabled = false;
   }
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();
-  if (finding === "room") goInto(name);
-  else open("person", name);
+  if (finding === "room") {
+    letGoOfBegun(BEGUN);
+    keepUnsent();
+    goInto(name);
+  } else {
+    open("person", name);
+  }
   byId("composer-input").focus();
+  if (there) offerWords(there, { title, topic });
 });
+
+/** The words for a room that somebody else has made meanwhile: they are offered where they can be changed, and now. */
+async function offerWords({ room_id, name, topic }, words) {
+  const ours = Object.entries(words).filter(([kind, text]) => text && text !== { title: name, topic }[kind]);
+  if (!ours.length) return;
+  for (const [kind, text] of ours) begin(`${kind}:${room_id}`, text);
+  keepUnsent();
+  const room = conversation("room", room_id);
+  if (!await ask({ title: t("madeMeanwhile", { room: name ?? room_id }), text: t("saveYours"), yes: t("save"), no: t("doNot") })) return;
+  for (const [kind, text] of ours) describe(kind, room, text);
+}

@@ -340,6 +340,8 @@ export const WORDS = {
   titleOf: "Titre de {room}",
   changeTopic: "Changer le sujet",
   topicOf: "Sujet de {room}",
+  madeMeanwhile: "Quelqu’un d’autre a créé {room} entre-temps",
+  saveYours: "Y enregistrer votre titre et votre sujet\u00A0?",
   titleForNew: "Titre, pour un nouveau salon",
   titlePlaceholder: "Comment il s’appelle, si ce n’est pas par son nom",
   topicForNew: "Sujet, pour un nouveau salon",

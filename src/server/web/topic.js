@@ -34,7 +34,8 @@ const KINDS = {
 };
 
 /** What is wrong with a title or a topic, in a sentence; the empty string if nothing is. */
-function problemOf({ isWrong, isTooLong }, text) {
+export function problemOf(kind, text) {
+  const { isWrong, isTooLong } = KINDS[kind];
   const over = charactersOver(text, BYTES_MAX);
   if (over) return isTooLong(over);
   const problem = characterProblem(text);
@@ -47,14 +48,14 @@ function problemOf({ isWrong, isTooLong }, text) {
  */
 export function describe(kind, room, words) {
   const text = words.trim().replace(/\s+/gu, " ");
-  const problem = problemOf(KINDS[kind], text);
+  const problem = problemOf(kind, text);
   if (problem || text === KINDS[kind].stands(room)) return problem;
-  KINDS[kind].change(room.id, text).catch((error) => {
-    begin(`${kind}:${room.id}`, text);
-    keepUnsent();
+  const key = `${kind}:${room.id}`;
+  KINDS[kind].change(room.id, text).then(() => letGoOfBegun(key), (error) => {
+    begin(key, text);
     room.problem = inWords(error);
     if (room === active) redraw("composer");
-  });
+  }).then(keepUnsent);
   return "";
 }
 
