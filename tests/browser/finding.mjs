@@ -109,6 +109,29 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("Ctrl+K finds a room with a title by its id too, and shows both", async () => {
+    const page = await newPage();
+    await enter(page, "Kim", "kitchen");
+    for (const id of ["k-17", "k-18"]) {
+      await say(page, `/join ${id}`);
+      await titled(page, id);
+      await say(page, "/title The same title");
+      await titled(page, "The same title");
+    }
+    await say(page, "/join kitchen");
+    await titled(page, "kitchen");
+    const shown = () => page.locator("#switcher-list .suggestion").evaluateAll((all) => all.map((one) => [".suggestion-label", ".room-id"].map((part) => one.querySelector(part)?.textContent).join(" ")));
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("the same");
+    await until("both are shown", async () => (await shown()).sort().join() === "The same title k-17,The same title k-18");
+    await page.locator("#switcher-input").fill("k-18");
+    await until("one is found by its id", async () => (await shown()).join() === "The same title k-18");
+    await page.keyboard.press("Enter");
+    await titled(page, "The same title");
+    equal(await page.locator("#title .room-id").textContent(), "k-18", "where it leads");
+    await page.context().close();
+  });
+
   await check("what comes later leaves the choice in Ctrl+K where it is", async () => {
     const page = await newPage();
     let send = null;

@@ -1118,4 +1118,76 @@ await run(async () => {
     await page.context().close();
     await say(bob, "/join kitchen");
   });
+
+  await check("a title that somebody else has set while its dialog was open is not undone: saved as it was, or not before that is said", async () => {
+    const page = await newPage();
+    await enter(page, "Vera", "titles");
+    await say(page, "/title First");
+    await titled(page, "First");
+    await say(bob, "/join titles");
+    await titled(bob, "First");
+    const open = async () => {
+      await page.locator("#title").click();
+      await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
+    };
+    const isOpen = () => page.locator("#topic-dialog").evaluate((dialog) => dialog.open);
+    await open();
+    await say(bob, "/title Second");
+    await titled(page, "Second");
+    await page.keyboard.press("Enter");
+    await until("it is closed", async () => !await isOpen());
+    await open();
+    equal(await page.locator("#topic-input").inputValue(), "Second", "what stands");
+    await say(bob, "/title Third");
+    await titled(page, "Third");
+    await page.keyboard.type("Fourth");
+    await page.keyboard.press("Enter");
+    await until("it is said", async () => (await page.locator("#topic-problem").textContent()).startsWith("That has become “Third” meanwhile."));
+    await titled(bob, "Third");
+    await page.keyboard.press("Enter");
+    await titled(bob, "Fourth");
+    await until("it is closed", async () => !await isOpen());
+    await page.context().close();
+    await say(bob, "/join kitchen");
+  });
+
+  await check("a title that was saved without a connection stays in its dialog, one that was commanded in the composer; what is set at last is all that is left", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Wanda", "offline");
+    const said = () => page.locator("#composer-problem").textContent();
+    const open = async () => {
+      await page.locator("#title").click();
+      await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
+    };
+    const away = async () => {
+      serverAway = true;
+      wire.cut();
+      await page.locator("#app[data-connection=waiting]").waitFor();
+    };
+    const back = async () => {
+      wire.mend();
+      await page.evaluate(() => window.dispatchEvent(new Event("online")));
+      await connected(page);
+      serverAway = false;
+      await until("it is in the room", () => page.evaluate(async () => (await import("/conversations.js")).client.isJoined("offline")));
+    };
+    await away();
+    await say(page, "/title Teh room");
+    await until("it is there still", async () => await composer(page).inputValue() === "/title Teh room" && await said() !== "");
+    await back();
+    equal(await composer(page).inputValue(), "/title Teh room", "what is in the composer");
+    await say(page, "/title The room");
+    await titled(page, "The room");
+    await open();
+    equal(await page.locator("#topic-input").inputValue(), "The room", "what is offered when another title is set");
+    await away();
+    await page.locator("#topic-input").fill("Our room");
+    await page.keyboard.press("Enter");
+    await until("the dialog says so", async () => (await page.locator("#topic-problem").textContent()) !== "");
+    await back();
+    await page.keyboard.press("Enter");
+    await titled(page, "Our room");
+    await until("it is closed", () => page.locator("#topic-dialog").evaluate((dialog) => !dialog.open));
+    await page.context().close();
+  });
 });

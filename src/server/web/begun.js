@@ -1,10 +1,11 @@
 /**
- * Text in the field of a dialog that was closed before it was saved: a title, a topic, a note, a new room. It is offered again when
- * the dialog opens, and kept by the browser with what else is unsent (`unsent.js`).
+ * Text in the field of a dialog that was closed before it was saved: a title, a topic, a note, a new room. It is
+ * offered again when the dialog opens, and kept by the browser with what else is unsent (`unsent.js`).
  */
 
 /**
- * By what it is (`note`, `title:ROOM`, `topic:ROOM`, `room` for one that is not made yet): `{text, at}`, with the time when it was written.
+ * By what it is (`note`, `title:ROOM`, `topic:ROOM`, `room` for one that is not made yet): `{text, at}`, with the time
+ * when it was written.
  * @type {Map<string, {text: string, at: number}>}
  */
 const fields = new Map();

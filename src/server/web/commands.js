@@ -169,7 +169,10 @@ function status(words) {
 
 function description(kind, words) {
   if (active.kind !== "room" || active.removed) return t(kind === "title" ? "titlesOfRooms" : "topicsOfRooms");
-  if (words) return describe(kind, active, words);
+  const c = active;
+  if (words) return describe(kind, c, words, () => {
+    if (c.draft === "") c.draft = `/${kind} ${words}`; // to be tried again
+  });
   return openDescription(kind);
 }
 

@@ -318,6 +318,7 @@ export const WORDS = {
   titleOf: "Titel von {room}",
   changeTopic: "Thema ändern",
   topicOf: "Thema von {room}",
+  changedMeanwhile: "Daraus ist inzwischen „{text}“ geworden. Speichere noch einmal, um das zu ersetzen.",
   madeMeanwhile: "Jemand anders hat {room} inzwischen angelegt",
   saveYours: "Dort deinen Titel und dein Thema speichern?",
   titleForNew: "Titel, für einen neuen Raum",

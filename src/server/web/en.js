@@ -318,6 +318,7 @@ export const WORDS = {
   titleOf: "Title of {room}",
   changeTopic: "Change the topic",
   topicOf: "Topic of {room}",
+  changedMeanwhile: "That has become “{text}” meanwhile. Save again to replace it.",
   madeMeanwhile: "Somebody else has made {room} meanwhile",
   saveYours: "Save your title and your topic there?",
   titleForNew: "Title, for a new room",

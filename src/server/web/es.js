@@ -339,6 +339,7 @@ export const WORDS = {
   titleOf: "Título de {room}",
   changeTopic: "Cambiar el tema",
   topicOf: "Tema de {room}",
+  changedMeanwhile: "Mientras tanto ha pasado a ser «{text}». Guarda otra vez para reemplazarlo.",
   madeMeanwhile: "Otra persona ha creado {room} mientras tanto",
   saveYours: "¿Guardar allí tu título y tu tema?",
   titleForNew: "Título, para una sala nueva",

@@ -340,6 +340,7 @@ export const WORDS = {
   titleOf: "Titre de {room}",
   changeTopic: "Changer le sujet",
   topicOf: "Sujet de {room}",
+  changedMeanwhile: "C’est devenu «\u00A0{text}\u00A0» entre-temps. Enregistrez encore une fois pour le remplacer.",
   madeMeanwhile: "Quelqu’un d’autre a créé {room} entre-temps",
   saveYours: "Y enregistrer votre titre et votre sujet\u00A0?",
   titleForNew: "Titre, pour un nouveau salon",

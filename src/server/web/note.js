@@ -24,24 +24,31 @@ export function noteProblem(note) {
 }
 
 const stands = () => presence.get(me)?.note ?? "";
+let stood = ""; // what was there as the dialog opened
 
 byId("me-name").addEventListener("click", () => {
   byId("note-problem").textContent = "";
   dialog.showModal();
-  offer(byId("note-input"), "note", stands());
+  stood = stands();
+  offer(byId("note-input"), "note", stood);
 });
 byId("note-input").addEventListener("input", () => {
-  note("note", byId("note-input").value, stands());
+  note("note", byId("note-input").value, stood);
   keepUnsent();
 });
 byId("note-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const written = byId("note-input").value.trim().replace(/\s+/gu, " ");
-  const problem = noteProblem(written);
+  const isChanged = written !== stood && written !== stands();
+  let problem = noteProblem(written);
+  if (!problem && isChanged && stands() !== stood) { // on another device, say: that is not undone unseen
+    stood = stands();
+    problem = t("changedMeanwhile", { text: stood });
+  }
   byId("note-problem").textContent = problem;
   if (problem) return;
   letGoOfBegun("note");
   keepUnsent();
-  setStatus(byId("me-status").value, written);
+  if (isChanged) setStatus(byId("me-status").value, written);
   dialog.close();
 });

@@ -79,7 +79,7 @@ function showCurrent() {
 const roomName = (id, title, className = "") => [...title && title !== id ? [element("bdi", className, title)] : nameParts(id, className, "room"), ...roomId(id, title)];
 
 /** A room with a title keeps its id beside it: titles are not unique, and commands and links take the id. */
-function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
+export function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
 
 export function placeButton(entry) {
   const button = element("button", "place");

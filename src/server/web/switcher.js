@@ -9,6 +9,7 @@ import { byId, element, icon } from "./dom.js";
 import { t } from "./language.js";
 import { everybody } from "./people.js";
 import { goInto, open, publicRooms, refreshPublicRooms } from "./places.js";
+import { roomId } from "./sidebar.js";
 
 const SHOWN_MAX = 12;
 
@@ -42,12 +43,12 @@ function all() {
   const found = new Map();
   const add = (key, entry) => { if (!found.has(key)) found.set(key, entry); };
   for (const c of [...rooms(), ...people()].sort((a, b) => b.urgent - a.urgent || (b.unread > 0) - (a.unread > 0))) {
-    if (c !== active) add(c.key, { name: c.title, what: c.unread > 0 ? t("unreadHere", { count: c.unread, shown: c.unread }) : "", kind: c.kind, run: () => open(c.kind, c.id) });
+    if (c !== active) add(c.key, { id: c.id, name: c.title, what: c.unread > 0 ? t("unreadHere", { count: c.unread, shown: c.unread }) : "", kind: c.kind, run: () => open(c.kind, c.id) });
   }
-  for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { name: name ?? room_id, what: t("toJoin"), kind: "room", run: () => goInto(room_id) });
-  for (const name of [...everybody(active, () => draw(true)), ...online]) if (name !== me) add(`person:${name}`, { name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
+  for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { id: room_id, name: name ?? room_id, what: t("toJoin"), kind: "room", run: () => goInto(room_id) });
+  for (const name of [...everybody(active, () => draw(true)), ...online]) if (name !== me) add(`person:${name}`, { id: name, name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
   found.delete(active.key);
-  for (const { name, usage, what } of commandNames()) add(`command:${name}`, { name: usage, what, kind: "command", run: () => beginCommand(`/${name} `) });
+  for (const { name, usage, what } of commandNames()) add(`command:${name}`, { id: name, name: usage, what, kind: "command", run: () => beginCommand(`/${name} `) });
   return [...found.values()];
 }
 
@@ -56,18 +57,18 @@ function draw(keeps = false) {
   const kind = new Map([["#", "room"], ["@", "person"], ["/", "command"]]).get(byId("switcher-input").value.trim()[0]);
   const before = offered[chosen];
   offered = all().filter((one) => (kind ? one.kind === kind : wanted !== "" || one.kind !== "command"))
-    .map((one, at) => ({ one, at, rank: fit(one.name.replace(/^\//u, ""), wanted) })).filter(({ rank }) => rank < Infinity)
+    .map((one, at) => ({ one, at, rank: Math.min(fit(one.name.replace(/^\//u, ""), wanted), fit(one.id, wanted)) })).filter(({ rank }) => rank < Infinity)
     .sort((a, b) => a.rank - b.rank || a.at - b.at).slice(0, SHOWN_MAX).map(({ one }) => one);
-  byId("switcher-list").replaceChildren(...offered.map(({ name, what, kind: of }, at) => {
+  byId("switcher-list").replaceChildren(...offered.map(({ id, name, what, kind: of }, at) => {
     const mark = of === "person" ? avatar(name, "small") : element("span", "place-hash", icon(of === "room" ? "hash" : "more"));
-    const option = element("li", "suggestion", mark, element("bdi", "suggestion-label", name), element("span", "suggestion-what", what));
+    const option = element("li", "suggestion", mark, element("bdi", "suggestion-label", name), ...of === "room" ? roomId(id, name) : [], element("span", "suggestion-what", what));
     option.id = `switcher-${at}`;
     option.setAttribute("role", "option");
     return option;
   }));
   byId("switcher-none").hidden = offered.length > 0;
   // What comes later takes nobody's choice.
-  choose(keeps && before ? Math.max(0, offered.findIndex(({ kind: of, name }) => of === before.kind && name === before.name)) : 0);
+  choose(keeps && before ? Math.max(0, offered.findIndex(({ kind: of, id }) => of === before.kind && id === before.id)) : 0);
 }
 
 function choose(at) {

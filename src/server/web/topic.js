@@ -2,9 +2,9 @@
  * The title and the topic of a room: how it is called and what is above its messages. They are changed in the list of
  * what can be done with the room, the topic also in its head, or by `/title` and `/topic`. The server says who may.
  */
-import { begin, letGoOfBegun, note, offer } from "./begun.js";
+import { begin, begunOf, letGoOfBegun, note, offer } from "./begun.js";
 import { active, client } from "./conversations.js";
-import { byId, named } from "./dom.js";
+import { byId, named, opening } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { phrase, t } from "./language.js";
 import { charactersOver } from "./text.js";
@@ -42,46 +42,79 @@ export function problemOf(kind, text) {
   return problem ? isWrong(problem) : "";
 }
 
+const tidy = (words) => words.trim().replace(/\s+/gu, " ");
+const keyOf = (kind, room) => `${kind}:${room.id}`;
+
+/** Asks the server for it. Until that has said yes, it is begun, and offered again. Rejects with what is wrong. */
+function change(kind, room, text) {
+  const key = keyOf(kind, room);
+  begin(key, text);
+  return KINDS[kind].change(room.id, text)
+    .then(() => { if (begunOf(key) === text) letGoOfBegun(key); })
+    .finally(keepUnsent);
+}
+
+function tell(room, error) {
+  room.problem = inWords(error);
+  if (room === active) redraw("composer");
+}
+
 /**
  * Has a room be called by a title, or be about something; by its id and about nothing, if the text is empty. Returns
- * what is wrong, or the empty string.
+ * what is wrong, or the empty string; what the server does not take is told with the room, and to `refused`.
  */
-export function describe(kind, room, words) {
-  const text = words.trim().replace(/\s+/gu, " ");
+export function describe(kind, room, words, refused = () => {}) {
+  const text = tidy(words);
   const problem = problemOf(kind, text);
   if (problem || text === KINDS[kind].stands(room)) return problem;
-  const key = `${kind}:${room.id}`;
-  KINDS[kind].change(room.id, text).then(() => letGoOfBegun(key), (error) => {
-    begin(key, text);
-    room.problem = inWords(error);
-    if (room === active) redraw("composer");
-  }).then(keepUnsent);
+  change(kind, room, text).catch((error) => {
+    refused();
+    tell(room, error);
+  });
   return "";
 }
 
-let changed = null; // what the dialog is about: `{kind, room, key}`
+/** What the dialog is about: `{kind, room, stood, isStill, saving}`. `stood` is what was there as it opened. */
+let changed = null;
 
 /** Opens the field for the title or the topic of the room that is on screen. */
 export function openDescription(kind) {
-  changed = { kind, room: active, key: `${kind}:${active.id}` };
+  const stood = KINDS[kind].stands(active);
   byId("topic-title").replaceChildren(...KINDS[kind].of(named(active.title)));
   byId("topic-input").placeholder = KINDS[kind].hint();
   byId("topic-problem").textContent = "";
   byId("topic-dialog").showModal();
-  offer(byId("topic-input"), changed.key, KINDS[kind].stands(active));
+  changed = { kind, room: active, stood, isStill: opening(byId("topic-dialog")), saving: false };
+  offer(byId("topic-input"), keyOf(kind, active), stood);
 }
 
 for (const [id, kind] of [["edit-topic", "topic"], ["change-topic", "topic"], ["change-title", "title"]]) byId(id).addEventListener("click", () => openDescription(kind));
 byId("topic-input").addEventListener("input", () => {
-  note(changed.key, byId("topic-input").value, KINDS[changed.kind].stands(changed.room));
+  note(keyOf(changed.kind, changed.room), byId("topic-input").value, changed.stood);
   keepUnsent();
 });
-byId("topic-form").addEventListener("submit", (event) => {
+byId("topic-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const problem = describe(changed.kind, changed.room, byId("topic-input").value);
-  byId("topic-problem").textContent = problem;
-  if (problem) return;
-  letGoOfBegun(changed.key);
-  keepUnsent();
-  byId("topic-dialog").close();
+  const it = changed;
+  if (it.saving) return;
+  const { kind, room, stood } = it;
+  const text = tidy(byId("topic-input").value);
+  const stands = KINDS[kind].stands(room);
+  const says = (problem) => { byId("topic-problem").textContent = problem; };
+  const problem = problemOf(kind, text);
+  if (problem) return says(problem);
+  if (text !== stood && text !== stands) {
+    if (stands !== stood) { // somebody else has set it meanwhile: that is not undone unseen
+      it.stood = stands;
+      return says(t("changedMeanwhile", { text: stands }));
+    }
+    it.saving = true;
+    const error = await change(kind, room, text).then(() => null, (refused) => refused);
+    it.saving = false;
+    if (error) return it.isStill() ? says(inWords(error)) : tell(room, error);
+  } else {
+    letGoOfBegun(keyOf(kind, room));
+    keepUnsent();
+  }
+  if (it.isStill()) byId("topic-dialog").close();
 });
