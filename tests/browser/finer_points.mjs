@@ -541,4 +541,113 @@ await run(async () => {
       await page.context().close();
     });
   }
+
+  const focusIsAt = (page) => page.evaluate(() => {
+    const at = document.activeElement;
+    return at.dataset.emoji ?? (at.closest("li")?.querySelector(".place-name, .member-name, .text")?.textContent || at.id || at.tagName);
+  });
+
+  await check("the focus stays where it is while a list is sorted anew: rooms, people", async () => {
+    const page = await newPage();
+    const eve = await newPage();
+    await enter(eve, "Eve", "b-room");
+    await enter(page, "Fay", "a-room");
+    for (const room of ["b-room", "c-room"]) {
+      await say(page, `/join ${room}`);
+      await titled(page, room);
+    }
+    await page.locator("#room-list .place", { hasText: "b-room" }).focus();
+    await say(eve, "@Fay come");
+    await until("the room is first", async () => (await roomsOf(page))[0] === "b-room");
+    equal(await focusIsAt(page), "b-room", "the focus, as its room rises");
+    await page.locator("#room-list .place", { hasText: "a-room" }).focus();
+    await page.evaluate(async () => {
+      const { conversations } = await import("/conversations.js");
+      const { mute } = await import("/muting.js");
+      mute(conversations.get("room:a-room").key, true);
+    });
+    await until("the room is last", async () => (await roomsOf(page)).at(-1) === "a-room");
+    equal(await focusIsAt(page), "a-room", "the focus, as its room sinks");
+    await page.locator("#room-list .place", { hasText: "b-room" }).click();
+    await titled(page, "b-room");
+    await until("both are there", async () => (await members(page)).join() === "Eve,Fay");
+    await page.locator("#members .member", { hasText: "Eve" }).focus();
+    await eve.locator("#me-status").selectOption("away");
+    await until("the people are sorted anew", async () => (await members(page)).join() === "Fay,Eve");
+    equal(await focusIsAt(page), "Eve", "the focus, as she sinks");
+    for (const one of [page, eve]) await one.context().close();
+  });
+
+  await check("the focus stays at a message: a reaction taken back, one that somebody else gives too, Show all; and beside an announcement", async () => {
+    const page = await newPage();
+    const eve = await newPage();
+    await enter(page, "Gwen", "focus");
+    await enter(eve, "Eve", "focus");
+    const long = Array.from({ length: 60 }, (_, n) => `row ${n}`).join("\n");
+    await say(eve, long);
+    await page.locator(".show-all").focus();
+    await page.keyboard.press("Enter");
+    await until("it is whole", async () => await page.locator(".show-all").count() === 0);
+    equal(await focusIsAt(page), long, "the focus, when all is shown");
+    await say(eve, "a joke");
+    await sees(page, "a joke");
+    const react = (one) => one.evaluate(async () => {
+      const { react } = await import("/actions.js");
+      const { active } = await import("/conversations.js");
+      react(active.items.find(({ content }) => content === "a joke"), "👍");
+    });
+    await react(page);
+    await page.locator(".reaction").focus();
+    await react(eve);
+    await until("two have reacted", async () => (await page.locator(".reaction-count").textContent()) === "2");
+    equal(await focusIsAt(page), "👍", "the focus, as somebody else reacts too");
+    await react(eve);
+    await until("one is left", async () => (await page.locator(".reaction-count").textContent()) === "1");
+    await page.keyboard.press("Enter");
+    await until("none is left", async () => await page.locator(".reaction").count() === 0);
+    equal(await focusIsAt(page), "a joke", "the focus, when the last one is taken back");
+    await call("broadcast", { to: "*", content: "First" });
+    const card = page.locator("#announcements .announcement", { hasText: "First" }).locator("button");
+    await card.focus();
+    await call("broadcast", { to: "*", content: "Second" });
+    await page.locator("#announcements .announcement", { hasText: "Second" }).waitFor();
+    equal(await card.evaluate((button) => button === document.activeElement), true, "the focus at the first announcement");
+    for (const one of [page, eve]) await one.context().close();
+  });
+
+  await check("what is drawn anew is not read aloud once more: at a reconnect, and as a name comes that looks like another", async () => {
+    const page = await newPage({ port: wire.port });
+    await enter(page, "Hana", "aloud");
+    await say(bob, "/join aloud");
+    for (let n = 0; n < 10; n += 1) await say(bob, `@Hana number ${n}`);
+    await sees(page, "@Hana number 9");
+    await page.evaluate(() => {
+      window.aloud = [];
+      const isAloud = (node) => document.getElementById("log").getAttribute("aria-live") === "polite" && node.closest("[aria-live]").getAttribute("aria-live") === "polite";
+      new MutationObserver((records) => {
+        for (const { target, addedNodes } of records) for (const node of addedNodes) if (isAloud(target)) window.aloud.push(node.textContent);
+      }).observe(document.getElementById("messages"), { childList: true, subtree: true });
+    });
+    const texts = await page.locator("#messages .text").elementHandles();
+    serverAway = true;
+    wire.cut();
+    await page.locator("#app[data-connection=waiting]").waitFor();
+    wire.mend();
+    await page.evaluate(() => window.dispatchEvent(new Event("online")));
+    await connected(page);
+    serverAway = false;
+    await say(bob, "and then");
+    await sees(page, "and then");
+    equal(await Promise.all(texts.map((text) => text.evaluate(({ isConnected }) => isConnected))), texts.map(() => true), "texts that stand");
+    const other = await newPage();
+    await enter(other, "bob", "aloud");
+    await page.locator("#messages .look *").first().waitFor({ state: "attached" });
+    await say(bob, "at last");
+    await sees(page, "at last");
+    const aloud = (await page.evaluate(() => window.aloud)).filter((text) => !/joined|left/u.test(text));
+    equal(aloud.filter((text) => !text.includes("and then") && !text.includes("at last")), [], "what is read aloud beside what is new");
+    equal(["and then", "at last"].map((text) => aloud.some((one) => one.includes(text))), [true, true], "what is new is read aloud");
+    for (const one of [page, other]) await one.context().close();
+    await say(bob, "/join kitchen");
+  });
 });

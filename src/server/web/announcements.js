@@ -3,7 +3,7 @@
  * over a reload. The operator's has a look that no person's has.
  */
 import { avatar } from "./avatar.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, clearList, drawList, element, icon } from "./dom.js";
 import { phrase, t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
@@ -20,19 +20,28 @@ let shown = Array.isArray(kept) ? kept.filter(({ content }) => typeof content ==
 
 export function announce({ sender, content, ts = Date.now() }) {
   shown = [...shown, { sender, content: content.slice(0, CHARACTERS_MAX), ts }].slice(-SHOWN_MAX);
-  drawAnnouncements();
+  draw();
 }
 
 function dismiss(one) {
   shown = shown.filter((other) => other !== one);
-  drawAnnouncements();
+  draw();
   byId("composer-input").focus();
 }
 
 /** Draws the cards, also those that were there before a reload. */
 export function drawAnnouncements() {
+  clearList(byId("announcements"));
+  draw();
+}
+
+/** A card that is there stays, with the focus and what is selected in it, and is not read aloud again. */
+function draw() {
   storeInTab(KEY, shown);
-  byId("announcements").replaceChildren(...shown.map(card).reverse());
+  drawList(byId("announcements"), shown.map((one) => ({ key: one })).reverse(), ({ key }) => card(key), (node, { key }) => {
+    const time = node.querySelector("time");
+    if (time.textContent !== timeOf(key.ts)) time.textContent = timeOf(key.ts);
+  });
 }
 
 function card(one) {

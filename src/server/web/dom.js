@@ -23,12 +23,22 @@ export function icon(name) {
 
 export const named = (name) => element("bdi", "", name);
 
-/** Makes the children of `parent` the nodes of `entries`, in order, moving and rebuilding as little as possible. */
+/**
+ * Makes the children of `parent` the nodes of `entries`, in order, moving and rebuilding as little as possible. The one
+ * with the focus is not moved, which would take the focus from it: the others are moved around it.
+ */
 export function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const node of [...parent.children]) if (!wanted.has(node)) node.remove();
+  let held = parent.contains(document.activeElement) ? document.activeElement : null;
+  while (held && held.parentNode !== parent) held = held === parent ? null : held.parentNode;
   let cursor = parent.firstElementChild;
   for (const node of nodes) {
+    if (node === held) while (cursor !== node) { // what is before it comes behind it
+      const next = cursor.nextElementSibling;
+      parent.append(cursor);
+      cursor = next;
+    }
     if (node === cursor) cursor = cursor.nextElementSibling;
     else parent.insertBefore(node, cursor);
   }

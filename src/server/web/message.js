@@ -11,6 +11,7 @@ import { listed } from "./lists.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";
+import { focusComposer } from "./places.js";
 import { callsMe } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
@@ -78,42 +79,71 @@ function buildSaid(item) {
   node.classList.toggle("of-operator", item.sender === OPERATOR);
   node.classList.toggle("mine", item.sender === me);
   item.rewritten = true;
+  item.whole = false;
   return node;
 }
 
-/** Writes what a message says, which may be another text than before: the node stays, and so does what is around it. */
+/**
+ * Writes what a message says, which may be another text than before: the node stays, and so does what is around it, and
+ * the text, if it would be the same.
+ */
 function rewrite(item) {
   item.rewritten = false;
   const { node } = item;
   const body = node.querySelector(".body");
-  for (const part of body.querySelectorAll(":scope > :is(.text, .show-all)")) part.remove();
+  const before = [...body.querySelectorAll(":scope > :is(.text, .show-all)")];
   const text = element("div", "text");
   text.dir = "auto";
   if (item.deleted) text.append(element("em", "", t("wasDeleted")));
   else write(text, item.content, { me, names: /[@\uFF20]/u.test(item.content) ? [me, ...active?.members ?? []] : [], room: item.mentions === "room" });
   const parts = [text];
-  if (item.content.length > 2_000 || item.content.split("\n", 31).length > 30) {
+  if (!item.whole && (item.content.length > 2_000 || item.content.split("\n", 31).length > 30)) {
     text.classList.add("long");
     const more = element("button", "quiet show-all", t("showAll"));
     more.type = "button";
     more.addEventListener("click", () => {
+      item.whole = true;
       text.classList.remove("long");
-      more.remove();
+      keepFocus(node, () => more.remove());
     });
     parts.push(more);
   }
-  body.querySelector(".byline").after(...parts);
   if (item.edited && !item.deleted) {
     text.classList.add("edited");
     text.dataset.words = t("edited"); // written by the style: the text is what was said, and no more
     text.title = t("editedAt", { time: fullFormat.format(item.edited) });
   }
+  if (before.length !== parts.length || before.some((part, n) => !part.isEqualNode(parts[n]))) {
+    for (const part of before) part.remove();
+    body.querySelector(".byline").after(...parts);
+  }
   node.classList.toggle("deleted", item.deleted === true);
   node.classList.toggle("mention", item.sender !== me && callsMe(item, me, active?.members));
 }
 
+/**
+ * Changes what is in a message. If the focus was at a part that is there no more, it goes to what has come in its place,
+ * else to the message.
+ */
+function keepFocus(node, change) {
+  const at = node.contains(document.activeElement) ? document.activeElement : null;
+  change();
+  if (!at || at.isConnected) return;
+  const nameOf = (part) => `${part.className} ${part.dataset.emoji ?? part.href ?? part.textContent}`;
+  const same = [...node.querySelectorAll("button, a")].find((part) => nameOf(part) === nameOf(at));
+  if (!same) node.tabIndex = -1;
+  (same ?? node).focus({ preventScroll: true });
+}
+
 /** Brings a node in line with the state of its item: pending, refused, sent. */
 export function refresh(item) {
+  const { node } = item;
+  // It was read aloud as it came, and is not once more for what changes at it.
+  if (item.type === "said" && node.isConnected) node.setAttribute("aria-live", "off");
+  keepFocus(node, () => draw(item));
+}
+
+function draw(item) {
   item.stale = false;
   if (item.type === "gap") return item.node.replaceChildren(element("span", "", item.text));
   if (item.type === "help") return item.node.replaceChildren(helpCard(item));
@@ -216,6 +246,7 @@ function helpCard({ lines }) {
 }
 
 function forget(item) {
+  if (item.node.contains(document.activeElement)) focusComposer();
   const c = conversations.get(`${item.entry.kind}:${item.entry.target}`);
   client.discard(item.entry.id);
   c.pending.splice(c.pending.indexOf(item), 1);
