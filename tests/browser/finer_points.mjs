@@ -606,10 +606,10 @@ await run(async () => {
     await page.keyboard.press("Enter");
     await until("none is left", async () => await page.locator(".reaction").count() === 0);
     equal(await focusIsAt(page), "a joke", "the focus, when the last one is taken back");
-    await call("broadcast", { to: "*", content: "First" });
+    await call("broadcast", { content: "First" });
     const card = page.locator("#announcements .announcement", { hasText: "First" }).locator("button");
     await card.focus();
-    await call("broadcast", { to: "*", content: "Second" });
+    await call("broadcast", { content: "Second" });
     await page.locator("#announcements .announcement", { hasText: "Second" }).waitFor();
     equal(await card.evaluate((button) => button === document.activeElement), true, "the focus at the first announcement");
     for (const one of [page, eve]) await one.context().close();
