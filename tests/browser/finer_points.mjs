@@ -650,4 +650,36 @@ await run(async () => {
     for (const one of [page, other]) await one.context().close();
     await say(bob, "/join kitchen");
   });
+
+  await check("a message that was on its way as its author is put out is sent again when they are back, and not before", async () => {
+    const nora = await newPage();
+    const heard = [];
+    let isHeld = false;
+    await nora.routeWebSocket(/\/ws\?/u, (socket) => {
+      const there = socket.connectToServer();
+      socket.onMessage((text) => {
+        if (isHeld && text.includes("words that wait")) heard.push(text);
+        else there.send(text);
+      });
+    });
+    await enter(nora, "Nora", "kitchen");
+    isHeld = true;
+    await composer(nora).fill("words that wait");
+    await composer(nora).press("Enter");
+    await until("it is on its way", () => heard.length > 0);
+    await call("kick", { user_id: "Nora", room_id: "kitchen" });
+    await nora.locator(".failed").waitFor();
+    isHeld = false;
+    const again = nora.locator(".failed").getByRole("button", { name: "Try again" });
+    await again.click();
+    await until("the way back has the focus", () => nora.evaluate(() => document.activeElement.id === "rejoin"));
+    equal([await nora.locator(".failed").count(), await again.count()], [1, 1], "messages that were not sent, ways to send them");
+    await nora.keyboard.press("Enter");
+    await until("Nora is back", async () => (await members(ada)).includes("Nora"));
+    await again.click();
+    await until("it is said", async () => (await nora.locator("#messages > li.message:not(.pending) .text").allTextContents()).includes("words that wait"));
+    equal(await nora.locator(".pending").count(), 0, "messages that wait");
+    await nora.context().close();
+    await until("Nora has left", async () => !(await members(ada)).includes("Nora"));
+  });
 });

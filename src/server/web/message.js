@@ -12,6 +12,7 @@ import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";
 import { focusComposer } from "./places.js";
+import { send } from "./sending.js";
 import { callsMe } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
@@ -179,9 +180,11 @@ function draw(item) {
     const discard = element("button", "quiet", t("discard"));
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
-      const { kind, target, reply_to, epoch } = item.entry;
-      const said = kind === "room" ? client.say(target, item.content, { reply_to, epoch }) : client.direct(target, item.content, { reply_to });
-      if (said) forget(item);
+      const { reply_to: seq, epoch } = item.entry;
+      const c = placeOf(item);
+      c.problem = send(c, item.content, { seq, epoch });
+      if (!c.problem) forget(item);
+      redraw("composer");
     });
     discard.addEventListener("click", () => forget(item));
     state.append(element("span", "", t("notSentWhy", { why: item.failed })), retry, discard);
@@ -245,9 +248,11 @@ function helpCard({ lines }) {
   return element("div", "help-card", element("p", "help-title", `${t("helpTitle")} `, element("span", "help-only", t("helpOnlyYou"))), list, done);
 }
 
+const placeOf = ({ entry }) => conversations.get(`${entry.kind}:${entry.target}`);
+
 function forget(item) {
   if (item.node.contains(document.activeElement)) focusComposer();
-  const c = conversations.get(`${item.entry.kind}:${item.entry.target}`);
+  const c = placeOf(item);
   client.discard(item.entry.id);
   c.pending.splice(c.pending.indexOf(item), 1);
   c.problem = "";
