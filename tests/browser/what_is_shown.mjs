@@ -513,4 +513,28 @@ await run(async () => {
       await page.context().close();
     });
   }
+
+  for (const width of [360, 1280]) {
+    await check(`a topic and a title that are cut in the head can be read: ${width} px`, async () => {
+      const page = await newPage({ viewport: { width, height: 740 }, bypassCSP: true });
+      const [name, topic] = [`A title ${"that goes on ".repeat(18)}`.trim(), `About ${"this and that, ".repeat(15)}`.trim()];
+      await enter(page, `Reader ${width}`, `long ${width}`);
+      await say(page, `/title ${name}`);
+      await titled(page, name);
+      await say(page, `/topic ${topic}`);
+      await until("it is above the messages", async () => (await page.locator("#topic").textContent()) === topic);
+      equal(await page.locator("#topic").getAttribute("title"), topic, "what is under the pointer");
+      await page.locator("#title").click();
+      await page.locator("#place-menu[open]").waitFor();
+      const parts = page.locator("#place-menu-about > p");
+      equal(await parts.allTextContents(), [name, topic], "what is in the menu");
+      equal(await parts.evaluateAll((all) => all.every((part) => {
+        const { left, right, top, bottom } = part.getBoundingClientRect();
+        return part.scrollWidth <= part.clientWidth && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+      })), true, "it is all in view");
+      await page.screenshot({ path: path.join(pictures, `long-topic-${width}.png`) });
+      await audit(page, "the menu of a room with a long topic", isSerious);
+      await page.context().close();
+    });
+  }
 });

@@ -1,7 +1,8 @@
 /**
  * The menu behind the name of the room or person in the head: all that can be done with the conversation, wherever the
- * list of people is. The buttons beside that list are the ones that do it.
+ * list of people is. The buttons beside that list are the ones that do it. Above them is what the head has no room for.
  */
+import { active } from "./conversations.js";
 import { byId, element } from "./dom.js";
 import { narrow } from "./drawers.js";
 
@@ -33,7 +34,18 @@ function layBeneath(name) {
   Object.assign(menu.style, narrow.matches ? { inset: "", margin: "" } : { inset: `${at.bottom + 4}px auto auto ${to}px`, margin: "0" });
 }
 
+/** A title that is cut in the head, and the topic, or the note of a person, as it is. */
+function about() {
+  const cut = [...byId("title").children].some((part) => part.scrollWidth > part.clientWidth + 1 && part.tagName === "BDI");
+  return [cut ? active.title : "", byId("topic").textContent].filter(Boolean).map((text) => {
+    const node = element("p", "", text);
+    node.dir = "auto";
+    return node;
+  });
+}
+
 byId("title").addEventListener("click", () => {
+  byId("place-menu-about").replaceChildren(...about());
   byId("place-menu-list").replaceChildren(...ACTIONS.map(byId).filter(({ hidden }) => !hidden).map(entryOf));
   menu.showModal();
   layBeneath(byId("title"));

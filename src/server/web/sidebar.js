@@ -23,6 +23,7 @@ function drawHead() {
   else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   const note = c.id === me ? t("notesToYourself") : presence.get(c.id)?.note;
   byId("topic").textContent = c.kind === "room" ? c.topic : note ?? statusInWords(statusOf(c.id));
+  byId("topic").title = byId("topic").textContent; // it may be cut
   byId("topic").classList.toggle("status-words", c.kind !== "room" && note === undefined);
   const isOurs = c.kind === "room" && !c.removed;
   for (const id of ["edit-topic", "change-topic", "change-title"]) byId(id).hidden = !isOurs;
