@@ -28,6 +28,18 @@ for (const dialog of all) {
   }).observe(dialog, { attributeFilter: ["open"] });
 }
 
+const openings = new WeakMap();
+
+/**
+ * A dialog is opened, or is about something else now. Returns whether it is open still, and for that: an answer that
+ * comes late asks first.
+ */
+export function opening(dialog) {
+  const number = (openings.get(dialog) ?? 0) + 1;
+  openings.set(dialog, number);
+  return () => dialog.open && openings.get(dialog) === number;
+}
+
 // In a menu arrows go from one entry to the next.
 for (const menu of document.querySelectorAll("dialog.menu")) menu.addEventListener("keydown", (event) => {
   const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];

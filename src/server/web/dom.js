@@ -44,18 +44,6 @@ export function arrange(parent, nodes) {
   }
 }
 
-const openings = new WeakMap();
-
-/**
- * A dialog is opened, or is about something else now. Returns whether it is open still, and for that: an answer that
- * comes late asks first.
- */
-export function opening(dialog) {
-  const number = (openings.get(dialog) ?? 0) + 1;
-  openings.set(dialog, number);
-  return () => dialog.open && openings.get(dialog) === number;
-}
-
 const keyed = new WeakMap();
 
 /** Draws `entries` as the children of `parent`, keeping the node of every `key` that was there before. */

@@ -3,7 +3,8 @@
  */
 import { avatar } from "./avatar.js";
 import { active, client, me } from "./conversations.js";
-import { byId, element, opening } from "./dom.js";
+import { opening } from "./dialogs.js";
+import { byId, element } from "./dom.js";
 import { t } from "./language.js";
 import { nameParts } from "./lookalikes.js";
 import { open } from "./places.js";

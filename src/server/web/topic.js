@@ -4,7 +4,8 @@
  */
 import { begin, begunOf, letGoOfBegun, note, offer } from "./begun.js";
 import { active, client } from "./conversations.js";
-import { byId, named, opening } from "./dom.js";
+import { opening } from "./dialogs.js";
+import { byId, named } from "./dom.js";
 import { redraw } from "./drawing.js";
 import { phrase, t } from "./language.js";
 import { charactersOver } from "./text.js";
