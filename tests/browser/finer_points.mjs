@@ -606,6 +606,11 @@ await run(async () => {
     await page.keyboard.press("Enter");
     await until("none is left", async () => await page.locator(".reaction").count() === 0);
     equal(await focusIsAt(page), "a joke", "the focus, when the last one is taken back");
+    await react(page);
+    await page.locator(".reaction").click();
+    await until("none is left", async () => await page.locator(".reaction").count() === 0);
+    await page.keyboard.type("typed behind a click");
+    equal(await composer(page).inputValue(), "typed behind a click", "the composer");
     await call("broadcast", { content: "First" });
     const card = page.locator("#announcements .announcement", { hasText: "First" }).locator("button");
     await card.focus();

@@ -123,11 +123,11 @@ function rewrite(item) {
 }
 
 /**
- * Changes what is in a message. If the focus was at a part that is there no more, it goes to what has come in its place,
- * else to the message.
+ * Changes what is in a message. If somebody who goes by the keyboard was at a part that is there no more, they are at
+ * what has come in its place, else at the message. (What is typed behind a click is written in the composer.)
  */
 function keepFocus(node, change) {
-  const at = node.contains(document.activeElement) ? document.activeElement : null;
+  const at = node.querySelector(":focus-visible");
   change();
   if (!at || at.isConnected) return;
   const nameOf = (part) => `${part.className} ${part.dataset.emoji ?? part.href ?? part.textContent}`;
