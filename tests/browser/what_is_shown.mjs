@@ -34,6 +34,14 @@ await run(async () => {
     equal(await bob.locator("#messages > li.mention .text").allTextContents(), ["@bob さん", "@Bobさん"], "mentions");
   });
 
+  await check("a name in code calls nobody, and one in italics does: what is drawn is what is counted", async () => {
+    const before = await bob.locator("#messages > li.mention").count();
+    for (const text of ["`@Bob` code", "```\n@Bob\n```", "_@Bob_ italics"]) await say(ada, text);
+    await sees(bob, "_@Bob_ italics");
+    const rows = await bob.locator("#messages > li.message").evaluateAll((all) => all.slice(-3).map((node) => [node.classList.contains("mention"), node.querySelector(".call") !== null]));
+    equal([rows, await bob.locator("#messages > li.mention").count()], [[[false, false], [false, false], [true, true]], before + 1], "rows in amber, and names that are marked");
+  });
+
   await check("marks that are piled on a letter stay in their message", async () => {
     await say(ada, `Z${"\u0301\u0348".repeat(25)}`);
     await until("it is there", async () => (await texts(bob)).some((text) => text.startsWith("Z\u0301")));

@@ -11,7 +11,7 @@ import { see } from "./lookalikes.js";
 import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
 import { isMuted, lookAtMuted, mutedKey } from "./muting.js";
-import { callsMe, mentions } from "./text.js";
+import { callsMe, mentions } from "./pieces.js";
 
 const WINDOW = 300; // messages of the conversation on screen, and so of nodes in the log
 const WINDOW_STEP = 60; // of them go at once where new ones come: each time, all that is drawn moves

@@ -1,5 +1,5 @@
 /**
- * The button beside the message box for those who do not know the signs that `markup.js` reads: it writes them around
+ * The button beside the message box for those who do not know the signs that `pieces.js` reads: it writes them around
  * what is selected, or before its lines.
  */
 import { byId, element } from "./dom.js";

@@ -11,9 +11,9 @@ import { listed } from "./lists.js";
 import { nameParts } from "./lookalikes.js";
 import { write } from "./markup.js";
 import { OPERATOR } from "./names.js";
+import { callsMe } from "./pieces.js";
 import { focusComposer } from "./places.js";
 import { send } from "./sending.js";
-import { callsMe } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
 

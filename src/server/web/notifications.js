@@ -17,7 +17,7 @@ import { t } from "./language.js";
 import { mute } from "./muting.js";
 import { open, whenOpened } from "./places.js";
 import { store, stored } from "./storage.js";
-import { callsMe, mentions } from "./text.js";
+import { callsMe, mentions } from "./pieces.js";
 
 const BODY_CHARACTERS = 240;
 const ROOMS_MAX = 200;

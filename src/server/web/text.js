@@ -104,58 +104,37 @@ function endsAt(text, end, name) {
 
 const characterAt = (text, at) => String.fromCodePoint(text.codePointAt(at) ?? 32);
 
-let looked = { name: "", pattern: null };
-
-/**
- * Whether a text calls a person: by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare
- * word, since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
- * follow: "@太郎さん". Where one of `others` has a longer name that begins so, "bob smith" beside "bob", that one is called
- * alone. `@room` calls everybody only where the server says so: `callsMe` looks at that too.
- */
-export function mentions(content, name, others = []) {
-  if (name === "" || !/[@\uFF20]/u.test(content)) return false;
-  if (looked.name !== name) {
-    const literal = name.normalize("NFC").replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
-    looked = { name, pattern: new RegExp(literal, "iuy") };
-  }
-  const { pattern } = looked;
-  // As a Japanese keyboard writes it.
-  const text = content.normalize("NFC").replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@");
-  let longer = null; // names of others that begin with this one; looked for once, however often a text calls
-  for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
-    const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
-    if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
-    pattern.lastIndex = at + 1;
-    if (!pattern.test(text)) continue;
-    if (!endsAt(text, pattern.lastIndex, name)) continue;
-    const own = name.normalize("NFC").toLowerCase();
-    longer ??= [...others].map((other) => other.normalize("NFC").toLowerCase()).filter((other) => other.length > own.length && other.startsWith(own));
-    const called = text.slice(at + 1, at + 1 + NAME_CHARACTERS + 2).toLowerCase();
-    if (!longer.some((other) => called.startsWith(other) && endsAt(called, other.length, other))) return true;
-  }
-  return false;
-}
-
-/** Whether a message calls a person: by the name, or with everybody in the room, as the server says. */
-export function callsMe({ content = "", mentions: whom }, name, others) { return whom === "room" || mentions(content, name, others); }
-
 const ROOM = /^@room(?![\p{Alphabetic}\p{N}_\-@`])/iu;
 const BEFORE_ROOM = /[\p{Alphabetic}\p{N}_.+\-/@=%&#~`]$/u; // the rule is the server's: docs/wire.md
 
 /** Whether the server finds an `@room` at that place of a text, in which it stands with the sign of a keyboard. */
 const isRoomAt = (text, at) => ROOM.test(text.slice(at, at + 8)) && !BEFORE_ROOM.test(text.slice(Math.max(0, at - 2), at));
 
-const CALLS_MAX = 20; // in one text
+const CALLS_MAX = 400; // in one text
+
+/** Names in the form in which they are looked for. */
+export const loweredOf = (names) => new Map([...names].map((name) => [name, name.normalize("NFC").toLowerCase()]));
+
+/** Where a name ends that a text has from there on; its letters may be in parts: "e" and an accent. */
+function rawEnd(text, from, lower) {
+  for (let end = from + lower.length; end < from + 4 * lower.length; end += 1) {
+    if (text.slice(from, end).normalize("NFC").toLowerCase() === lower && !/^\p{M}/u.test(text.slice(end, end + 2))) return end;
+  }
+  return from + lower.length;
+}
 
 /**
- * Where a text calls people, the longest name that fits at each place: `{start, end, name}`. With `room` it calls all
- * who are in the room: there `name` is null.
+ * Where a text calls people, by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare word,
+ * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
+ * follow: "@太郎さん". The longest name that fits at each place: `{start, end, name}`. With `room` it calls all who are
+ * in the room: there `name` is null. `names` are a list, or what `loweredOf` has made of it.
  */
 export function callsIn(content, names, room = false) {
-  if (!/[@\uFF20]/u.test(content) || content !== content.normalize("NFC")) return [];
+  if (!/[@\uFF20]/u.test(content)) return [];
+  const known = names instanceof Map ? names : loweredOf(names);
+  const inParts = content !== content.normalize("NFC");
   const text = content.replace(ADDRESS, (address) => " ".repeat(address.length)).replace(/\uFF20/gu, "@");
   const found = [];
-  let known = null;
   for (let at = text.indexOf("@"); at >= 0 && found.length < CALLS_MAX; at = text.indexOf("@", at + 1)) {
     const [before] = /(?:[\uD800-\uDBFF][\uDC00-\uDFFF]|[^])$/u.exec(text.slice(Math.max(0, at - 2), at)) ?? [""];
     if (room && isRoomAt(text, at)) {
@@ -163,13 +142,12 @@ export function callsIn(content, names, room = false) {
       continue;
     }
     if (before && IN_ADDRESS.test(before) && !UNSPACED.test(before)) continue;
-    known ??= [...names].map((name) => [name, name.toLowerCase()]);
-    const called = text.slice(at + 1, at + 1 + NAME_CHARACTERS + 2).toLowerCase();
+    const called = text.slice(at + 1, at + 1 + (NAME_CHARACTERS + 2) * (inParts ? 4 : 1)).normalize("NFC").toLowerCase();
     let best = null;
     for (const [name, lower] of known) {
-      if (lower !== "" && called.startsWith(lower) && (best === null || lower.length > best.length) && endsAt(called, lower.length, lower)) best = name;
+      if (lower !== "" && called.startsWith(lower) && (best === null || lower.length > best.lower.length) && endsAt(called, lower.length, lower)) best = { name, lower };
     }
-    if (best !== null) found.push({ start: at, end: at + 1 + best.length, name: best });
+    if (best) found.push({ start: at, end: inParts ? rawEnd(text, at + 1, best.lower) : at + 1 + best.name.length, name: best.name });
   }
   return found;
 }
