@@ -89,6 +89,21 @@ await run(async () => {
     await phone.context().close();
   });
 
+  await check("an English time with AM or PM stands in one line beside its message, at 1,440 and 360 px", async () => {
+    for (const width of [1440, 360]) {
+      const page = await newPage({ locale: "en-US", viewport: { width, height: 740 } });
+      await enter(page, `Clock ${width}`, "rhythm");
+      const row = text(page, "line 2").first();
+      await row.hover();
+      const [at, words, first] = await row.evaluate((node) => [node.querySelector("time"), node.querySelector(".text"), node.parentElement.querySelector(".message:not(.continued) time")].map((one) => {
+        const { left, right, height } = one.getBoundingClientRect();
+        return { left, right, height, shown: one.innerText };
+      }));
+      equal([/^\d\d:\d\d\s*$/u.test(at.shown), /[AP]M$/u.test(first.shown), at.height <= 20, at.left >= 0, at.right <= words.left], [true, true, true, true, true], `at ${width} px: ${JSON.stringify([at, first])}`);
+      await page.context().close();
+    }
+  });
+
   await check("a mention, what is called and what is hovered have their colours, in the dark too", async () => {
     await say(ada, "/join kitchen");
     await titled(ada, "kitchen");

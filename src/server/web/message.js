@@ -164,7 +164,8 @@ function draw(item) {
   item.node.querySelector(".author").replaceChildren(name);
   item.node.querySelector(".look").replaceChildren(...mark);
   const time = item.node.querySelector("time");
-  time.textContent = clockFormat.format(item.ts);
+  // Beside a message without a head there is no room for "PM", which stands at the head of its group.
+  time.replaceChildren(...clockFormat.formatToParts(item.ts).map(({ type, value }) => (type === "dayPeriod" ? element("span", "half", value) : value)));
   time.dateTime = new Date(item.ts).toISOString();
   time.title = fullFormat.format(item.ts);
   drawQuote(item);
