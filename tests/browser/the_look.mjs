@@ -104,6 +104,18 @@ await run(async () => {
     }
   });
 
+  await check("at 360 px the dot, the name and the arrow in the head stand on one line, above the topic", async () => {
+    const page = await newPage({ viewport: { width: 360, height: 740 } });
+    await enter(page, "Slim", "kitchen");
+    await say(page, "/msg Bob");
+    await titled(page, "Bob");
+    await until("Bob is here", async () => (await page.locator("#topic").textContent()) !== "" && await page.locator("#title .presence.online").count() === 1);
+    const [dot, name, button, topic] = [await box(page, "#title .presence"), await box(page, "#title bdi"), await box(page, "#title"), await box(page, "#topic")];
+    const middle = ({ y, height }) => y + height / 2;
+    equal([Math.abs(middle(dot) - middle(name)) <= 2, button.height >= 43.5, topic.y >= name.y + name.height - 3], [true, true, true], JSON.stringify({ dot, name, button, topic }));
+    await page.context().close();
+  });
+
   await check("a mention, what is called and what is hovered have their colours, in the dark too", async () => {
     await say(ada, "/join kitchen");
     await titled(ada, "kitchen");
