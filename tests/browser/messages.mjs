@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import jsqr from "jsqr";
-import { audit, begin, composer, connected, enter, hashOf, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, composer, connected, enter, hashOf, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
@@ -356,6 +356,37 @@ await run(async () => {
     await phone.locator("#message-menu[open]").waitFor();
     await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
     await phone.screenshot({ path: path.join(pictures, "phone-menu.png") });
+    await phone.context().close();
+  });
+
+  await check("a finger that is lifted after it has held a message clicks nothing of what has opened under it", async () => {
+    const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await enter(phone, "Holder", "kitchen");
+    await speak(phone, "Zoe", { room_id: "kitchen" }, Array.from({ length: 20 }, (_, n) => `line ${n} of a page that is full of them`));
+    await sees(phone, "line 19 of a page that is full of them");
+    const touch = await phone.context().newCDPSession(phone);
+    // A finger that is lifted ends in a `mousedown`: by then it has clicked, or not.
+    await phone.evaluate(() => window.addEventListener("mousedown", () => setTimeout(() => { window.lifted = (window.lifted ?? 0) + 1; }), true));
+    const there = await phone.locator("#log").boundingBox();
+    const onMenu = [];
+    for (const [n, part] of [0.3, 0.4, 0.5, 0.6, 0.7].entries()) {
+      const [x, y] = [200, there.y + there.height * part];
+      await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x, y }] });
+      await phone.locator("#message-menu[open]").waitFor();
+      onMenu.push(await phone.evaluate(([x, y]) => document.elementFromPoint(x, y).closest("#message-menu button") !== null, [x, y]));
+      await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+      await until("the finger is lifted", async () => (await phone.evaluate(() => window.lifted)) === n + 1);
+      equal([await phone.locator("#message-menu").isVisible(), await phone.locator("#composer-context").isVisible()], [true, false], `the menu and an answer, at ${part} of the log`);
+      await phone.keyboard.press("Escape");
+      await phone.locator("#message-menu:not([open])").waitFor({ state: "attached" });
+    }
+    equal(onMenu.includes(true), true, "the finger was on an entry");
+    // The next finger is meant.
+    await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: 200, y: there.y + there.height * 0.5 }] });
+    await phone.locator("#message-menu[open]").waitFor();
+    await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    await phone.locator("#message-menu").getByRole("button", { name: "Reply" }).tap();
+    await phone.locator("#composer-context:not([hidden])").waitFor();
     await phone.context().close();
   });
 

@@ -276,6 +276,35 @@ await run(async () => {
     await titled(bob, "kitchen");
   });
 
+  await check("a double click on “Leave room” leaves one, and the focus is where one writes; so it is with what else moves away under the pointer", async () => {
+    const page = await newPage();
+    await enter(page, "Lea", "kitchen");
+    for (const room of ["one", "two", "three"]) {
+      await say(page, `/join ${room}`);
+      await titled(page, room);
+    }
+    await page.locator("#leave").dblclick();
+    await until("three is left", async () => !(await page.locator("#room-list .place-name").allTextContents()).includes("three"));
+    equal(await page.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await titled(page, "two");
+    // What is behind it is left by the next click that is meant so.
+    await page.locator("#leave").click();
+    await titled(page, "one");
+    equal((await page.locator("#room-list .place-name").allTextContents()).sort(), ["kitchen", "one"], "rooms");
+    // A button in the place of the one that the first click has put away.
+    await page.evaluate(() => {
+      const box = document.createElement("div");
+      const button = (words) => Object.assign(document.createElement("button"), { textContent: words, onclick: ({ target }) => { target.remove(); window.pressed = [...window.pressed ?? [], words]; } });
+      box.append(button("same"), button("same"));
+      Object.assign(box.style, { position: "fixed", top: "0", left: "0", zIndex: 99 });
+      box.id = "stack";
+      document.body.append(box);
+    });
+    await page.locator("#stack button").first().dblclick();
+    equal(await page.evaluate(() => window.pressed), ["same"], "what was pressed");
+    await page.context().close();
+  });
+
   await check("an empty room has its address in a field, and says that one of this machine is for nobody else", async () => {
     await say(ada, "/join empty");
     await titled(ada, "empty");

@@ -12,7 +12,7 @@
  *   `note.js`, `topic.js`, `question.js` and `drawers.js` open and close, with `dialogs.js`; `notifications.js` calls a
  *   reader who is away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
- * - helpers: `dom.js`, `attention.js`, `avatar.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`
+ * - helpers: `dom.js`, `attention.js`, `avatar.js`, `clicks.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`
  *   with `pieces.js`, `names.js`, `qr.js`, `text.js`, `typing.js`, `words.js`; and `old.js`, which speaks where a browser
  *   is too old for all these
  * - said: `language.js`, with the words of the page in tables, two for each language: `en_door.js`, `en.js` by
@@ -45,6 +45,7 @@ import { presence } from "./presence.js";
 import { keptPlaces, rolesOf, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { UNAUTHORIZED, inWords, nameProblem } from "./words.js";
+import "./clicks.js"; // before what they mean
 import "./actions.js";
 import "./dialogs.js";
 import "./installing.js";

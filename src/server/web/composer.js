@@ -197,7 +197,8 @@ input.addEventListener("keydown", (event) => {
   const plainKey = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
   if (event.key === "Enter" && !event.shiftKey && !event.altKey && (enterSends() || event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    byId("composer").requestSubmit();
+    // A key that is held may be in another conversation by now, with a draft that nobody has meant to send.
+    if (!event.repeat) byId("composer").requestSubmit();
   } else if (event.key === "ArrowUp" && plainKey && input.value === "" && lastOfOurs(active)) {
     event.preventDefault();
     editMessage(lastOfOurs(active));

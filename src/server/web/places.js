@@ -178,6 +178,7 @@ export async function leave(left) {
   const next = [...conversations.values()].filter((c) => !c.unlisted).reduce((last, c) => (c.shownAt > (last?.shownAt ?? 0) ? c : last), null) ?? rooms()[0] ?? people()[0];
   activate(null);
   open(next?.kind ?? "room", next?.id ?? DEFAULT_ROOM, { instead: true });
+  focusComposer(); // the button that has the focus leaves another one now
   refreshPublicRooms();
 }
 
