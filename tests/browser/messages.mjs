@@ -359,6 +359,27 @@ await run(async () => {
     await phone.context().close();
   });
 
+  await check("Enter within code of several lines makes a line, and behind its end it sends", async () => {
+    const page = await newPage();
+    await enter(page, "Coder", "kitchen");
+    await composer(page).click();
+    const lines = ["```js", "let a = 1;", "", "```"];
+    for (const [n, line] of lines.entries()) {
+      await page.keyboard.type(line);
+      equal(await composer(page).inputValue(), lines.slice(0, n + 1).join("\n"), `before Enter ${n + 1}`);
+      await page.keyboard.press("Enter");
+    }
+    await sees(page, lines.join("\n"));
+    equal(await composer(page).inputValue(), "", "the composer");
+    // One line of code is a line; and who does not want an end sends with Ctrl.
+    await say(page, "```one```");
+    await sees(page, "```one```");
+    await page.keyboard.type("```open");
+    await page.keyboard.press("Control+Enter");
+    await sees(page, "```open");
+    await page.context().close();
+  });
+
   await check("a finger that is lifted after it has held a message clicks nothing of what has opened under it", async () => {
     const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await enter(phone, "Holder", "kitchen");

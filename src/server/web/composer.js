@@ -10,6 +10,7 @@ import { quoted, toLatest } from "./history.js";
 import { phrase, t } from "./language.js";
 import { plain } from "./message.js";
 import { openPicker } from "./picker.js";
+import { isFenceOpen } from "./pieces.js";
 import { whenLeaving, whenOpened } from "./places.js";
 import { ask } from "./question.js";
 import { contentProblem, inParts, send } from "./sending.js";
@@ -195,6 +196,7 @@ labelEnter();
 input.addEventListener("keydown", (event) => {
   if (suggestionsTake(event)) return;
   const plainKey = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+  if (event.key === "Enter" && plainKey && isFenceOpen(input.value.slice(0, input.selectionStart))) return; // a line of code
   if (event.key === "Enter" && !event.shiftKey && !event.altKey && (enterSends() || event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     // A key that is held may be in another conversation by now, with a draft that nobody has meant to send.

@@ -65,6 +65,18 @@ function fenceAt(content, at, line) {
   return begin < content.length ? { piece: { kind: "fence", open: line, inside: [content.slice(begin)], close: "" }, end: content.length } : null;
 }
 
+/** Whether a text ends within code of several lines whose end is still to be written. */
+export function isFenceOpen(text) {
+  let fence = "";
+  for (const line of text.split("\n")) {
+    const [, ticks, rest] = /^(`{3,})([^`]*)$/u.exec(line) ?? [];
+    if (!ticks) continue;
+    if (!fence) fence = ticks;
+    else if (ticks.length >= fence.length && rest.trim() === "") fence = "";
+  }
+  return fence !== "";
+}
+
 function quoteAt(content, at, line, names, state) {
   const inside = [];
   let from = at;
