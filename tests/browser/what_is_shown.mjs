@@ -42,6 +42,20 @@ await run(async () => {
     equal([rows, await bob.locator("#messages > li.mention").count()], [[[false, false], [false, false], [true, true]], before + 1], "rows in amber, and names that are marked");
   });
 
+  await check("a mention in another room is said to a screen reader, and other messages there are not", async () => {
+    await say(bob, "/join elsewhere");
+    await titled(bob, "elsewhere");
+    await bob.evaluate(() => {
+      window.heard = [];
+      new MutationObserver(() => window.heard.push(document.getElementById("announcer").textContent)).observe(document.getElementById("announcer"), { childList: true });
+    });
+    for (const text of ["no name", "@Bob, are you there?", "no name again", "@Bob, hello?"]) await say(ada, text);
+    await until("it is said", async () => (await bob.evaluate(() => window.heard)).length === 2);
+    equal(await bob.evaluate(() => window.heard), Array(2).fill("Ada mentions you in kitchen"), "what is said");
+    await say(bob, "/leave elsewhere");
+    await titled(bob, "kitchen");
+  });
+
   await check("marks that are piled on a letter stay in their message", async () => {
     await say(ada, `Z${"\u0301\u0348".repeat(25)}`);
     await until("it is there", async () => (await texts(bob)).some((text) => text.startsWith("Z\u0301")));

@@ -153,6 +153,7 @@ export const WORDS = {
   toLatest: "Zu den neuesten Nachrichten",
   toLatestNew: { one: "{count} neue Nachricht: zur neuesten", other: "{count} neue Nachrichten: zur neuesten" },
   newMessageFrom: "Neue Nachricht von {name}",
+  mentionFrom: "{name} erwähnt dich in {room}",
 
   // The log
   loadingMessages: "Nachrichten werden geladen …",

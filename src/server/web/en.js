@@ -153,6 +153,7 @@ export const WORDS = {
   toLatest: "To the latest messages",
   toLatestNew: { one: "{count} new message: to the latest", other: "{count} new messages: to the latest" },
   newMessageFrom: "New message from {name}",
+  mentionFrom: "{name} mentions you in {room}",
 
   // The log
   loadingMessages: "Loading messages …",

@@ -169,6 +169,7 @@ export const WORDS = {
     other: "{count} mensajes nuevos: ir al último",
   },
   newMessageFrom: "Mensaje nuevo de {name}",
+  mentionFrom: "{name} te menciona en {room}",
 
   // The log
   loadingMessages: "Cargando mensajes…",

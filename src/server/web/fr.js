@@ -170,6 +170,7 @@ export const WORDS = {
     other: "{count} nouveaux messages\u00A0: aller au dernier",
   },
   newMessageFrom: "Nouveau message de {name}",
+  mentionFrom: "{name} vous mentionne dans {room}",
 
   // The log
   loadingMessages: "Chargement des messages…",

@@ -170,6 +170,8 @@ export function listen(salon) {
     if (!c) return;
     take(c, message, message.epoch);
     if (message.sender !== me && message.seq > c.readSeq) notify(c, message);
+    const byName = c.calls.get(message.seq);
+    if (c !== active && !c.replaying && (c.muted ? byName : byName !== undefined)) byId("announcer").textContent = t("mentionFrom", { name: message.sender, room: c.title });
     if (c.items.length && c.items[0].seq === 1 && c.items[0].epoch === c.epoch) c.start = true;
   });
 
