@@ -245,6 +245,23 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("/join and the finder take @name for a person, and make no room of it", async () => {
+    const page = await newPage();
+    await enter(page, "Joiner", "kitchen");
+    await say(page, "/join @Bob");
+    await titled(page, "Bob");
+    equal([await page.locator("#title svg").count(), await page.locator("#room-list .place-name").allTextContents()], [0, ["kitchen"]], "the sign of a room, and rooms");
+    await say(page, "/leave @Bob");
+    await titled(page, "kitchen");
+    await page.locator("#add-room").click();
+    await page.locator("#finder-input").fill("@Bob");
+    equal([await page.locator("#finder-submit").textContent(), await page.locator("#finder-topic-part").isVisible()], ["Write", false], "the button, and a title for a new room");
+    await page.locator("#finder-input").press("Enter");
+    await titled(page, "Bob");
+    equal(await page.locator("#room-list .place-name").allTextContents(), ["kitchen"], "rooms");
+    await page.context().close();
+  });
+
   await check("an author, also by the avatar, opens a card with what can be done", async () => {
     await ada.locator("#messages > li.message:not(.continued) > .avatar").last().click();
     await ada.locator("#person[open]").waitFor();

@@ -16,7 +16,7 @@ import { compare } from "./lists.js";
 import { noteProblem } from "./note.js";
 import { toggleMute } from "./notifications.js";
 import { STATUSES, statusOf } from "./presence.js";
-import { goInto, leave, open, publicRooms, withoutSign } from "./places.js";
+import { goInto, isOfPerson, leave, open, publicRooms, withoutSign } from "./places.js";
 import { openSearch } from "./search.js";
 import { contentProblem, send } from "./sending.js";
 import { isBlank } from "./text.js";
@@ -128,17 +128,25 @@ export function suggest(written, { commands = true, more = () => {} } = {}) {
 
 // Each command
 
-function join(room) {
-  const name = isQuoted(room) ? wholeName(room) : withoutSign("#", wholeName(room));
-  if (!name) return t("whichRoom");
-  const problem = nameProblem(name);
-  if (problem) return t("theRoom", { problem });
-  goInto(name);
+/** What a name is of: `@bob` is a person, if no room is called so, and others are rooms. */
+function placeOf(words) {
+  const name = wholeName(words);
+  if (isQuoted(words)) return { kind: "room", name };
+  return isOfPerson(name) ? { kind: "person", name: withoutSign("@", name) } : { kind: "room", name: withoutSign("#", name) };
 }
 
-function leaveRoom(room) {
-  const name = isQuoted(room) ? wholeName(room) : withoutSign("#", wholeName(room));
-  const left = name ? conversations.get(`room:${name}`) : active;
+function join(words) {
+  const { kind, name } = placeOf(words);
+  if (!name) return t("whichRoom");
+  const problem = nameProblem(name);
+  if (problem) return t(kind === "room" ? "theRoom" : "theName", { problem });
+  if (kind === "room") goInto(name);
+  else open(kind, name);
+}
+
+function leaveRoom(words) {
+  const { kind, name } = placeOf(words);
+  const left = name ? conversations.get(`${kind}:${name}`) : active;
   if (!left) return t("notInRoom", { room: name });
   leave(left);
 }

@@ -8,7 +8,7 @@ import { client, conversation, conversations, me } from "./conversations.js";
 import { opening } from "./dialogs.js";
 import { byId, clearList, drawList, element } from "./dom.js";
 import { t } from "./language.js";
-import { goInto, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
+import { goInto, isOfPerson, open, publicRooms, refreshPublicRooms, withoutSign } from "./places.js";
 import { presence } from "./presence.js";
 import { ask } from "./question.js";
 import { placeButton, updatePublic } from "./sidebar.js";
@@ -76,13 +76,16 @@ function drawFinder() {
   }
   byId("finder-list-title").hidden = entries.length === 0;
   // A room that nobody has made is made by going in; then it may have a title and a topic.
-  const isNew = finding === "room" && wanted !== "" && !conversations.has(`room:${nameIn()}`) && !publicRooms.some(({ room_id }) => room_id === nameIn());
+  const isNew = isOfRoom() && wanted !== "" && !conversations.has(`room:${nameIn()}`) && !publicRooms.some(({ room_id }) => room_id === nameIn());
   byId("finder-topic-part").hidden = !isNew;
-  if (finding === "room") byId("finder-submit").textContent = t(isNew ? "create" : "join");
+  byId("finder-submit").textContent = t(!isOfRoom() ? "write" : isNew ? "create" : "join");
 }
 
+/** What is in the field is of a room, or of a person. */
+const isOfRoom = () => finding === "room" && !isOfPerson(normalName(byId("finder-input").value));
+
 /** The name in the field, without the sign before it. */
-const nameIn = () => normalName(withoutSign(finding === "room" ? "#" : "@", byId("finder-input").value.trim()));
+const nameIn = () => normalName(withoutSign(isOfRoom() ? "#" : "@", byId("finder-input").value.trim()));
 
 byId("add-room").addEventListener("click", () => openFinder("room"));
 byId("add-person").addEventListener("click", () => openFinder("person"));
@@ -113,7 +116,7 @@ byId("finder-form").addEventListener("submit", async (event) => {
   byId("finder-problem").textContent = problem ?? "";
   if (problem) return;
   byId("finder").close();
-  if (finding === "room") {
+  if (isOfRoom()) {
     letGoOfBegun(BEGUN);
     keepUnsent();
     goInto(name);

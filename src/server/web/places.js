@@ -103,16 +103,20 @@ function leadsTo(kind, id) {
   return kind === "person" ? fields.get("with") === id : !fields.has("with") && fields.get("room") === id;
 }
 
+const isKnownRoom = (id) => conversations.has(`room:${id}`) || publicRooms.some(({ room_id }) => room_id === id);
+
 /**
  * A name without the sign that is written before it: `#den` is den, `@bob` is bob; but if one of that very name exists,
  * it is meant.
  */
 export function withoutSign(sign, name) {
   if (!name.startsWith(sign) || name.length === sign.length) return name;
-  const kind = sign === "#" ? "room" : "person";
-  if (conversations.has(`${kind}:${name}`) || (kind === "room" && publicRooms.some(({ room_id }) => room_id === name))) return name;
+  if (sign === "#" ? isKnownRoom(name) : conversations.has(`person:${name}`)) return name;
   return name.slice(sign.length);
 }
+
+/** Whether a name that was written for a room is meant for a person: it has their sign, and no room is called so. */
+export const isOfPerson = (name) => name.startsWith("@") && name !== "@" && !isKnownRoom(name);
 
 /** Puts the focus into the composer after a choice, but not where that opens a keyboard over half of the screen. */
 export function focusComposer() {
