@@ -237,6 +237,12 @@ await run(async () => {
     await say(page, "/me waves");
     await sees(ada, "_waves_");
     await say(page, "/nick After");
+    // It asks what the icon of the door asks; and who stays is who they were.
+    await page.locator("#going[open]").waitFor();
+    await page.getByRole("button", { name: "Stay" }).click();
+    equal([await page.locator("#app").isVisible(), await page.locator("#door").isVisible(), await page.locator("#me-name").textContent()], [true, false, "Before"], "the page, the door, the name");
+    await say(page, "/nick After");
+    await page.getByRole("button", { name: "Go out", exact: true }).click();
     await page.locator("#door").waitFor();
     equal(await page.locator("#door-name").inputValue(), "After", "the name at the door");
     await page.getByRole("button", { name: "Enter" }).click();

@@ -9,8 +9,8 @@
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
  *   or `sending.js` sends it; `actions.js` is what is done with a message, `selection.js` what is copied; `keys.js`,
  *   `switcher.js`, `search.js`, `finder.js`, `picker.js`, `format.js`, `person.js`, `invitation.js`, `place_menu.js`,
- *   `note.js`, `topic.js`, `question.js` and `drawers.js` open and close, with `dialogs.js`; `notifications.js` calls a
- *   reader who is away, but for what is muted: `muting.js`
+ *   `note.js`, `topic.js`, `question.js`, `going.js` and `drawers.js` open and close, with `dialogs.js`;
+ *   `notifications.js` calls a reader who is away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
  * - helpers: `dom.js`, `attention.js`, `avatar.js`, `clicks.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`
  *   with `pieces.js`, `names.js`, `qr.js`, `text.js`, `typing.js`, `words.js`; and `old.js`, which speaks where a browser
@@ -25,18 +25,18 @@ import { SalonClient } from "./client.js";
 import { sayKeys } from "./composer.js";
 import { firstConnection } from "./connection.js";
 import {
-  active, begin, client, conversation, conversations, forgetPlaces, isOurPlaces, keepPlacesOf, me, people, proven, readElsewhere, roles, rooms, savePlaces,
+  active, begin, client, conversation, conversations, isOurPlaces, keepPlacesOf, me, proven, readElsewhere, roles, rooms, savePlaces,
 } from "./conversations.js";
-import { byId, element, named } from "./dom.js";
+import { byId } from "./dom.js";
 import { addressed, openDoor, serverAddress } from "./door.js";
 import { redraw } from "./drawing.js";
-import { drawAnnouncements, forgetAnnouncements } from "./announcements.js";
+import { drawAnnouncements } from "./announcements.js";
 import { whenSignedOut } from "./ended.js";
-import { closeDrawers, narrow } from "./drawers.js";
+import { narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
-import { fillIn, phrase, t } from "./language.js";
-import { listed } from "./lists.js";
+import { fillIn, t } from "./language.js";
+import "./going.js";
 import { lookAtZone } from "./message.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";
@@ -127,27 +127,6 @@ function needNoLink(salon) {
   });
 }
 
-// Going out asks first: one press may be a mistake, and what the browser keeps comes back with the name, if it is not
-// to be forgotten.
-
-byId("change-name").addEventListener("click", () => {
-  closeDrawers();
-  const waiting = client.outbox.length;
-  const name = named(me);
-  const [many, more] = [rooms().length, people().length];
-  const places = listed([...many ? [t("roomsCount", { count: many })] : [], ...more ? [t("conversationsCount", { count: more })] : []]).join("");
-  byId("going-title").replaceChildren(...phrase("goOutAs", { name: named(me) }));
-  byId("going-text").replaceChildren(
-    ...phrase(places ? "keepsPlaces" : "keepsNothing", { places, name }),
-    ...waiting ? [" ", element("strong", "", t("notSentCount", { count: waiting }))] : [],
-    ...proven ? [" ", t("needsLinkForThat")] : [],
-  );
-  byId("going").showModal();
-});
-
-byId("going-keep").addEventListener("click", () => goOut({ forgotten: false }));
-byId("going-forget").addEventListener("click", () => goOut({ forgotten: true }));
-
 /** A link has ended: the door says what is needed. Other tabs may have another one. */
 whenSignedOut(() => {
   letGoOfUnsent();
@@ -156,18 +135,6 @@ whenSignedOut(() => {
   sessionToken(null);
   openDoor({ again: true });
 });
-
-function goOut({ forgotten }) {
-  byId("going").close();
-  forgetAnnouncements();
-  letGoOfUnsent({ forgotten });
-  client.close();
-  if (forgotten) forgetPlaces(me);
-  else savePlaces();
-  sessionToken(null);
-  setAddress(active?.kind === "room" ? `#room=${encodeURIComponent(active.id)}` : location.pathname);
-  openDoor();
-}
 
 /**
  * A link with another token was opened in this tab. One of the same person goes on where we are; another person begins

@@ -10,6 +10,7 @@ import { normalName } from "./client.js";
 import { findEmoji } from "./emoji.js";
 import { everybody, setStatus } from "./people.js";
 import { active, addHelp, client, conversations, me, people, proven, rooms } from "./conversations.js";
+import { askToGo } from "./going.js";
 import { toLatest } from "./history.js";
 import { LANGUAGES, choose, known, t } from "./language.js";
 import { compare } from "./lists.js";
@@ -189,7 +190,7 @@ function rename(name) {
   const wanted = normalName(withoutSign("@", wholeName(name)));
   const problem = wanted === "" ? t("writeNick") : nameProblem(wanted);
   if (problem) return problem;
-  location.hash = `#${new URLSearchParams({ ...active.kind === "room" ? { room: active.id } : { with: active.id }, name: wanted })}`;
+  if (wanted !== me) askToGo(wanted);
   return "";
 }
 
