@@ -360,6 +360,30 @@ await run(async () => {
     }
   });
 
+  await check("on paper there are the messages that are loaded, all of them and light, also from a dark page, and nothing around them", async () => {
+    const page = await newPage({ colorScheme: "dark" });
+    await enter(page, "Printer", "paper");
+    await speak(bob, "Zoe", { room_id: "paper" }, Array.from({ length: 45 }, (_, n) => `page line ${n + 1}`));
+    await sees(page, "page line 45");
+    await say(page, Array.from({ length: 40 }, (_, n) => `long ${n}`).join("\n"));
+    await page.locator("#messages .text.long").waitFor();
+    await page.emulateMedia({ media: "print", colorScheme: "dark" });
+    const found = await page.evaluate(() => {
+      const shown = (selector) => [...document.querySelectorAll(selector)].some((node) => node.checkVisibility());
+      const all = [...document.querySelectorAll("#messages > li.message")];
+      const end = all.at(-1).getBoundingClientRect().bottom + scrollY;
+      return {
+        around: ["#places", "#details", "#composer", "#announcements", "#message-bar", "#new-bar", "#to-latest", "#open-search", ".show-all"].filter(shown),
+        title: shown("#title"), messages: all.length, page: getComputedStyle(document.body).backgroundColor, log: getComputedStyle(document.querySelector("#conversation")).backgroundColor, text: getComputedStyle(document.body).color,
+        // What the paper is as long as: nothing of it is cut off or scrolled away.
+        whole: document.documentElement.scrollHeight >= end && end > innerHeight && all[0].getBoundingClientRect().top + scrollY > 0 && document.querySelector("#messages .text.long").clientHeight > 40 * 20,
+      };
+    });
+    equal(found, { around: [], title: true, messages: 46, page: "rgb(255, 255, 255)", log: "rgb(255, 255, 255)", text: "rgb(29, 35, 34)", whole: true }, "on paper");
+    await page.emulateMedia({ media: "screen" });
+    await page.context().close();
+  });
+
   await check("motion is short, and none for those who want none", async () => {
     const page = await newPage({ reducedMotion: "reduce" });
     await enter(page, "Calm", "kitchen");
