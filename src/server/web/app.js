@@ -45,7 +45,7 @@ import { presence } from "./presence.js";
 import { keptPlaces, rolesOf, sessionToken, storeInTab, subjectOf } from "./storage.js";
 import { letGoOfUnsent, unsentOf } from "./unsent.js";
 import { UNAUTHORIZED, inWords, nameProblem } from "./words.js";
-import "./clicks.js"; // before what they mean
+import "./clicks.js";
 import "./actions.js";
 import "./dialogs.js";
 import "./installing.js";
