@@ -361,7 +361,7 @@ await run(async () => {
 
   await check("Enter within code of several lines makes a line, and behind its end it sends", async () => {
     const page = await newPage();
-    await enter(page, "Coder", "kitchen");
+    await enter(page, "Coder", "code");
     await composer(page).click();
     const lines = ["```js", "let a = 1;", "", "```"];
     for (const [n, line] of lines.entries()) {
@@ -382,8 +382,8 @@ await run(async () => {
 
   await check("a finger that is lifted after it has held a message clicks nothing of what has opened under it", async () => {
     const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
-    await enter(phone, "Holder", "kitchen");
-    await speak(phone, "Zoe", { room_id: "kitchen" }, Array.from({ length: 20 }, (_, n) => `line ${n} of a page that is full of them`));
+    await enter(phone, "Holder", "full");
+    await speak(phone, "Zoe", { room_id: "full" }, Array.from({ length: 20 }, (_, n) => `line ${n} of a page that is full of them`));
     await sees(phone, "line 19 of a page that is full of them");
     const touch = await phone.context().newCDPSession(phone);
     // A finger that is lifted ends in a `mousedown`: by then it has clicked, or not.
