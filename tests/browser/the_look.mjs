@@ -266,7 +266,8 @@ await run(async () => {
     await say(ada, "/leave second");
     await titled(ada, "kitchen");
     await say(bob, "/join annexe");
-    await until("Bob is in it", async () => (await members(bob)).join() === "Bob"); // the list is that of when it was opened
+    // The list is that of when it was opened.
+    await until("Bob is in it", async () => (await members(bob)).join() === "Bob");
     await ada.getByRole("button", { name: "Join or create a room" }).click();
     const annexe = ada.locator("#finder-list .place", { hasText: "annexe" });
     await until("one is there, beside a sign of people", async () => (await annexe.locator(".place-members:has(svg)").textContent()).startsWith("1"));

@@ -139,7 +139,8 @@ await run(async () => {
   await check("three people talk at once: each sees who types, and all see the same in the same order", async () => {
     const grace = await newPage();
     await enter(grace, "Grace", ROOM);
-    await until("Grace is in the room", async () => (await members(grace)).includes("Grace")); // before, nobody hears of what she types
+    // Before that nobody hears of what she types.
+    await until("Grace is in the room", async () => (await members(grace)).includes("Grace"));
     const before = (await texts(linus)).length;
     const linusTypes = linus.locator("#composer-input").pressSequentially("l");
     await Promise.all([linusTypes, grace.locator("#composer-input").pressSequentially("g")]);

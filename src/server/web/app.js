@@ -2,8 +2,8 @@
  * The chat page behind its door: going in and out. `door.js` is where one comes in, and takes this file and all others
  * when the door has been drawn. `client.js` keeps the connection; the other files are a subject each:
  *
- * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js` with `begun.js`, and
- *   `incoming.js` for what the server says
+ * - kept: `conversations.js`, `history.js`, `reading.js`, `presence.js`, `storage.js`, `unsent.js` with `begun.js`,
+ *   and `incoming.js` for what the server says
  * - drawn: `log.js` with `unread.js` and `message.js`, `announcements.js`, `sidebar.js`, `people.js`, `connection.js`
  *   with `ended.js`, each a part of the page that `drawing.js` calls when it is stale
  * - done: `places.js` goes somewhere; `composer.js` takes what is written, `commands.js` with `suggestions.js` does it
@@ -12,9 +12,9 @@
  *   `note.js`, `topic.js`, `question.js`, `going.js` and `drawers.js` open and close, with `dialogs.js`;
  *   `notifications.js` calls a reader who is away, but for what is muted: `muting.js`
  * - kept by the browser: `worker.js`, which `installing.js` puts there
- * - helpers: `dom.js`, `attention.js`, `avatar.js`, `clicks.js`, `copying.js`, `emoji.js`, `lists.js`, `lookalikes.js`, `markup.js`
- *   with `pieces.js`, `names.js`, `qr.js`, `text.js`, `typing.js`, `words.js`; and `old.js`, which speaks where a browser
- *   is too old for all these
+ * - helpers: `dom.js`, `attention.js`, `avatar.js`, `clicks.js`, `copying.js`, `emoji.js`, `lists.js`,
+ *   `lookalikes.js`, `markup.js` with `pieces.js`, `names.js`, `qr.js`, `text.js`, `typing.js`, `words.js`; and
+ *   `old.js`, which speaks where a browser is too old for all these
  * - said: `language.js`, with the words of the page in tables, two for each language: `en_door.js`, `en.js` by
  *   `english.js`; `de_door.js`, `de.js` and so on, with `de_emoji.js` for the picker
  *

@@ -1,7 +1,7 @@
 /**
- * A click means what was under the pointer when it began. What has come there since is not clicked: neither by the second
- * click of two, where the first has put another button, another conversation or a dialog in its place, nor by a finger
- * that is lifted after it has rested on a message until the menu opened.
+ * A click means what was under the pointer when it began. What has come there since is not clicked: neither by the
+ * second click of two, where the first has put another button, another conversation or a dialog in its place, nor by a
+ * finger that is lifted after it has rested on a message until the menu opened.
  */
 import { active } from "./conversations.js";
 

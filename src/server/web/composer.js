@@ -196,7 +196,7 @@ labelEnter();
 input.addEventListener("keydown", (event) => {
   if (suggestionsTake(event)) return;
   const plainKey = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
-  if (event.key === "Enter" && plainKey && isFenceOpen(input.value.slice(0, input.selectionStart))) return; // a line of code
+  if (event.key === "Enter" && plainKey && isFenceOpen(input.value.slice(0, input.selectionStart))) return; // of code
   if (event.key === "Enter" && !event.shiftKey && !event.altKey && (enterSends() || event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     // A key that is held may be in another conversation by now, with a draft that nobody has meant to send.

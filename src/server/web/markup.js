@@ -1,6 +1,6 @@
 /**
- * What a text means by the signs in it (`pieces.js`), as nodes. Nothing in it ever becomes markup of the page. The signs
- * stay in the nodes, not shown: what is copied is what was written.
+ * What a text means by the signs in it (`pieces.js`), as nodes. Nothing in it ever becomes markup of the page. The
+ * signs stay in the nodes, not shown: what is copied is what was written.
  */
 import { element, icon } from "./dom.js";
 import { t } from "./language.js";

@@ -28,8 +28,8 @@ let dayFormat;
 let yearFormat;
 
 /**
- * Looks at the time zone of the browser, and at the language. Returns whether one is another now: then all times on the
- * page are stale.
+ * Looks at the time zone of the browser, and at the language. Returns whether one is another now: then all times on
+ * the page are stale.
  */
 export function lookAtZone() {
   const offset = new Date().getTimezoneOffset();
@@ -85,8 +85,8 @@ function buildSaid(item) {
 }
 
 /**
- * Writes what a message says, which may be another text than before: the node stays, and so does what is around it, and
- * the text, if it would be the same.
+ * Writes what a message says, which may be another text than before: the node stays, and so does what is around it,
+ * and the text, if it would be the same.
  */
 function rewrite(item) {
   item.rewritten = false;
@@ -262,9 +262,9 @@ function forget(item) {
 }
 
 /**
- * The lines above an item: its day, if it is the first of it, and "New". They depend on what stands before, and so does
- * whether a message continues a group. A name that stands where a group became too long, or above the first message that
- * was loaded, stays when earlier ones come: it would move what is read.
+ * The lines above an item: its day, if it is the first of it, and "New". They depend on what stands before, and so
+ * does whether a message continues a group. A name that stands where a group became too long, or above the first
+ * message that was loaded, stays when earlier ones come: it would move what is read.
  */
 export function linesAbove(item, previous, isNew) {
   const lines = [];

@@ -187,7 +187,7 @@ function bothOf({ open, inside }) {
   return { kind: "em", open: one, inside: [{ kind: "strong", open: two, inside, close: two }], close: one };
 }
 
-// Whom it calls
+// The people it calls
 
 const callsBy = (all, name) => all.some((piece) => typeof piece !== "string" && ((piece.kind === "call" && piece.name === name) || callsBy(piece.inside, name)));
 

@@ -138,7 +138,7 @@ export function revisit(id) {
 export function enterRoom(room) {
   // Messages of before may be on the page: what was said since is to come behind them.
   const since = room.epoch === null ? undefined : { epoch: room.epoch, seq: room.lastSeq };
-  client.join(room.id, { history: PAGE, since }).catch(() => {}); // `join_refused` and `join_delayed` say so, whatever asked
+  client.join(room.id, { history: PAGE, since }).catch(() => {}); // `join_refused` and `join_delayed` say so
 }
 
 /** A room is called by a title from now on, or by its id. */

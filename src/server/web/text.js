@@ -92,7 +92,8 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
 const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
 
 /**
- * Whether a name ends there, so that no longer word goes on: "@ada-lyn" does not call ada, nor does "@ada@example.org".
+ * Whether a name ends there, so that no longer word goes on: "@ada-lyn" does not call ada, nor does
+ * "@ada@example.org".
  */
 function endsAt(text, end, name) {
   const after = characterAt(text, end);
@@ -124,10 +125,10 @@ function rawEnd(text, from, lower) {
 }
 
 /**
- * Where a text calls people, by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare word,
- * since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
- * follow: "@太郎さん". The longest name that fits at each place: `{start, end, name}`. With `room` it calls all who are
- * in the room: there `name` is null. `names` are a list, or what `loweredOf` has made of it.
+ * Where a text calls people, by `@` and the name, as a word of its own: "@ada, tea?" and not "@adam", nor the bare
+ * word, since names are often words; nor an e-mail address or a link. Where words are written without blanks, more may
+ * follow: "@太郎さん". The longest name that fits at each place: `{start, end, name}`. With `room` it calls all who are in
+ * the room: there `name` is null. `names` are a list, or what `loweredOf` has made of it.
  */
 export function callsIn(content, names, room = false) {
   if (!/[@\uFF20]/u.test(content)) return [];
