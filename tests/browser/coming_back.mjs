@@ -478,6 +478,13 @@ await run(async () => {
       await until("the end is in view", async () => await below(page) < 40);
       await more.click();
       await until("it is whole", async () => await below(page) > 150);
+      const less = page.getByRole("button", { name: "Show less", exact: true });
+      if (await less.count()) {
+        await less.last().click();
+        await until("what is folded again is at the end, and followed", () => page.locator("#to-latest").isHidden());
+        await more.click();
+        await until("it is whole again", async () => await below(page) > 150);
+      }
       await page.locator("#log").hover();
       await page.mouse.wheel(0, 50);
       await rests(page);

@@ -117,8 +117,10 @@ byId("finder-form").addEventListener("submit", async (event) => {
   if (problem) return;
   byId("finder").close();
   if (isOfRoom()) {
-    letGoOfBegun(BEGUN);
-    keepUnsent();
+    if (title || topic) {
+      letGoOfBegun(BEGUN);
+      keepUnsent();
+    }
     goInto(name);
   } else {
     open("person", name);

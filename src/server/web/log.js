@@ -131,7 +131,7 @@ export async function showMessage(of) {
  */
 function readWhatIsSeen() {
   const c = active;
-  if (isAway() || c.landing || c.held || (c.loading && c.items.length === 0) || c.replaying || (c.syncing && c.lastSeq > 0)) return;
+  if (isAway() || c.landing || c.held || c.loading || c.replaying || (c.syncing && c.lastSeq > 0)) return;
   if (c.stuck && !c.detached) return markRead();
   const first = c.firstUnread?.node?.getBoundingClientRect();
   const { top, bottom } = byId("log").getBoundingClientRect();
@@ -286,11 +286,12 @@ byId("log").addEventListener("scroll", () => {
 byId("messages").addEventListener("click", (event) => {
   const author = event.target.closest(".author, .message > .avatar");
   if (author) openPerson(itemOf(author.closest("li")).sender);
-  // The reader has made a message longer, to read it: what is below it is not followed.
-  if (active.stuck && !active.wished && belowView() >= NEAR) {
-    active.stuck = false;
-    drawToLatest();
-  }
+  // The reader has made a message longer, to read it: what is below it is not followed, until it is shorter again.
+  const c = active;
+  const far = belowView() >= NEAR;
+  if (c.wished || c.detached || c.landing || c.stuck !== far) return;
+  c.stuck = !far;
+  drawToLatest();
 });
 
 byId("to-latest").addEventListener("click", () => {

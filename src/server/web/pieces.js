@@ -196,7 +196,11 @@ const callsBy = (all, name) => all.some((piece) => typeof piece !== "string" && 
  * a longer name that begins so, "bob smith" beside "bob", that one is called alone. `@room` calls everybody only where
  * the server says so: `callsMe` looks at that too.
  */
-export const mentions = (content, name, others = []) => name !== "" && /[@\uFF20]/u.test(content) && callsBy(parse(content, [name, ...others]), name);
+export function mentions(content, name, others = []) {
+  if (name === "" || !/[@\uFF20]/u.test(content)) return false;
+  const [lowered, sought] = [content, name].map((text) => text.normalize("NFC").toLowerCase());
+  return lowered.includes(sought) && callsBy(parse(content, [name, ...others]), name);
+}
 
 /** Whether a message calls a person: by the name, or with everybody in the room, as the server says. */
 export function callsMe({ content = "", mentions: whom }, name, others) { return whom === "room" || mentions(content, name, others); }
