@@ -426,7 +426,8 @@ fn a_newcomer_may_end_at_any_word() {
         let stream = UnixStream::connect(house.path("hand-over.sock")).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut reader = BufReader::new(stream);
-        writeln!(reader.get_ref(), "serves").unwrap();
+        // One that is busy may have said so and gone before this is written.
+        let _ = writeln!(reader.get_ref(), "serves");
         word(&mut reader)
     };
     let mut answers = std::iter::repeat_with(answer).skip_while(|answer| answer == "busy");
