@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{Client, Folder, PATIENCE, Server, free_address, get, hear_with, joined, salon, say};
+use crate::common::{Client, Folder, PATIENCE, Server, get, hear_with, joined, salon, say};
 use crate::tls::Certificate;
 use tungstenite::Message;
 use tungstenite::stream::MaybeTlsStream;
@@ -557,11 +557,10 @@ fn one_that_hangs_is_not_waited_for() {
 #[test]
 fn one_that_ends_while_another_comes_leaves_it_to_serve() {
     let house = House::new("went");
-    let address = free_address();
-    let listen = address.to_string();
     // What it had when it ended: not heard that there is a newcomer; not what that has said; not answered it.
     for heard in ["nothing", "that somebody came", "all"] {
-        let taken = TcpListener::bind(address).unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = taken.local_addr().unwrap().to_string();
         let (mut process, door) = knocking(&house, &["--takeover", "--listen", &listen]);
         let mut stream = (heard != "nothing").then(|| BufReader::new(door.accept().unwrap().0));
         if let Some(stream) = &mut stream {
