@@ -2,7 +2,7 @@
  * Finding: what was said, where to go, who is here; and the keys. `node finding.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
@@ -283,12 +283,11 @@ await run(async () => {
     const page = await newPage();
     const wire = await held(page);
     await enter(page, "Quy", "kitchen");
-    // Whatever an answer does, it does before the answer to a later question is drawn.
-    const passed = () => page.evaluate(async () => {
-      const { client } = await import("/conversations.js");
-      await client.online({ limit: 1 });
-      await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-    });
+    // Whatever an answer does, it does before what comes behind it is drawn.
+    const passed = async (target, sign) => {
+      await speak(ada, "Bob", target, [sign]);
+      await sees(page, sign);
+    };
     wire.holds = ({ created }) => created !== undefined;
     await page.locator("#add-room").click();
     await page.locator("#finder-input").fill("slow");
@@ -300,7 +299,7 @@ await run(async () => {
     await titled(page, "Bob");
     await composer(page).pressSequentially("for you ");
     wire.letGo();
-    await passed();
+    await passed({ user_id: "Quy" }, "behind the room");
     await titled(page, "Bob");
     await page.keyboard.type("alone");
     equal(await composer(page).inputValue(), "for you alone", "what is written to Bob");
@@ -308,13 +307,18 @@ await run(async () => {
 
     await page.locator("#room-list .place", { hasText: "kitchen" }).click();
     await titled(page, "kitchen");
+    for (const name of ["Ada", "Bob"]) {
+      await speak(ada, name, { room_id: "kitchen" }, [`a word of ${name}`]);
+      await sees(page, `a word of ${name}`);
+    }
+    const card = (name) => page.locator("#messages > li.message", { hasText: `a word of ${name}` }).locator(".author").click();
     wire.holds = ({ users }) => users?.Ada !== undefined;
-    await page.evaluate(async () => (await import("/person.js")).openPerson("Ada"));
+    await card("Ada");
     await until("the answer about Ada is on its way", () => wire.waiting.length > 0);
     await page.keyboard.press("Escape");
-    await page.evaluate(async () => (await import("/person.js")).openPerson("Bob"));
+    await card("Bob");
     wire.letGo();
-    await passed();
+    await passed({ room_id: "kitchen" }, "behind the card");
     equal(await page.locator("#person-card .person-name").textContent(), "Bob", "the name on the card");
     await page.context().close();
   });
@@ -412,8 +416,8 @@ await run(async () => {
       await page.locator("#question").getByRole("button", { name: answer, exact: true }).click();
       await titled(page, title);
       await titled(bob, title);
-      const change = () => page.evaluate(async () => (await import("/begun.js")).begunOf("title:tea Save") ?? "");
-      if (offered === "") await until("nothing is begun", async () => await change() === "");
+      const kept = () => page.evaluate(() => [localStorage, sessionStorage].flatMap((storage) => Object.values(storage)).some((text) => text.includes("title:tea Save")));
+      if (offered === "") await until("nothing is begun", async () => !await kept());
       else {
         await page.locator("#title").click();
         await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();

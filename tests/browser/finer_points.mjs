@@ -561,10 +561,10 @@ await run(async () => {
     await until("the room is first", async () => (await roomsOf(page))[0] === "b-room");
     equal(await focusIsAt(page), "b-room", "the focus, as its room rises");
     await page.locator("#room-list .place", { hasText: "a-room" }).focus();
-    await page.evaluate(async () => {
-      const { conversations } = await import("/conversations.js");
-      const { mute } = await import("/muting.js");
-      mute(conversations.get("room:a-room").key, true);
+    // As another tab mutes it.
+    await page.evaluate(() => {
+      localStorage.setItem("salon.muted:Fay", JSON.stringify(["room:a-room"]));
+      window.dispatchEvent(new StorageEvent("storage", { key: "salon.muted:Fay" }));
     });
     await until("the room is last", async () => (await roomsOf(page)).at(-1) === "a-room");
     equal(await focusIsAt(page), "a-room", "the focus, as its room sinks");
@@ -591,16 +591,18 @@ await run(async () => {
     equal(await focusIsAt(page), long, "the focus, when all is shown");
     await say(eve, "a joke");
     await sees(page, "a joke");
-    const react = (one) => one.evaluate(async () => {
-      const { react } = await import("/actions.js");
-      const { active } = await import("/conversations.js");
-      react(active.items.find(({ content }) => content === "a joke"), "👍");
-    });
+    await sees(eve, "a joke");
+    const react = async (one) => {
+      await one.locator("#messages > li.message", { hasText: "a joke" }).hover();
+      await one.locator("#bar-react").click();
+      await one.locator("#picker-input").fill("tea");
+      await one.keyboard.press("Enter");
+    };
     await react(page);
     await page.locator(".reaction").focus();
     await react(eve);
     await until("two have reacted", async () => (await page.locator(".reaction-count").textContent()) === "2");
-    equal(await focusIsAt(page), "👍", "the focus, as somebody else reacts too");
+    equal(await focusIsAt(page), "🍵", "the focus, as somebody else reacts too");
     await react(eve);
     await until("one is left", async () => (await page.locator(".reaction-count").textContent()) === "1");
     await page.keyboard.press("Enter");

@@ -1080,12 +1080,15 @@ await run(async () => {
     await say(bob, "/join busy");
     await say(bob, "the first one");
     await sees(linus, "the first one");
-    const marks = (page) => page.evaluate(async () => {
-      const { client } = await import("/conversations.js");
-      const { rooms } = await client.rooms({ read: true });
+    const marks = () => bob.evaluate(async (url) => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url, user: "Linus" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      const { rooms } = await salon.rooms({ read: true });
+      salon.close();
       return rooms.filter(({ room_id }) => room_id === "busy").map(({ read }) => read);
-    });
-    await until("the server has his mark", async () => (await marks(linus))[0] > 0);
+    }, `${bob.origin.replace("http", "ws")}/ws`);
+    await until("the server has his mark", async () => (await marks())[0] > 0);
     await linus.context().close();
     const page = await newPage();
     // The moment in which marks are told comes when the check says so.
@@ -1110,9 +1113,9 @@ await run(async () => {
     await page.getByRole("button", { name: "Yes, that is me" }).click();
     await connected(page);
     await titled(page, "quiet");
-    const before = await marks(page);
+    const before = await marks();
     await page.evaluate(() => { for (const run of window.moments.splice(0)) run(); });
-    equal(await marks(page), before, "his mark in the room that she has read");
+    equal(await marks(), before, "his mark in the room that she has read");
     await page.locator("#open-search").click();
     equal([await page.locator("#search-input").inputValue(), await page.locator("#search-list .result").count()], ["", 0], "what he has searched for, and found");
     await page.context().close();
@@ -1155,6 +1158,7 @@ await run(async () => {
     const page = await newPage({ port: wire.port });
     await enter(page, "Wanda", "offline");
     const said = () => page.locator("#composer-problem").textContent();
+    let signs = 0;
     const open = async () => {
       await page.locator("#title").click();
       await page.locator("#place-menu").getByRole("button", { name: "Change the title" }).click();
@@ -1169,7 +1173,9 @@ await run(async () => {
       await page.evaluate(() => window.dispatchEvent(new Event("online")));
       await connected(page);
       serverAway = false;
-      await until("it is in the room", () => page.evaluate(async () => (await import("/conversations.js")).client.isJoined("offline")));
+      signs += 1;
+      await speak(bob, "Sign", { room_id: "offline" }, [`it is in the room ${signs}`]);
+      await sees(page, `it is in the room ${signs}`);
     };
     await away();
     await say(page, "/title Teh room");
