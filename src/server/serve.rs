@@ -54,11 +54,12 @@ pub fn run(
 ) -> Result<(), Error> {
     let mut starter: Box<dyn Starter> = Box::new(starter);
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
-    let (mut predecessor, mut has_ended) = predecessor(&settings, &mut kernel)?;
+    let (mut predecessor, has_ended) = predecessor(&settings, &mut kernel)?;
+    let mut rests = if has_ended { RESTS } else { 0 };
     let mut listeners = Vec::new();
     let mut bound = |handed, addresses: &[Address], option| {
         bound(handed, addresses, option, predecessor.as_mut(), |bind| {
-            once_let_go(&mut kernel, has_ended, is_held, bind)
+            tried_again(rests, is_held, HAS_ENDED, || kernel.rest(REST), bind)
         })
     };
     let public = bound(sockets.public, &settings.listen, "--listen")?;
@@ -103,10 +104,10 @@ pub fn run(
     // From here on the other one lets go, and goes on only if this one ends before it serves.
     if let Some(before) = &mut predecessor {
         before.free_the_store(&mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
-        has_ended = before.has_ended();
+        rests = if before.has_ended() { RESTS } else { 0 };
     }
     let waker = kernel.waker();
-    let made = once_let_go(&mut kernel, has_ended, |_| true, &mut || store(waker.clone()));
+    let made = tried_again(rests, |_| true, HAS_ENDED, || kernel.rest(REST), || store(waker.clone()));
     let mut made = made.map_err(Error::Store)?;
     if let Some(before) = &mut predecessor {
         let pid = before.pid();
@@ -141,8 +142,12 @@ pub fn run(
             }
             Settled::GoesOn => {
                 log::error!("the other Salon has not taken over: this one goes on");
-                let Some(again) = again(&mut kernel, &mut store).map_err(Error::Store)? else { return Ok(()) };
-                made = again;
+                let pause = || kernel.pause(BETWEEN_TRIES);
+                made = match tried_again(TRIES, |_| true, "", pause, || store(waker.clone())) {
+                    Ok(again) => again,
+                    Err(_) if kernel.pause(Duration::ZERO) => return Ok(()),
+                    Err(sentence) => return Err(Error::Store(sentence)),
+                };
                 kernel.begin_anew().map_err(Error::Loop)?;
             }
         }
@@ -163,22 +168,23 @@ fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<(Option<Prede
     Ok((None, has_ended))
 }
 
-/// What this makes. Where a Salon `has_ended` in this moment, its sockets and its store may be its own for a moment
-/// still: what fails for that is tried again, for a bounded time, or until a signal asks for the end.
-fn once_let_go<T, E: fmt::Display>(
-    kernel: &mut Kernel,
-    has_ended: bool,
+/// What this makes. Where that fails for something that `is_held` by another Salon for a moment still, it is tried
+/// again so many times, each behind a `rest`, which says whether a signal asks for the end: then it is not.
+fn tried_again<T, E: fmt::Display>(
+    times: u32,
     is_held: fn(&E) -> bool,
-    make: &mut dyn FnMut() -> Result<T, E>,
+    why: &str,
+    mut rest: impl FnMut() -> bool,
+    mut make: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    for tried in 0..RESTS {
+    for tried in 0..times {
         match make() {
-            Err(error) if has_ended && is_held(&error) => {
+            Err(error) if is_held(&error) => {
                 match tried {
-                    0 => log::warn!("{error}; it is tried again, for a Salon has ended in this moment"),
+                    0 => log::warn!("{error}; it is tried again{why}"),
                     _ => log::debug!("{error}"),
                 }
-                if kernel.rest(REST) {
+                if rest() {
                     return Err(error);
                 }
             }
@@ -196,27 +202,10 @@ fn is_held(error: &Error) -> bool {
 /// How often, and how far apart, a Salon tries for what one that has ended may hold, but for once: for ten seconds.
 const RESTS: u32 = 100;
 const REST: Duration = Duration::from_millis(100);
+const HAS_ENDED: &str = ", for a Salon has ended in this moment";
 
-/// The store again, for a Salon that goes on; `None`: it is to stop. The one that was to take over may hold the store
-/// still, until it hears that it is too late, or the kernel has taken all from it.
-fn again(
-    kernel: &mut Kernel,
-    store: &mut impl FnMut(Waker) -> Result<Box<dyn Backend>, String>,
-) -> Result<Option<Box<dyn Backend>>, String> {
-    for tried in 0..TRIES {
-        match store(kernel.waker()) {
-            Ok(made) => return Ok(Some(made)),
-            Err(sentence) if tried == 0 => log::warn!("{sentence}; it is tried again"),
-            Err(sentence) => log::debug!("{sentence}"),
-        }
-        if kernel.pause(BETWEEN_TRIES) {
-            return Ok(None);
-        }
-    }
-    store(kernel.waker()).map(Some)
-}
-
-/// How often, and how far apart, a Salon that goes on tries to open the store, but for once: for a minute.
+/// How often, and how far apart, a Salon that goes on tries to open the store, but for once: for a minute. The one that
+/// was to take over may hold it still, until it hears that it is too late, or the kernel has taken all from it.
 const TRIES: u32 = 240;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
