@@ -181,9 +181,13 @@ impl ChatService {
         })
     }
 
+    /// Those of an operator, who may be none any more since the call began.
+    fn rights_of(&self, operator: &str) -> Rights {
+        self.responder.operators().rights_of(operator).unwrap_or(Rights::NONE)
+    }
+
     fn has(&self, operator: &str, right: Right) -> Result<(), EntryError> {
-        let rights = self.responder.operators().rights_of(operator).unwrap_or(Rights::NONE);
-        if rights.have(right) { Ok(()) } else { Err(EntryError::Right(right)) }
+        if self.rights_of(operator).have(right) { Ok(()) } else { Err(EntryError::Right(right)) }
     }
 
     /// A call is whole: the chat carries it out.
@@ -386,7 +390,7 @@ impl<S: System> Service<S> for ChatService {
                         self.call(id, asked, made, heard, now);
                     }
                     Named::Batch => {
-                        let rights = self.responder.operators().rights_of(&operator).unwrap_or(Rights::NONE);
+                        let rights = self.rights_of(&operator);
                         let Some(batch) = Batch::parse(operator, rights, bytes) else {
                             let answer = Answer::RefuseCall(CallError::Batch.into(), bytes.into());
                             return Then::Answer(asked, Box::new(answer), heard);

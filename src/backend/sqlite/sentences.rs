@@ -95,8 +95,8 @@ pub fn damaged(path: &Path, why: &dyn std::fmt::Display) -> String {
 /// The sentence for a file of which it cannot be read who is kept out.
 pub fn without_bans(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!(
-        "--store {}: the names that are kept out cannot be read ({why}), so that these would be let in; put a backup in \
-         its place, or choose another path",
+        "--store {}: the names that are kept out cannot be read ({why}), so that these would be let in; put a backup \
+         in its place, or choose another path",
         path.display()
     )
 }
