@@ -36,7 +36,6 @@ import { narrow } from "./drawers.js";
 import { PAGE } from "./history.js";
 import { listen } from "./incoming.js";
 import { fillIn, t } from "./language.js";
-import "./going.js";
 import { lookAtZone } from "./message.js";
 import { DEFAULT_ROOM } from "./names.js";
 import { chosenStatus, drawMe, holdStatus } from "./people.js";

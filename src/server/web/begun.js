@@ -33,6 +33,9 @@ export function offer(input, key, stands) {
   else input.setSelectionRange(text.length, text.length);
 }
 
+/** What is meant by what is in a field, which is one line. */
+export const tidy = (text) => text.trim().replace(/\s+/gu, " ");
+
 /** Notes what is in a field now; what stands is nothing that is begun. */
 export function note(key, text, stands) {
   if (text === stands) fields.delete(key);

@@ -2,7 +2,7 @@
  * The dialog that finds a room to join or a person to write to.
  */
 import { avatar } from "./avatar.js";
-import { begin, begunOf, letGoOfBegun, note } from "./begun.js";
+import { begin, begunOf, letGoOfBegun, note, tidy } from "./begun.js";
 import { normalName } from "./client.js";
 import { client, conversation, conversations, me } from "./conversations.js";
 import { opening } from "./dialogs.js";
@@ -102,7 +102,7 @@ for (const id of FIELDS) byId(id).addEventListener("input", () => {
 byId("finder-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameIn();
-  const given = (id) => (byId("finder-topic-part").hidden ? undefined : byId(id).value.trim().replace(/\s+/gu, " ") || undefined);
+  const given = (id) => (byId("finder-topic-part").hidden ? undefined : tidy(byId(id).value) || undefined);
   const [title, topic] = [given("finder-room-title"), given("finder-topic")];
   let problem = nameProblem(name) ?? (problemOf("title", title ?? "") || problemOf("topic", topic ?? ""));
   let there = null; // the room, if somebody has made it meanwhile

@@ -170,16 +170,19 @@ function noteMessage() {
   if (log.clientWidth > 0) kept = { node, part: (log.getBoundingClientRect().top - top) / height, width: log.clientWidth };
 }
 
+/** Returns whether the width has changed. */
 function keepMessage() {
   const log = byId("log");
-  if (!kept || !log.clientWidth || kept.width === log.clientWidth) return;
+  if (!kept || kept.width === log.clientWidth) return false;
+  if (!log.clientWidth) return true; // it is hidden, and keeps its place until it is not
   const { node, part } = kept;
   kept = null;
-  if (active.stuck || !node?.isConnected) return;
+  if (active.stuck || !node?.isConnected) return true;
   const { top, height } = node.getBoundingClientRect();
   log.scrollTop += top + part * height - log.getBoundingClientRect().top;
   placeMoved();
   lastTop = log.scrollTop;
+  return true;
 }
 
 /** The first message in view, and its place: it stays there when the window moves. */
@@ -311,9 +314,7 @@ new ResizeObserver(() => {
   topOfLog = top;
   if (active?.stuck) return toEnd();
   if (!active) return;
-  const rewrapped = kept && kept.width !== byId("log").clientWidth;
-  keepMessage();
-  if (!rewrapped && moved !== 0) {
+  if (!keepMessage() && moved !== 0) {
     byId("log").scrollTop += moved;
     placeMoved();
     lastTop = byId("log").scrollTop;

@@ -28,8 +28,8 @@ let dayFormat;
 let yearFormat;
 
 /**
- * Looks at the time zone of the browser, and at the language. Returns whether one is another now: then all times on
- * the page are stale.
+ * Looks at the time zone of the browser, and at the language. Returns whether one is another now: then all times on the
+ * page are stale.
  */
 export function lookAtZone() {
   const offset = new Date().getTimezoneOffset();
@@ -182,7 +182,7 @@ function draw(item) {
     retry.type = discard.type = "button";
     retry.addEventListener("click", () => {
       const { reply_to: seq, epoch } = item.entry;
-      const c = placeOf(item);
+      const c = conversationOf(item);
       c.problem = send(c, item.content, { seq, epoch });
       if (!c.problem) forget(item);
       redraw("composer");
@@ -249,11 +249,11 @@ function helpCard({ lines }) {
   return element("div", "help-card", element("p", "help-title", `${t("helpTitle")} `, element("span", "help-only", t("helpOnlyYou"))), list, done);
 }
 
-const placeOf = ({ entry }) => conversations.get(`${entry.kind}:${entry.target}`);
+const conversationOf = ({ entry }) => conversations.get(`${entry.kind}:${entry.target}`);
 
 function forget(item) {
   if (item.node.contains(document.activeElement)) focusComposer();
-  const c = placeOf(item);
+  const c = conversationOf(item);
   client.discard(item.entry.id);
   c.pending.splice(c.pending.indexOf(item), 1);
   c.problem = "";

@@ -1,7 +1,7 @@
 /**
  * The note beside our status, which others see: written behind our own name, or by `/status`.
  */
-import { letGoOfBegun, note, offer } from "./begun.js";
+import { letGoOfBegun, note, offer, tidy } from "./begun.js";
 import { me } from "./conversations.js";
 import { byId } from "./dom.js";
 import { t } from "./language.js";
@@ -38,7 +38,7 @@ byId("note-input").addEventListener("input", () => {
 });
 byId("note-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const written = byId("note-input").value.trim().replace(/\s+/gu, " ");
+  const written = tidy(byId("note-input").value);
   const isChanged = written !== stood && written !== stands();
   let problem = noteProblem(written);
   if (!problem && isChanged && stands() !== stood) { // on another device, say: that is not undone unseen

@@ -42,6 +42,12 @@ export function parse(content, names = [], room = false) {
   return pieces;
 }
 
+/** Whether what is written behind a text, on a line of its own, is within code of several lines. */
+export function isFenceOpen(text) {
+  const last = parse(`${text}\n.`).at(-1);
+  return last.kind === "fence" && last.close === "";
+}
+
 /** The text of pieces, with the signs. */
 export const rawOf = (pieces) => pieces.map((piece) => (typeof piece === "string" ? piece : piece.open + rawOf(piece.inside) + piece.close)).join("");
 
@@ -63,18 +69,6 @@ function fenceAt(content, at, line) {
     from = end;
   }
   return begin < content.length ? { piece: { kind: "fence", open: line, inside: [content.slice(begin)], close: "" }, end: content.length } : null;
-}
-
-/** Whether a text ends within code of several lines whose end is still to be written. */
-export function isFenceOpen(text) {
-  let fence = "";
-  for (const line of text.split("\n")) {
-    const [, ticks, rest] = /^(`{3,})([^`]*)$/u.exec(line) ?? [];
-    if (!ticks) continue;
-    if (!fence) fence = ticks;
-    else if (ticks.length >= fence.length && rest.trim() === "") fence = "";
-  }
-  return fence !== "";
 }
 
 function quoteAt(content, at, line, names, state) {

@@ -9,6 +9,10 @@ import { narrow } from "./drawers.js";
 const ACTIONS = ["notify-room", "mute", "change-title", "change-topic", "copy-link", "show-code", "leave"];
 
 const menu = byId("place-menu");
+const above = element("div", "menu-about"); // made here: the door needs none of it
+above.id = "place-menu-about";
+menu.prepend(above);
+menu.setAttribute("aria-describedby", above.id);
 
 /** An entry that is the button again, as it stands. */
 function entryOf(button) {
@@ -45,7 +49,7 @@ function about() {
 }
 
 byId("title").addEventListener("click", () => {
-  byId("place-menu-about").replaceChildren(...about());
+  above.replaceChildren(...about());
   byId("place-menu-list").replaceChildren(...ACTIONS.map(byId).filter(({ hidden }) => !hidden).map(entryOf));
   menu.showModal();
   layBeneath(byId("title"));

@@ -92,8 +92,7 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
 const IN_ADDRESS = /[\p{L}\p{M}\p{N}_.+\-/@=%&#~]/u; // before an @ it makes an e-mail address, or a path
 
 /**
- * Whether a name ends there, so that no longer word goes on: "@ada-lyn" does not call ada, nor does
- * "@ada@example.org".
+ * Whether a name ends there, so that no longer word goes on: "@ada-lyn" does not call ada, nor does "@ada@example.org".
  */
 function endsAt(text, end, name) {
   const after = characterAt(text, end);

@@ -2,7 +2,7 @@
  * The title and the topic of a room: how it is called and what is above its messages. They are changed in the list of
  * what can be done with the room, the topic also in its head, or by `/title` and `/topic`. The server says who may.
  */
-import { begin, begunOf, letGoOfBegun, note, offer } from "./begun.js";
+import { begin, begunOf, letGoOfBegun, note, offer, tidy } from "./begun.js";
 import { active, client } from "./conversations.js";
 import { opening } from "./dialogs.js";
 import { byId, named } from "./dom.js";
@@ -43,7 +43,6 @@ export function problemOf(kind, text) {
   return problem ? isWrong(problem) : "";
 }
 
-const tidy = (words) => words.trim().replace(/\s+/gu, " ");
 const keyOf = (kind, room) => `${kind}:${room.id}`;
 
 /** Asks the server for it. Until that has said yes, it is begun, and offered again. Rejects with what is wrong. */
