@@ -176,15 +176,21 @@ export const speak = (page, user, target, contents) => page.evaluate(async ({ ur
   salon.close();
 }, { url: `${page.origin.replace("http", "ws")}/ws`, user, target, contents });
 
-/** What somebody has read and not read with each person, as the server has it: `{name: [read, unread]}`. */
-export const marks = (page, user) => page.evaluate(async ({ url, user }) => {
+/** What the server answers to another device of somebody: `what` is a method of `SalonClient`. */
+export const asks = (page, user, what, ...words) => page.evaluate(async ({ url, user, what, words }) => {
   const { SalonClient } = await import("/client.js");
   const salon = new SalonClient({ url, user });
   await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
-  const { conversations } = await salon.talks();
+  const answer = await salon[what](...words);
   salon.close();
+  return answer;
+}, { url: `${page.origin.replace("http", "ws")}/ws`, user, what, words });
+
+/** What somebody has read and not read with each person, as the server has it: `{name: [read, unread]}`. */
+export const marks = async (page, user) => {
+  const { conversations } = await asks(page, user, "talks");
   return Object.fromEntries(conversations.map(({ user_id, read, unread }) => [user_id, [read, unread]]));
-}, { url: `${page.origin.replace("http", "ws")}/ws`, user });
+};
 
 /** Whether axe has nothing to say of the page as it is, or nothing that `counts`; else it says what and where. */
 export async function audit(page, state, counts = () => true) {

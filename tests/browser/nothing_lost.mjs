@@ -3,7 +3,7 @@
  * several tabs. `node nothing_lost.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { begin, comeAgain, composer, connected, enter, goOut, hide, isUnreachable, members, newPage as openPage, newTab as openTab, roomsOf, say, sees, shut, speak, texts, titled } from "./browser.mjs";
+import { asks, begin, comeAgain, composer, connected, enter, goOut, hide, isUnreachable, members, newPage as openPage, newTab as openTab, roomsOf, say, sees, shut, speak, texts, titled } from "./browser.mjs";
 import { Server, Wire, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort());
@@ -1080,14 +1080,10 @@ await run(async () => {
     await say(bob, "/join busy");
     await say(bob, "the first one");
     await sees(linus, "the first one");
-    const marks = () => bob.evaluate(async (url) => {
-      const { SalonClient } = await import("/client.js");
-      const salon = new SalonClient({ url, user: "Linus" });
-      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
-      const { rooms } = await salon.rooms({ read: true });
-      salon.close();
+    const marks = async () => {
+      const { rooms } = await asks(bob, "Linus", "rooms", { read: true });
       return rooms.filter(({ room_id }) => room_id === "busy").map(({ read }) => read);
-    }, `${bob.origin.replace("http", "ws")}/ws`);
+    };
     await until("the server has his mark", async () => (await marks())[0] > 0);
     await linus.context().close();
     const page = await newPage();
