@@ -254,14 +254,15 @@ mod tests {
     }
 
     /// What a browser loads before it shows the door, and what it loads behind that, while a name is typed: on a line
-    /// of 400 kbit/s, one second for each 50 KB.
+    /// of 400 kbit/s, one second for each 50 KB. The names of the other files, which are hashes, stand in them and pack a
+    /// few bytes better or worse with each change.
     #[test]
     fn the_page_stays_small_on_the_wire() {
         let bytes = |paths: &[&str], coding: usize| -> usize {
             let assets = paths.iter().map(|path| find(path).unwrap_or_else(|| panic!("{path} is not served")));
             assets.map(|asset| asset.packed.map_or(asset.plain, |packed| packed[coding]).len()).sum()
         };
-        for (coding, most_door, most_rest) in [(0, 20_400, 66_000), (1, 23_500, 79_000)] {
+        for (coding, most_door, most_rest) in [(0, 20_450, 66_000), (1, 23_500, 79_000)] {
             let files = ["/", env!("PAGE_DOOR_JS"), env!("PAGE_DOOR_CSS"), env!("PAGE_OLD_JS"), "/icon.svg"];
             let door = bytes(&files, coding);
             assert!(door < most_door, "{}: expected less than {most_door} for the door, found {door}", CODINGS[coding]);

@@ -133,6 +133,9 @@ export const shut = async (page) => {
   await closed;
 };
 
+/** Where something is, once it is somewhere: what is being drawn anew has no place for a moment. */
+export const boxOf = (locator) => until("it has a place", () => locator.boundingBox());
+
 /** What stands in the address. `page.url()` may be a moment behind that. */
 export const hashOf = (page) => page.evaluate(() => location.hash);
 

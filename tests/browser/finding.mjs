@@ -2,7 +2,7 @@
  * Finding: what was said, where to go, who is here; and the keys. `node finding.mjs SALON_BINARY`; see run.sh.
  */
 import path from "node:path";
-import { audit, begin, composer, connected, enter, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
+import { audit, begin, boxOf, composer, connected, enter, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
@@ -373,8 +373,8 @@ await run(async () => {
     const written = async () => Promise.all(fields.map((field) => page.locator(field).inputValue()));
     await page.locator("#add-room").click();
     for (const [n, text] of ["studio", "The studio", "Colours"].entries()) await page.locator(fields[n]).fill(text);
-    const { x, y, height } = await page.locator("#finder-room-title").boundingBox();
-    const beside = (await page.locator("#finder").boundingBox()).x - 20;
+    const { x, y, height } = await boxOf(page.locator("#finder-room-title"));
+    const beside = (await boxOf(page.locator("#finder"))).x - 20;
     await page.mouse.move(x + 40, y + height / 2);
     await page.mouse.down();
     await page.mouse.move(beside, y + height / 2);

@@ -438,6 +438,19 @@ await run(async () => {
     await other.locator("#topic-input").press("Enter");
     await until("a long one is there", async () => (await topic(one)).startsWith("long long"));
     equal(await one.locator("#title bdi").evaluate((name) => name.scrollWidth - name.clientWidth), 0, "how much of the name a long topic hides");
+    // What is selected in the head is selected still when somebody has come.
+    const selected = await one.evaluate(() => {
+      document.querySelector("#title bdi").isTheOne = true;
+      const topic = document.getElementById("topic").firstChild;
+      getSelection().setBaseAndExtent(topic, 0, topic, 9);
+      return getSelection().toString();
+    });
+    const third = await newPage();
+    await enter(third, "Umberto", "orchard");
+    await until("they are counted", async () => (await one.locator("#people-count").textContent()) === "3");
+    equal(await one.evaluate(() => [getSelection().toString(), document.querySelector("#title bdi").isTheOne]), [selected, true], "what is selected, and the name");
+    await third.context().close();
+    await until("and gone", async () => (await one.locator("#people-count").textContent()) === "2");
     await other.locator("#edit-topic").click();
     await other.locator("#topic-input").fill("Quinces <b>");
     await other.keyboard.press("Enter");

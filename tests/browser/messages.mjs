@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import jsqr from "jsqr";
-import { audit, begin, composer, connected, enter, hashOf, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
+import { audit, begin, boxOf, composer, connected, enter, hashOf, newPage as openPage, say, sees, speak, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
@@ -131,7 +131,7 @@ await run(async () => {
     // Two clicks in haste are two, though the answer has drawn the reaction anew between them.
     await until("for her too", async () => (await reaction(ada).textContent()) === "🍵1");
     await reaction(ada).scrollIntoViewIfNeeded();
-    const { x, y, width, height } = await reaction(ada).boundingBox();
+    const { x, y, width, height } = await boxOf(reaction(ada));
     await ada.mouse.move(x + width / 2, y + height / 2);
     for (const [clickCount, words] of [[1, "🍵2"], [2, "🍵1"]]) {
       await ada.mouse.down({ clickCount });
@@ -359,7 +359,7 @@ await run(async () => {
     equal(await composer(phone).inputValue(), "one\ntwo", "the composer");
     await phone.locator("#send").tap();
     for (const page of [ada, phone]) await sees(page, "one\ntwo"); // while it is sent, all that is above moves
-    const { x, y } = await message(phone, "By keys").locator(".text").boundingBox();
+    const { x, y } = await boxOf(message(phone, "By keys").locator(".text"));
     const touch = await phone.context().newCDPSession(phone);
     // Away from the author's name: a finger near a button is one on it, for Chromium.
     await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: x + 120, y: y + 5 }] });
@@ -398,7 +398,7 @@ await run(async () => {
     const touch = await phone.context().newCDPSession(phone);
     // A finger that is lifted ends in a `mousedown`: by then it has clicked, or not.
     await phone.evaluate(() => window.addEventListener("mousedown", () => setTimeout(() => { window.lifted = (window.lifted ?? 0) + 1; }), true));
-    const there = await phone.locator("#log").boundingBox();
+    const there = await boxOf(phone.locator("#log"));
     const onMenu = [];
     for (const [n, part] of [0.3, 0.4, 0.5, 0.6, 0.7].entries()) {
       const [x, y] = [200, there.y + there.height * part];

@@ -2,17 +2,21 @@
  * The look, as it is measured: columns, rhythm, sizes, colours, what a finger needs, and the menus at the name, beside
  * the message box and behind one's own name. `node the_look.mjs SALON_BINARY`; see run.sh.
  */
-import { begin, composer, connected, enter, members, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
+import { begin, boxOf, composer, connected, enter, members, newPage as openPage, say, sees, speak, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, run } = await begin(server);
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
-const style = (page, selector, ...names) => page.locator(selector).first().evaluate((node, names) => names.map((name) => getComputedStyle(node)[name]), names);
-const box = async (page, selector) => {
-  const { x, y, width, height } = await page.locator(selector).first().boundingBox();
-  return { x, y, width, height, end: x + width };
-};
+// In one step each: what is drawn anew between being found and being read has no style and no place.
+const style = (page, selector, ...names) => page.evaluate(([selector, names]) => {
+  const all = getComputedStyle(document.querySelector(selector));
+  return names.map((name) => all[name]);
+}, [selector, names]);
+const box = (page, selector) => page.evaluate((selector) => {
+  const { x, y, width, height, right } = document.querySelector(selector).getBoundingClientRect();
+  return { x, y, width, height, end: right };
+}, selector);
 const text = (page, words) => page.locator("#messages > li.message", { hasText: words });
 const menu = (page) => page.locator("#place-menu .menu-item").allTextContents();
 const pressed = (page, name) => page.locator("#place-menu").getByRole("button", { name }).click();
@@ -83,7 +87,7 @@ await run(async () => {
     // A browser makes a click of a tap when that is over.
     await text(phone, "line 2").first().locator(".text").tap();
     await until("it is there after a tap", async () => await opacity(phone) === 1);
-    equal((await text(phone, "line 2").first().locator("time").boundingBox()).x >= 0, true, "in view");
+    equal((await boxOf(text(phone, "line 2").first().locator("time"))).x >= 0, true, "in view");
     await text(phone, "line 2").first().locator(".text").tap();
     await until("it is gone after another one", async () => await opacity(phone) === 0);
     await phone.context().close();
@@ -305,7 +309,7 @@ await run(async () => {
     equal(await page.evaluate(() => window.pressed), ["same"], "what was pressed");
     // Firefox counts a click that a key has made as one: it has no pointer, wherever that was pressed before.
     await page.keyboard.press("Control+k");
-    const field = await page.locator("#switcher-input").boundingBox();
+    const field = await boxOf(page.locator("#switcher-input"));
     await page.mouse.move(field.x + 5, field.y + 5);
     await page.mouse.down(); // and let go elsewhere: no click ends it
     await page.mouse.move(2, 300);

@@ -3,7 +3,7 @@
  * door. `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by
  * row.
  */
-import { audit, begin, composer, connected, enter, goOut, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, boxOf, composer, connected, enter, goOut, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 import path from "node:path";
 
@@ -489,7 +489,7 @@ await run(async () => {
       await page.evaluate(() => { document.documentElement.dir = "rtl"; });
       equal(await page.locator(".invitation input").evaluate((field) => getComputedStyle(field).direction), "ltr", "the address of the room");
       await page.locator("#title").click();
-      const [name, menu] = [await page.locator("#title").boundingBox(), await page.locator("#place-menu").boundingBox()];
+      const [name, menu] = [await boxOf(page.locator("#title")), await boxOf(page.locator("#place-menu"))];
       if (width > 1000) equal(Math.round(name.x + name.width - menu.x - menu.width), 0, "where the menu of the room ends");
       equal(menu.x >= 0 && menu.x + menu.width <= width && menu.y + menu.height <= height, true, "the menu in the window");
       await page.keyboard.press("Escape");

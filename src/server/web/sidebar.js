@@ -16,13 +16,20 @@ import { called, showBadge } from "./reading.js";
 
 const OTHERS_SHOWN = 20; // rooms that the reader is not in
 
+/** Gives a node what is in it, unless it has just that: what is selected or pointed at there then stays. */
+function fill(node, ...children) {
+  const filled = node.cloneNode();
+  filled.append(...children);
+  if (!node.isEqualNode(filled)) node.replaceChildren(...filled.childNodes);
+}
+
 function drawHead() {
   const c = active;
   const title = byId("title");
-  if (c.kind === "room") title.replaceChildren(icon("hash"), ...roomName(c.id, c.name));
-  else title.replaceChildren(element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
+  if (c.kind === "room") fill(title, icon("hash"), ...roomName(c.id, c.name));
+  else fill(title, element("span", `presence ${statusOf(c.id)}`), ...nameParts(c.id));
   const note = c.id === me ? t("notesToYourself") : presence.get(c.id)?.note;
-  byId("topic").textContent = c.kind === "room" ? c.topic : note ?? statusInWords(statusOf(c.id));
+  fill(byId("topic"), c.kind === "room" ? c.topic : note ?? statusInWords(statusOf(c.id)));
   byId("topic").title = byId("topic").textContent; // it may be cut
   byId("topic").classList.toggle("status-words", c.kind !== "room" && note === undefined);
   const isOurs = c.kind === "room" && !c.removed;
