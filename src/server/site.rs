@@ -254,8 +254,8 @@ mod tests {
     }
 
     /// What a browser loads before it shows the door, and what it loads behind that, while a name is typed: on a line
-    /// of 400 kbit/s, one second for each 50 KB. The names of the other files, which are hashes, stand in them and pack a
-    /// few bytes better or worse with each change.
+    /// of 400 kbit/s, one second for each 50 KB. The names of the other files, which are hashes, stand in them:
+    /// they pack a few bytes better or worse with each change.
     #[test]
     fn the_page_stays_small_on_the_wire() {
         let bytes = |paths: &[&str], coding: usize| -> usize {
