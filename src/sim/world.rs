@@ -58,7 +58,7 @@ pub struct World {
     /// The node whose turn it was last.
     #[cfg(any(all(test, feature = "redis"), feature = "sim-nodes"))]
     pub(super) last: usize,
-    /// When anything was wrong last between nodes and their Redis.
+    /// Until when something is, or was, wrong between nodes and their Redis.
     pub(super) troubled: Time,
     /// When the server held a connection last whose client was gone.
     haunted: Time,

@@ -180,7 +180,8 @@ impl Cluster<'_> {
         let mut world = self.world.borrow_mut();
         world.loops[host].until = None;
         world.net.go_down(host, power);
-        world.note_trouble();
+        let now = world.net.now;
+        world.note_trouble(now);
         let wait = world.net.chance.skewed(SECOND / 10, 20 * SECOND);
         drop(world);
         drop(node);
@@ -189,9 +190,9 @@ impl Cluster<'_> {
 }
 
 impl World {
-    /// Something is wrong between nodes and their Redis, or was until now.
-    fn note_trouble(&mut self) {
-        self.troubled = self.net.now;
+    /// Something is wrong between nodes and their Redis until then.
+    fn note_trouble(&mut self, until: Time) {
+        self.troubled = self.troubled.max(until);
     }
 
     /// A node has ended its turn, and waits for so long at most; `None`: until something comes.

@@ -261,20 +261,24 @@ impl Sky {
         let (from, to) =
             *net.chance.pick(&[(SECOND / 10, 3 * SECOND), (3 * SECOND, 14 * SECOND), (14 * SECOND, 60 * SECOND)]);
         let (ear, until) = (self.ways.borrow()[host].ear, net.now + net.chance.within(from, to));
+        let mut troubled = net.now;
         match fault {
             Fault::Cut => redis.cuts(ear),
             Fault::Deaf => redis.deafens(ear),
             Fault::CutOff => {
                 self.ways.borrow_mut()[host].cut_until = until;
+                troubled = until;
                 net.at(until, Event::Errand(host, Errand::Over(fault)));
             }
             Fault::RedisAway => {
                 self.away_until.set(until);
+                troubled = until;
                 self.refuses.set(net.chance.one_in(2));
                 net.at(until, Event::Errand(host, Errand::Over(fault)));
             }
             Fault::RedisFull => {
                 redis.is_full(true);
+                troubled = until;
                 net.at(until, Event::Errand(host, Errand::Over(fault)));
             }
             Fault::RedisLost => {
@@ -299,7 +303,7 @@ impl Sky {
             }
             _ => {}
         }
-        world.note_trouble();
+        world.note_trouble(troubled);
     }
 
     /// It is over.
@@ -307,7 +311,8 @@ impl Sky {
         if fault == Fault::RedisFull {
             self.redis().is_full(false);
         }
-        self.world.borrow_mut().note_trouble();
+        let now = self.now();
+        self.world.borrow_mut().note_trouble(now);
         self.sends_words();
     }
 
