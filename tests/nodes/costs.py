@@ -352,7 +352,7 @@ def crowds(world):
 
 
 def reads(world):
-    """How often a node reads a whole board anew, because it is told of a change at the moment of a beat."""
+    """How often a node reads a whole board anew, because the word of a change has not come by the next beat."""
     line, fake, lines, seconds, found = world.line, "00000000000000ee", 10_000, 30, {}
     line.script(fake, "board", 1, 1, LONG)
     ann = Client(world.one, "ann")
@@ -419,7 +419,7 @@ def parts(found, nodes, people):
         return max(0, least[name][what] - changes * alone) + changes * change(what)
 
     rooms = people * ROOMS / SIZE
-    # Words on their way at the moment of a beat, as many as there were with 1,000 changes a second.
+    # Boards that are read anew at a beat, as many as there were with 1,000 changes a second.
     late = -math.log(1 - min(0.99, found["reads"]["1000"]["share"])) / 1000
     changes = 2 * people * (DAY["comes into a room and leaves it"] + DAY["comes and goes"]) / 3600
     anew = (1 - math.exp(-changes / nodes * late)) * people * (1 + ROOMS) * (nodes - 1) / 3

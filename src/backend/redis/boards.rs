@@ -2,8 +2,9 @@
 //! others.
 //!
 //! A board has a version, and each change is told with the version that it makes. A node that hears the next version
-//! changes its copy; a node that has missed one reads the board anew. With each beat it hears the versions of all, so a
-//! word that is lost is lost for one beat at most. A node whose lease has ended meanwhile, because it was frozen or cut
+//! changes its copy; a node that has missed one reads the board anew. With each beat it hears the versions of all. A
+//! version that it has not heard may be on its way: it reads the board if it still has not at the next beat, so a word
+//! that is lost is lost for two beats at most. A node whose lease has ended meanwhile, because it was frozen or cut
 //! off, writes its board anew.
 
 use std::collections::BTreeMap;
@@ -28,11 +29,15 @@ pub(super) struct Boards {
     lines: usize,
     /// Beats since this node was connected.
     beats: u32,
+    /// Words may have been lost since the last beat: nothing that is missing is on its way.
+    lost: bool,
 }
 
 #[derive(Debug, Default)]
 struct Board {
     version: u64,
+    /// The version that the last beat has told.
+    told: u64,
     lines: Lines,
 }
 
@@ -77,7 +82,12 @@ impl Boards {
 
     /// There is another connection.
     pub fn connected(&mut self) {
-        self.beats = 0;
+        (self.beats, self.lost) = (0, true);
+    }
+
+    /// Words may have been lost.
+    pub fn missed(&mut self) {
+        self.lost = true;
     }
 
     pub fn held_bytes(&self) -> usize {
@@ -151,12 +161,17 @@ impl Redis {
             let gone: Vec<u64> = self.boards.others.keys().filter(|node| !alive.contains_key(node)).copied().collect();
             for node in gone {
                 log::info!("node {}: it is no more, and its people have left", Epoch(node));
-                self.take_board(node, Board::default());
+                self.take_board(node, 0, &Lines::new());
                 self.boards.others.remove(&node);
             }
         }
+        let lost = std::mem::take(&mut self.boards.lost);
         for (node, version) in alive {
-            if version > self.boards.others.get(&node).map_or(0, |board| board.version) {
+            let board = self.boards.others.get_mut(&node);
+            let (known, told) =
+                board.map_or((0, 0), |board| (board.version, std::mem::replace(&mut board.told, version)));
+            // A board that is not known, or of which the word that the last beat has told has not come.
+            if version > known && (lost || known == 0 || told > known) {
                 self.read_board(node);
             }
         }
@@ -204,7 +219,7 @@ impl Redis {
             }
         }
         // What has changed while it was read is told by changes that are still to be heard, or by the next beat.
-        self.take_board(node, Board { version, lines });
+        self.take_board(node, version, &lines);
     }
 
     /// Tells once more who is inside a room on other nodes, as far as that is known here.
@@ -224,7 +239,7 @@ impl Redis {
     }
 
     /// Another node's board is this from now on.
-    fn take_board(&mut self, node: u64, Board { version, lines }: Board) {
+    fn take_board(&mut self, node: u64, version: u64, lines: &Lines) {
         let before = self.boards.others.entry(node).or_default();
         before.version = version;
         let gone: Vec<Box<str>> =

@@ -263,6 +263,9 @@ impl Redis {
             }
             self.health.failing = Some(trouble);
         }
+        if missed {
+            self.boards.missed();
+        }
         if tick
             && self.link.is_some()
             && let Err(why) = self.beat()

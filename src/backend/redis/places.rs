@@ -139,8 +139,8 @@ impl Place {
 pub(super) struct Places {
     all: Slab<Box<Place>>,
     index: HashMap<Box<str>, usize>,
-    /// Pairs that had a place: their life, and the last number of it that was told. A word of it may still come, and
-    /// whoever hears what two people say does not count. Nothing that has a place is in it.
+    /// Conversations that had a place: their life, of which a word may still come, and the last number of it that was
+    /// told. Nothing that has a place is in it.
     gone: HashMap<Box<str>, (Epoch, u64)>,
     bytes: usize,
     hand: usize,
@@ -184,7 +184,8 @@ impl Places {
     pub fn known(&self, key: &str) -> Option<(Epoch, u64)> {
         match self.find(key).map(|at| self.get(at)) {
             Some(place) => Some((place.kept.head().epoch, place.heard)),
-            None => self.gone.get(key).copied(),
+            // Nobody waits for what is missing of a room that has no place.
+            None => self.gone.get(key).copied().filter(|_| key.starts_with("d:")),
         }
     }
 
@@ -214,12 +215,10 @@ impl Places {
         let Some(at) = self.index.remove(key) else { return };
         let place = self.all.remove(at);
         self.bytes -= place.noted;
-        if key.starts_with("d:") {
-            if self.gone.len() >= MAX_GONE {
-                self.gone.clear();
-            }
-            self.gone.insert(key.into(), (place.kept.head().epoch, place.heard));
+        if self.gone.len() >= MAX_GONE {
+            self.gone.clear();
         }
+        self.gone.insert(key.into(), (place.kept.head().epoch, place.heard));
     }
 
     /// Takes note of what a place keeps; over [`MAX_BYTES`], others give up what they keep.
@@ -309,8 +308,8 @@ const MAX_PLACES: usize = 1 << 17;
 /// Bytes of entries that are kept in the process, of all conversations together.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Pairs that had a place of which something may still come; of more, none is remembered.
-const MAX_GONE: usize = 4096;
+/// Conversations that had a place of which something may still come; of more, none is remembered.
+const MAX_GONE: usize = 1 << 14;
 
 /// The memory of a place without its entries, and of what is remembered of one, about.
 const PLACE_BYTES: usize = 400;

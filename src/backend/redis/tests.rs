@@ -135,10 +135,13 @@ macro_rules! rows {
 
 rows! {
     a_change_that_is_lost_is_read_from_the_board
+    a_change_that_is_on_its_way_is_waited_for
     a_direct_message_is_told_once
     a_hole_is_filled_from_the_log
     a_hole_that_cannot_be_filled_is_named
     a_lease_that_has_ended_takes_the_board_with_it
+    a_late_word_of_a_lost_life_is_not_told
+    a_late_word_of_what_was_told_is_not_told_again
     a_long_log_comes_in_pieces
     a_node_hears_the_direct_messages_of_its_people
     a_node_hears_the_rooms_that_it_follows
@@ -487,6 +490,46 @@ fn a_room_that_an_edit_does_not_find_has_begun_anew(redis: &dyn Place) {
     assert_eq!(hear(&mut other), ["Renewed", "Refused"]);
 }
 
+/// A word of a life that Redis has lost comes when this node reads the next one already: it is not told, and the room does
+/// not go back to that life.
+fn a_late_word_of_a_lost_life_is_not_told(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 a!"]);
+    assert_eq!(hear_of(&mut other, 1), ["1 a"]);
+    one.ask(append(ROOM, "ann", "b", 2)).unwrap();
+    assert_eq!(hear(&mut one), ["2 b!"]);
+    has_come(&other, b"\nb");
+    let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
+    let lost = [key("m"), key("l")];
+    one.call(redis::cmd("DEL").arg(&lost)).unwrap();
+    other.look_for_missed();
+    // What is asked is carried out before what has come is heard.
+    assert_eq!(page(&mut other, ROOM), ["Renewed", "page 0: []"]);
+    let next = epoch_of(&mut other, ROOM);
+    one.ask(append(ROOM, "ann", "c", 3)).unwrap();
+    assert_eq!(hear(&mut one).last().unwrap(), "1 c!");
+    assert_eq!(hear_of(&mut other, 1), ["1 c"]);
+    assert_eq!(epoch_of(&mut other, ROOM), (next.0, 1));
+}
+
+/// The same where nobody has asked yet: a word of what was told already is not told once more.
+fn a_late_word_of_what_was_told_is_not_told_again(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 a!"]);
+    has_come(&other, b"\na");
+    let word = other.outside.unheard().into_iter().find(|message| has(message, b"\na")).unwrap();
+    assert_eq!(page(&mut other, ROOM), ["1 a", "page 1: [1]"]);
+    let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
+    let lost = [key("m"), key("l")];
+    one.call(redis::cmd("DEL").arg(&lost)).unwrap();
+    other.look_for_missed();
+    assert_eq!(hear(&mut other), ["Renewed"]);
+    other.hear(&word);
+    assert_eq!(hear(&mut other), [""; 0]);
+}
+
 /// A room ends when no node that lives uses it; a node that has died keeps none alive.
 fn a_room_ends_when_no_node_uses_it(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
@@ -824,15 +867,21 @@ fn a_lease_that_has_ended_takes_the_board_with_it(redis: &dyn Place) {
     assert_eq!(boards(&mut other, 2), ["/ann 1", "den/ann 1"]);
 }
 
-/// A change that is lost on its way is found out by the next beat, and by the next change.
+/// A change that is lost on its way is found out by the beat behind the next one, and by the next change.
 fn a_change_that_is_lost_is_read_from_the_board(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
+    post(&mut one, None, "zoe", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    assert_eq!(boards(&mut other, 1), ["/zoe 1"]);
+    other.beat().unwrap();
     for (user, by_beat) in [("ann", true), ("bob", false)] {
         post(&mut one, None, user, Some("1"));
         assert_eq!(hear(&mut one), [""; 0]);
         let lost = awaited(|| std::iter::from_fn(|| other.outside.next()).find(|message| message.starts_with(b"P\n")));
         assert!(lost.is_some());
         if by_beat {
+            other.beat().unwrap();
+            assert_eq!(boards(&mut other, 0), [""; 0], "it may be on its way");
             other.beat().unwrap();
             assert_eq!(boards(&mut other, 1), ["/ann 1"]);
         } else {
@@ -841,6 +890,30 @@ fn a_change_that_is_lost_is_read_from_the_board(redis: &dyn Place) {
             assert_eq!(boards(&mut other, 2), ["/bob 1", "/cat 1"]);
         }
     }
+}
+
+/// A change whose word is on its way at a beat is no reason to read the whole board: what is on it that no word has told
+/// would be found.
+fn a_change_that_is_on_its_way_is_waited_for(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    post(&mut one, None, "ann", Some("1"));
+    assert_eq!(hear(&mut one), [""; 0]);
+    assert_eq!(boards(&mut other, 1), ["/ann 1"]);
+    other.beat().unwrap();
+    let board = format!("{}:w:{}", one.options.prefix, one.node);
+    one.call(redis::cmd("HSET").arg(&[board.as_str(), "u:nobody", "1"])).unwrap();
+    for n in 2..5 {
+        post(&mut one, None, "ann", Some(&n.to_string()));
+        assert_eq!(hear(&mut one), [""; 0]);
+        other.beat().unwrap();
+        assert_eq!(boards(&mut other, 1), [format!("/ann {n}")]);
+    }
+    // Where words were lost, nothing is on its way.
+    post(&mut one, None, "ann", None);
+    assert_eq!(hear(&mut one), [""; 0]);
+    other.boards.missed();
+    other.beat().unwrap();
+    assert_eq!(boards(&mut other, 2), ["/ann", "/nobody 1"]);
 }
 
 /// A node hears entries of a room from its first question about it until it unfollows it; before and after that, only
