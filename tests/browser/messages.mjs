@@ -390,6 +390,33 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("within code the hint says what Enter does and how to save, also when it is a message that is edited", async () => {
+    const page = await newPage({ locale: "en-GB" });
+    await enter(page, "Editor", "code");
+    await say(page, "```");
+    await page.keyboard.press("Control+Enter");
+    for (let n = 1; n < 5; n += 1) await say(page, `plain ${n}`); // the hint for the first messages goes
+    const hint = page.locator("#composer-hint");
+    const says = (words) => until(`it says ${words}`, async () => (await hint.isVisible() && (await hint.textContent())) === words || Promise.reject(new Error(await hint.textContent())));
+    await until("there is none", () => hint.isHidden());
+    await composer(page).fill("```js");
+    await says("Enter begins a new line of code, Ctrl + Enter: Send");
+    await page.keyboard.press("Home");
+    await until("before the code there is none", () => hint.isHidden());
+    await composer(page).fill("");
+    await sees(page, "plain 4");
+    await page.keyboard.press("ArrowUp");
+    await page.locator("#composer-context:not([hidden])").waitFor();
+    await composer(page).fill("```js\nlet a = 1;");
+    await says("Enter begins a new line of code, Ctrl + Enter: Save");
+    await page.keyboard.press("Enter");
+    equal(await composer(page).inputValue(), "```js\nlet a = 1;\n", "the composer");
+    await page.keyboard.press("Control+Enter");
+    await sees(page, "```js\nlet a = 1;");
+    await until("there is none behind it", () => hint.isHidden());
+    await page.context().close();
+  });
+
   await check("a finger that is lifted after it has held a message clicks nothing of what has opened under it", async () => {
     const phone = await newPage({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await enter(phone, "Holder", "full");

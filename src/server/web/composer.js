@@ -48,6 +48,7 @@ function drawComposer() {
     input.value = written(active);
     growComposer();
   }
+  lookAtCode();
   const { content } = active.editing ? { content: input.value } : parse(input.value);
   const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
@@ -330,18 +331,32 @@ byId("send-parts").addEventListener("click", () => {
 const HINT_FOR = 5; // messages, in this browser
 let known = Number(stored("salon.sent") ?? 0);
 
-/** Names the keys, in the language of the reader. */
+/** What Ctrl and Enter do while Enter makes a line, within code; else the empty string. */
+let inCode = "";
+
+/**
+ * Names the keys, in the language of the reader. The hint is for those who have not sent much yet, but within code,
+ * where Enter does not do what it does elsewhere.
+ */
 export function sayKeys() {
   const key = (name) => element("kbd", "", name);
-  byId("composer-hint").replaceChildren(...phrase("composerHint", { enter: key(t("keyEnter")), shift: key(t("keyShift")), again: key(t("keyEnter")), slash: key("/") }));
+  const [enter, again] = [key(t("keyEnter")), key(t("keyEnter"))];
+  byId("composer-hint").replaceChildren(...inCode ? phrase("codeHint", { enter, ctrl: key(t("keyCtrl")), again, what: inCode })
+    : phrase("composerHint", { enter, shift: key(t("keyShift")), again, slash: key("/") }));
+  byId("composer-hint").hidden = !inCode && known >= HINT_FOR;
 }
 
-/** The hint about the keys is for those who have not sent much yet. */
+function lookAtCode() {
+  const before = inCode;
+  inCode = enterSends() && isFenceOpen(input.value.slice(0, input.selectionStart)) ? t(active.editing ? "save" : "send") : "";
+  if (inCode !== before) sayKeys();
+}
+document.addEventListener("selectionchange", () => { if (document.activeElement === input) lookAtCode(); });
+
 function learnt() {
   if (known < HINT_FOR) store("salon.sent", known += 1);
-  byId("composer-hint").hidden = known >= HINT_FOR;
+  sayKeys();
 }
-byId("composer-hint").hidden = known >= HINT_FOR;
 
 function obey(written, command) {
   const c = active;
