@@ -565,6 +565,13 @@ await run(async () => {
     await connected(page);
     await shows(page, "cellar", "badge 2");
     await until("the title counts them", async () => (await page.title()).startsWith("(2) "));
+    // Further back than is looked at for one room there may be more of them: the number says so.
+    await page.goto("about:blank");
+    await speak(bob, "Speaker", { room_id: "cellar" }, [...lines(1_200), "@Nele, look once more", ...lines(60)]);
+    await page.goto(`${page.origin}/#room=porch`);
+    await connected(page);
+    await shows(page, "cellar", "badge 1+");
+    await until("so does the title", async () => (await page.title()).startsWith("(1+) "));
     await page.context().close();
   });
 

@@ -41,6 +41,7 @@ class Conversation {
     this.fresh = 0; // messages of others behind that
     this.counted = 0; // the seq up to which they are counted, by the server or here
     this.calls = new Map(); // the seq of each of them that calls us: whether by name, or only with everybody here
+    this.unlooked = 0; // messages before that seq were not looked through for calls
     this.told = 0; // the mark that the server has
     this.held = false; // the reader wants it unread from `readSeq` on: nothing is read by being seen
     this.carried = 0; // unread messages of an epoch that has ended
@@ -124,6 +125,8 @@ class Conversation {
     if (this.kind === "room") return this.muted ? [...this.calls.values()].filter((byName) => byName).length : this.calls.size;
     return this.muted ? 0 : this.unread;
   }
+  /** Whether there may be more of those in a room than are known. */
+  get mayCallMore() { return this.unlooked > this.readSeq + 1; }
   /** Unread messages that the reader wants to hear of. */
   get calling() { return this.muted ? this.urgent : this.unread; }
   get firstSaid() { return this.items.find((item) => item.type === "said"); }
@@ -480,7 +483,7 @@ export function restartedHere(c) {
   if (c.unread > 0 && c.oldRead === null) c.oldRead = { epoch: c.epoch, seq: c.readSeq };
   c.carried = c.unread;
   if (c.newAfter !== null) c.newEpoch ??= c.epoch;
-  c.lastSeq = c.readSeq = c.fresh = c.counted = c.told = c.passed = 0;
+  c.lastSeq = c.readSeq = c.fresh = c.counted = c.unlooked = c.told = c.passed = 0;
   c.calls.clear();
   c.held = false;
   for (const item of [...c.items, ...c.pending]) item.stale = true; // what they answer has another number now, or none

@@ -149,22 +149,25 @@ let looking = Promise.resolve();
 
 /**
  * Unread messages that the window of a room does not hold may call the reader: they are looked through for that, one
- * page after the other, and not kept. Where they are not to be had, the badge counts what is known.
+ * page after the other, and not kept. Where they are not to be had, the badge counts what is known, with a "+".
  */
 export function lookForCalls(c) {
-  if (c.unread > 0 && !c.firstUnread) looking = looking.then(() => lookThrough(c)).catch(() => {});
+  c.unlooked = 0;
+  if (c.unread === 0 || c.firstUnread) return;
+  c.unlooked = c.firstSaid?.epoch === c.epoch ? c.firstSaid.seq : c.lastSeq + 1;
+  redraw("places");
+  looking = looking.then(() => lookThrough(c)).catch(() => {});
 }
 
 async function lookThrough(c) {
   const [salon, { epoch }] = [client, c];
-  let before = c.firstSaid?.epoch === epoch ? c.firstSaid.seq : c.lastSeq + 1;
-  for (let pages = CALLS_PAGES; pages > 0 && looks > 0 && before > c.readSeq + 1; pages -= 1) {
+  for (let pages = CALLS_PAGES; pages > 0 && looks > 0 && c.mayCallMore; pages -= 1) {
     looks -= 1;
-    const page = await salon.history(c.target, { before, limit: CALLS_PAGE, epoch });
+    const page = await salon.history(c.target, { before: c.unlooked, limit: CALLS_PAGE, epoch });
     if (salon !== client || epoch !== c.epoch) return;
     for (const message of page.items) if (message.sender !== me && !message.deleted && message.seq > c.readSeq) c.noteCall(message);
+    c.unlooked = page.next ?? 0;
     redraw("places");
-    before = page.next ?? 0;
     await new Promise((resolve) => setTimeout(resolve, CALLS_EVERY));
   }
 }

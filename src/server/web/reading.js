@@ -42,12 +42,17 @@ whenRead((c) => {
 });
 window.addEventListener("pagehide", tell);
 
-/** How many messages call the reader: the number in the title, and at the icon of the page where it is installed. */
+/**
+ * How many messages call the reader: the number in the title, and at the icon of the page where it is installed; and
+ * whether there may be more.
+ */
 export function called() {
-  let count = 0;
-  for (const c of [...rooms(), ...people()]) if (c !== active || isAway() || c.held) count += c.urgent;
-  return count;
+  const calling = [...rooms(), ...people()].filter((c) => c.urgent > 0 && (c !== active || isAway() || c.held));
+  return [calling.reduce((sum, c) => sum + c.urgent, 0), calling.some((c) => c.mayCallMore)];
 }
+
+/** A number of those that has a place of its own size. */
+export const atMost = (count, more) => (count > 99 ? "99+" : `${count}${more ? "+" : ""}`);
 
 let shown = 0;
 export function showBadge(count) {

@@ -12,7 +12,7 @@ import { difference, nameParts } from "./lookalikes.js";
 import { copyAloud } from "./copying.js";
 import { focusComposer, invitationTo, open, publicRooms } from "./places.js";
 import { presence, statusInWords, statusOf } from "./presence.js";
-import { called, showBadge } from "./reading.js";
+import { atMost, called, showBadge } from "./reading.js";
 
 const OTHERS_SHOWN = 20; // rooms that the reader is not in
 
@@ -58,13 +58,13 @@ function drawPlaces() {
   showCurrent();
   const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.calling), 0);
   byId("places-badge").hidden = elsewhere === 0;
-  const urgent = called();
+  const [urgent, uncounted] = called();
   byId("places-badge").classList.toggle("urgent", urgent > 0);
   const words = elsewhere ? t("roomsUnread", { count: elsewhere }) : t("roomsAndMessages");
   if (byId("open-places").getAttribute("aria-label") !== words) byId("open-places").setAttribute("aria-label", words);
   // The title counts what calls the reader, and marks that there is more.
   const more = elsewhere + (isAway() ? active.calling : 0) > 0;
-  const title = `${urgent ? `(${urgent > 99 ? "99+" : urgent}) ` : more ? "• " : ""}${active.title} · Salon`;
+  const title = `${urgent ? `(${atMost(urgent, uncounted)}) ` : more ? "• " : ""}${active.title} · Salon`;
   if (document.title !== title) document.title = title;
   showBadge(urgent);
 }
@@ -99,7 +99,7 @@ function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
   const seen = current && !isAway() && !c.held;
-  const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""} ${c.muted}`;
+  const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.mayCallMore} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""} ${c.muted}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const mark = c.kind === "room" ? element("span", "place-hash", icon("hash")) : element("span", "avatar-box", avatar(c.id, "small"), element("span", `presence ${statusOf(c.id)}`));
@@ -107,9 +107,9 @@ function updatePlace(node, { c }) {
   if (hasDraft(c)) button.append(draftMark());
   if (c.muted) button.append(mutedMark());
   const unread = !seen && c.calling > 0;
-  const atMost = (count) => (count > 99 ? "99+" : String(count));
   const unreadWords = (count) => t("unreadHere", { count, shown: atMost(count) });
-  if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(atMost(c.urgent)), " ", element("span", "sr-only", c.kind === "person" ? unreadWords(c.urgent) : t("mentionsHere", { count: c.urgent, shown: atMost(c.urgent) }))));
+  const shown = atMost(c.urgent, c.mayCallMore);
+  if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(shown), " ", element("span", "sr-only", c.kind === "person" ? unreadWords(c.urgent) : t("mentionsHere", { count: c.urgent, shown }))));
   else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", unreadWords(c.unread))));
   button.classList.toggle("unread", unread);
   button.classList.toggle("muted", c.muted);
