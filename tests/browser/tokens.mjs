@@ -191,6 +191,28 @@ await run(async () => {
     await tab.close();
   });
 
+  await check("a tab that has waited for a link for long takes none that another tab is asked for later", async () => {
+    const tab = await linus.context().newPage();
+    await tab.addInitScript(() => {
+      const { setTimeout } = window;
+      window.setTimeout = (run, after, ...rest) => { // the time of the door is over when the check says so
+        if (after !== 10_000) return setTimeout(run, after, ...rest);
+        window.isOver = run;
+        return 0;
+      };
+    });
+    await tab.goto(`http://127.0.0.1:${server.port}/#room=kitchen`);
+    await until("a link is asked for", async () => (await tab.locator("#door-status").textContent()).startsWith("You need a link of your own"));
+    await tab.evaluate(() => {
+      window.isOver?.();
+      new BroadcastChannel("salon.tokens").onmessage = ({ data }) => { window.heard = data; };
+    });
+    await linus.evaluate(() => window.answerNow());
+    await until("it has come by", () => tab.evaluate(() => Boolean(window.heard?.token)));
+    equal([await tab.locator("#door").isVisible(), (await tab.locator("#door-status").textContent()).startsWith("You need a link")], [true, true], "the door, and that it says so");
+    await tab.close();
+  });
+
   await check("the others have noticed nothing", async () => {
     await say(linus, "Milk?");
     await until("Ada reads it", async () => (await texts(ada)).includes("Milk?"));

@@ -145,19 +145,18 @@ function askAtDoor(user, question) {
 }
 
 const TABS_WITHIN = 300;
-
-let tabs = null; // the channel by which other tabs are asked
+const TABS_UNTIL = 10_000;
 
 /**
  * A tab that was opened beside one that came in by a link comes in by the same: the link of a tab is asked for. Where
- * there is none the door says so soon; a tab that is busy may answer later than that.
+ * there is none the door says so soon; a tab that is busy may answer later than that, but not at any time.
  */
 function askOtherTabs() {
   const waits = () => !goesIn && !byId("door").hidden;
   setTimeout(() => { if (waits()) doorSays(t("needsLink")); }, TABS_WITHIN);
   if (!("BroadcastChannel" in window)) return;
-  tabs?.close();
-  tabs = new BroadcastChannel("salon.tokens");
+  const tabs = new BroadcastChannel("salon.tokens");
+  setTimeout(() => tabs.close(), TABS_UNTIL);
   tabs.onmessage = ({ data }) => { if (data.token && waits()) goIn((app) => app.renew(data.token, addressed())); };
   tabs.postMessage({ asked: true });
 }
