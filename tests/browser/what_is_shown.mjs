@@ -3,7 +3,7 @@
  * door. `node what_is_shown.mjs SALON_BINARY`; see run.sh. Where links end and who is called is in `text.mjs`, row by
  * row.
  */
-import { audit, begin, boxOf, composer, connected, enter, goOut, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
+import { audit, begin, boxOf, composer, connected, enter, goOut, hashOf, isSerious, members, newPage as openPage, roomsOf, say, sees, texts, titled } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 import path from "node:path";
 
@@ -268,6 +268,18 @@ await run(async () => {
     await connected(page);
     equal([await page.locator("#me-name").textContent(), await page.locator("#title bdi").textContent()], ["Grace", "attic"], "the name, the room");
     await page.context().close();
+    const other = await newPage();
+    await other.goto(`${other.origin}/`);
+    await other.locator("#door-name").fill("Heidi");
+    await other.locator("#door-room").fill("@Ada");
+    await other.keyboard.press("Enter");
+    await connected(other);
+    equal([await other.locator("#title bdi").textContent(), await hashOf(other), await roomsOf(other)], ["Ada", "#with=Ada", []], "who is written to, the address, the rooms");
+    await other.context().close();
+    const invited = await newPage(); // the address of a room says which room it is
+    await enter(invited, "Ivan", "@Ada");
+    equal(await roomsOf(invited), ["@Ada"], "the room of a link");
+    await invited.context().close();
     await ada.locator("#room-list .place", { hasText: "kitchen" }).click();
   });
 

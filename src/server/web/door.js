@@ -6,7 +6,7 @@ import { SalonClient, normalName } from "./client.js";
 import { byId, element, named } from "./dom.js";
 import { choose, fillIn, offerLanguages, phrase, speak, speakOn, t } from "./language.js";
 import { DEFAULT_ROOM, OPERATOR } from "./names.js";
-import { keptPlaces, sessionToken, store, storedInTab, stored } from "./storage.js";
+import { sessionToken, store, storedInTab, stored } from "./storage.js";
 import { UNAUTHORIZED, nameProblem, whyClosed } from "./words.js";
 
 document.documentElement.setAttribute("data-started", ""); // `old.js` looks
@@ -66,19 +66,10 @@ async function goIn(how) {
   doorSays(`${t("notLoaded")} `);
   const again = element("button", "secondary", t("tryAgain"));
   again.type = "button";
-  again.addEventListener("click", loadAgain);
+  // A browser that could not load a script does not ask for it a second time in the same page.
+  again.addEventListener("click", () => location.reload());
   byId("door-status").append(again);
   return again.focus();
-}
-
-/**
- * A browser that could not load a script does not ask for it a second time in the same page. The name is kept, and so
- * is a token; a room that was written comes into the address.
- */
-function loadAgain() {
-  const room = normalName(bare("#", byId("door-room").value.trim()));
-  if (!addressed().room && room && room !== DEFAULT_ROOM && !nameProblem(room)) history.replaceState(null, "", `#${new URLSearchParams({ room })}`);
-  location.reload();
 }
 
 /** What the address of the page says, but for a token, which is none of what stays there. */
@@ -222,15 +213,16 @@ function fieldProblem(field, problem) {
 byId("door-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = normalName(bare("@", byId("door-name").value.trim()));
-  let room = normalName(bare("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
+  const room = normalName(bare("#", byId("door-room").value.trim())) || DEFAULT_ROOM;
+  const person = bare("@", room);
   const wrongName = name === OPERATOR ? t("operatorsName") : nameProblem(name) ?? "";
-  const wrongRoom = nameProblem(room) ?? "";
+  const wrongRoom = nameProblem(person) ?? "";
   fieldProblem("name", wrongName);
   fieldProblem("room", wrongRoom);
   if (wrongName || wrongRoom) return byId(wrongName ? "door-name" : "door-room").focus();
   // A person with rooms of their own here comes back into those, and not into one that they did not ask for.
-  if (room === DEFAULT_ROOM && !addressed().room && keptPlaces(name).rooms.length) room = undefined;
-  if (usedBefore(name)) return comeIn(name, room);
+  const place = room !== (addressed().room ?? DEFAULT_ROOM) && new URLSearchParams(person === room ? { room } : { with: person });
+  if (usedBefore(name)) return comeIn(name, place);
   if (doorstep && asking === name) return; // it is being asked
   asking = name;
   // The server tells anybody whether the name has been here. Then we ask whether it is here: a session of the same name
@@ -241,10 +233,10 @@ byId("door-form").addEventListener("submit", async (event) => {
   const { code: closed, devices } = await askAtDoor(name, (salon) => salon.presence({ user_ids: [name] })
     .then(({ users }) => new Map(Object.entries(users)).get(name) ?? {}));
   if (closed) return askForName(whyClosed(closed) || t("notLetIn"));
-  if (!(devices > 1) && !before) return comeIn(name, room);
+  if (!(devices > 1) && !before) return comeIn(name, place);
   byId("door-question-title").replaceChildren(...phrase(devices > 1 ? "isHereAlready" : "hasBeenHere", { name: named(name) }));
   byId("door-question-text").textContent = t(devices > 1 ? "sameNameNow" : "sameNameBefore");
-  byId("door-same").onclick = () => comeIn(name, room);
+  byId("door-same").onclick = () => comeIn(name, place);
   doorShows("door-question");
   byId("door-other").focus(); // a second Enter must not mean: yes, that is me
 });
@@ -264,12 +256,14 @@ function usedBefore(name) {
   return name === stored("salon.name") || (Array.isArray(names) && names.includes(name));
 }
 
-function comeIn(name, room) {
+/** Comes in under a name, to where the address leads. A place that was written comes into it: it outlasts a reload. */
+function comeIn(name, place) {
   const names = stored("salon.names");
   const known = [...new Set([...(Array.isArray(names) ? names : []), name])].slice(-NAMES_MAX);
   store("salon.names", known);
   store("salon.name", name);
-  return goIn((app) => app.enter({ name, room, known }));
+  if (place) history.replaceState(null, "", `#${place}`);
+  return goIn((app) => app.enter({ name, known }));
 }
 
 // Another language: what is behind the door is loaded again in it, and the door is written anew.
