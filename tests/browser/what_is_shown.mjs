@@ -558,6 +558,13 @@ await run(async () => {
       await say(page, `/topic ${topic}`);
       await until("it is above the messages", async () => (await page.locator("#topic").textContent()) === topic);
       equal(await page.locator("#topic").getAttribute("title"), topic, "what is under the pointer");
+      if (width > 600) {
+        await page.locator(".place[aria-current]").hover();
+        equal(await page.locator(".place[aria-current]").getAttribute("title"), `${name} · long ${width}`, "what is under the pointer in the list");
+        const other = page.locator("#public-list .place", { hasText: "long 360" }); // of the check before
+        await other.hover();
+        equal(await other.getAttribute("title"), `Join ${name} · long 360`, "what is under the pointer where it can be joined");
+      }
       await page.locator("#title").click();
       await page.locator("#place-menu[open]").waitFor();
       const parts = page.locator("#place-menu-about > p");

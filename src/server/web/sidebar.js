@@ -89,6 +89,9 @@ const roomName = (id, title, className = "") => [...title && title !== id ? [ele
 /** A room with a title keeps its id beside it: titles are not unique, and commands and links take the id. */
 export function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
 
+/** A name as it is where it is not cut: for a pointer, since others hear it as it is. */
+const whole = (id, title) => [...new Set([title || id, id])].join(" · ");
+
 export function placeButton(entry) {
   const button = element("button", "place");
   button.type = "button";
@@ -111,6 +114,7 @@ function updatePlace(node, { c }) {
   const shown = atMost(c.urgent, c.mayCallMore);
   if (unread && c.urgent > 0) button.append(element("span", "badge", seenOnly(shown), " ", element("span", "sr-only", c.kind === "person" ? unreadWords(c.urgent) : t("mentionsHere", { count: c.urgent, shown }))));
   else if (unread) button.append(element("span", "unread-dot", element("span", "sr-only", unreadWords(c.unread))));
+  button.onpointerenter = () => { button.title = whole(c.id, c.name); };
   button.classList.toggle("unread", unread);
   button.classList.toggle("muted", c.muted);
   if (current) button.setAttribute("aria-current", "page");
@@ -150,7 +154,7 @@ export function updatePublic(node, { room }) {
   node.dataset.state = state;
   button.replaceChildren(element("span", "place-hash", icon("hash")), ...roomName(room.room_id, room.name, "place-name"));
   if (room.members) button.append(element("span", "place-members", icon("people"), seenOnly(String(room.members)), " ", element("span", "sr-only", t("peopleCount", { count: room.members }))));
-  button.title = t("joinRoom", { room: room.room_id });
+  button.title = t("joinRoom", { room: whole(room.room_id, room.name) });
   button.onclick = () => {
     if (byId("finder").open) byId("finder").close();
     open("room", room.room_id);
