@@ -85,8 +85,27 @@ await run(async () => {
       await page.locator("#search-input").fill(`kettle ${where}`);
       await until(`it is found ${where}`, async () => (await results(page)).join() === "a kettle of our own");
     }
-    await page.locator("#search-input").fill("kettle before:yesterday");
-    await until("it says how", async () => (await page.locator("#search-status").textContent()).includes("before:2026-01-31"));
+    // A day is that of the reader, from its beginning to its end.
+    const [before, day, next] = await page.locator("#messages > li.message time").last().evaluate((time) => [-1, 0, 1].map((days) => {
+      const day = new Date(time.dateTime);
+      day.setDate(day.getDate() + days);
+      return `${day.getFullYear()}-${day.getMonth() + 1}-${String(day.getDate()).padStart(2, "0")}`;
+    }));
+    const nothing = async () => (await page.locator("#search-status").textContent()) === "Nothing was found.";
+    for (const [where, isFound] of [[`on:${day}`, true], [`on:${before}`, false], [`on:${next}`, false], [`after:${before}`, true], [`after:${day}`, false], [`before:${next}`, true], [`before:${day}`, false], [`after:${before} before:${next}`, true]]) {
+      for (const [text, finds] of [[isFound ? "nobody" : "kettle own", !isFound], [`kettle own ${where}`, isFound]]) {
+        await page.locator("#search-input").fill(text);
+        await until(`it is found: ${finds}: ${text}`, finds ? async () => (await results(page)).join() === "a kettle of our own" : nothing);
+      }
+    }
+    for (const wrong of ["kettle before:yesterday", "kettle after:2026", "kettle on:monday", "from:", "kettle from:", "from: Tilda"]) {
+      await page.locator("#search-input").fill("nobody");
+      await until("nothing is found", nothing);
+      await page.locator("#search-input").fill(wrong);
+      await until(`it says how: ${wrong}`, async () => (await page.locator("#search-status").textContent()).includes("before:2026-01-31") || Promise.reject(new Error(await page.locator("#search-status").textContent())));
+    }
+    await page.locator("#search-input").fill("from:Tilda");
+    await until("it says what is missing", async () => (await page.locator("#search-status").textContent()) === "Write a word to look for, too.");
     await page.context().close();
   });
 

@@ -48,9 +48,6 @@ export function isFenceOpen(text) {
   return last.kind === "fence" && last.close === "";
 }
 
-/** The text of pieces, with the signs. */
-export const rawOf = (pieces) => pieces.map((piece) => (typeof piece === "string" ? piece : piece.open + rawOf(piece.inside) + piece.close)).join("");
-
 /** Behind the line break, which belongs to the line. */
 function lineEnd(content, at) {
   const end = content.indexOf("\n", at);

@@ -1,5 +1,5 @@
 /**
- * Searching what was said: in all that the reader is in, or narrowed by `from:`, `in:` and `before:`. A result leads to
+ * Searching what was said: in all that the reader is in, or narrowed by `from:`, `in:` and days. A result leads to
  * the message in its place; the results are there again when the search is opened again.
  */
 import { avatar } from "./avatar.js";
@@ -35,22 +35,27 @@ export function openSearch(text = null) {
 }
 
 /**
- * `{text, where}` of what was written: `from:ada in:kitchen before:2026-11-29 the words`. A name with blanks stands in
- * quotes.
+ * `{text, where, after}` of what was written: `from:ada in:kitchen after:2026-11-20 the words`. A name with blanks
+ * stands in quotes. What is said after a day or before one is not of that day; what is no day becomes NaN.
  */
-export function parseSearch(written) {
+function parseSearch(written) {
   const where = {};
-  const text = written.replace(/(^|\s)(from|in|before):(?:"([^"]*)"|(\S+))/giu, (whole, space, key, quoted, bare) => {
+  let after;
+  const text = written.replace(/(^|\s)(from|in|on|after|before):(?:"([^"]*)"|(\S*))/giu, (whole, space, key, quoted, bare) => {
     const value = quoted ?? bare;
-    if (/^from$/iu.test(key)) where.sender = value.replace(/^@/u, "");
-    else if (/^in$/iu.test(key)) Object.assign(where, value.startsWith("@") ? { user_id: value.slice(1) } : { room_id: value.replace(/^#/u, "") });
+    const what = key[0].toLowerCase();
+    if (value === "" && (what === "i" || what === "o")) return whole; // these are also words
+    if (what === "f") where.sender = value.replace(/^@/u, "");
+    else if (what === "i") Object.assign(where, value.startsWith("@") ? { user_id: value.slice(1) } : { room_id: value.replace(/^#/u, "") });
     else {
-      const day = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(value);
-      where.before = day ? new Date(day[1], day[2] - 1, day[3]).getTime() : NaN;
+      const [, year, month, day] = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(value) ?? [];
+      const [begin, end] = [0, 1].map((days) => new Date(year, month - 1, Number(day) + days).getTime());
+      if (what !== "a") where.before = what === "o" ? end : begin;
+      if (what !== "b") after = what === "o" ? begin : end;
     }
     return space;
   }).trim();
-  return { text, where };
+  return { text, where, after };
 }
 
 const isLike = (one, other) => one.toLocaleLowerCase() === other.toLocaleLowerCase();
@@ -72,18 +77,20 @@ async function look(more = false) {
     byId("search-list").replaceChildren();
   }
   byId("search-more").hidden = true;
-  if (where.text === "" || Number.isNaN(where.where.before)) return says(/\S/u.test(byId("search-input").value) && where.text === "" ? t("writeAWord") : t("narrowIt"));
+  const { text, after, where: { sender, before } } = where;
+  if (text === "" || sender === "" || Number.isNaN(before) || Number.isNaN(after)) return says(/\S/u.test(byId("search-input").value) && text === "" && sender !== "" ? t("writeAWord") : t("narrowIt"));
   realNames(where.where);
   const number = asked += 1;
   says(more ? "" : t("searching"));
   try {
     // A page may be empty though there is another one.
     for (let pages = 0, shown = 0; pages < PAGES_AT_ONCE && shown === 0; pages += 1) {
-      const page = await client.search(where.text, { ...where.where, limit: PAGE, cursor });
+      const page = await client.search(text, { ...where.where, limit: PAGE, cursor });
       if (number !== asked) return;
-      byId("search-list").append(...page.items.map(resultOf));
-      shown = page.items.length;
-      cursor = page.next;
+      const items = page.items.filter(({ ts }) => !(ts < after)); // the server knows no such thing; the newest come first
+      byId("search-list").append(...items.map(resultOf));
+      shown = items.length;
+      cursor = shown < page.items.length ? undefined : page.next;
       if (cursor === undefined) break;
     }
     byId("search-more").hidden = cursor === undefined;
