@@ -161,8 +161,16 @@ await run(async () => {
   });
 
   await check("a token that ends warns, then ends the session", async () => {
-    const brief = await visit({ token: token("Brief", "--ttl", "8s"), room: "kitchen" });
-    await connected(brief);
+    const brief = await visit({ token: token("Brief", "--ttl", "20s"), room: "kitchen" });
+    const banner = (page) => page.locator("#banner-text").textContent();
+    await until("it says when, and what to do", async () => /^Your link ends at .*\d\. Open a new one/u.test(await banner(brief)));
+    equal([await brief.locator("#banner").isVisible(), await brief.locator("#try-now").isVisible(), await banner(linus)], [true, false, ""], "a banner, a button there, and what is said of a link that lasts");
+    const stays = await visit({ token: token("Stays", "--ttl", "60s"), room: "kitchen" });
+    await until("it is told", async () => (await banner(stays)).startsWith("Your link ends"));
+    await stays.evaluate((hash) => { location.hash = hash; }, `#${new URLSearchParams({ token: token("Stays") })}`);
+    await until("with another link nothing ends", async () => await banner(stays) === "");
+    equal(stays.sockets, 1, "connections");
+    await stays.context().close();
     await brief.locator("#app[data-connection=closed]").waitFor();
     equal(await brief.locator("#ended-title").textContent(), "You are signed out", "the card");
     await until("Ada sees it", async () => !(await members(ada)).includes("Brief"));

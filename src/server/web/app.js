@@ -23,7 +23,7 @@
 import "./english.js";
 import { SalonClient } from "./client.js";
 import { sayKeys } from "./composer.js";
-import { firstConnection } from "./connection.js";
+import { firstConnection, linkEndsAt } from "./connection.js";
 import {
   active, begin, client, conversation, conversations, isOurPlaces, keepPlacesOf, me, proven, readElsewhere, roles, rooms, savePlaces,
 } from "./conversations.js";
@@ -148,7 +148,10 @@ export function renew(token, place) {
   sessionToken(token);
   setAddress(location.pathname);
   if (byId("app").hidden || subjectOf(token) !== me) return anew();
-  client.authenticate(token).then(() => { if (`${rolesOf(token)}` !== `${roles}`) anew(); }, (error) => {
+  client.authenticate(token).then((answer) => {
+    if (`${rolesOf(token)}` !== `${roles}`) anew();
+    else if (answer) linkEndsAt(answer.expires_at);
+  }, (error) => {
     active.problem = t("newLinkNotTaken", { why: inWords(error) });
     redraw("composer");
   });

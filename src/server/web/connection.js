@@ -5,7 +5,7 @@ import { active, client } from "./conversations.js";
 import { byId } from "./dom.js";
 import { drawnBy, redraw } from "./drawing.js";
 import { known, t } from "./language.js";
-import { lookAtZone } from "./message.js";
+import { lookAtZone, timeOf } from "./message.js";
 import { narrow } from "./drawers.js";
 import { drawEnded } from "./ended.js";
 import { refreshPublicRooms } from "./places.js";
@@ -17,6 +17,9 @@ let everConnected = false;
 let firstTry = true;
 let countdown = null;
 let roomsLeft = 0;
+let linkEnds;
+
+const WARNS_BEFORE = 5 * 60_000;
 
 export function connectionIs(detail) {
   connection = detail;
@@ -34,6 +37,12 @@ export function stalledIs(detail) {
 /** We are not in so many of our rooms yet. */
 export function roomsLeftAre({ left }) {
   roomsLeft = left;
+  redraw("connection");
+}
+
+/** The link that we came in by ends then, if it does. */
+export function linkEndsAt(time) {
+  linkEnds = time;
   redraw("connection");
 }
 
@@ -57,15 +66,15 @@ function drawConnection() {
   const why = whyClosed(code);
   let text = "";
   let spoken = "";
-  button.hidden = state === "connecting";
+  button.hidden = state !== "waiting";
   button.textContent = t("tryNow");
   if (state === "connected" && stalled) {
     text = spoken = t("noAnswerYet");
-    button.hidden = true;
   } else if (state === "connected" && roomsLeft) {
     text = t("joiningRooms", { count: roomsLeft });
     spoken = t("connectedJoining");
-    button.hidden = true;
+  } else if (state === "connected" && linkEnds - Date.now() < WARNS_BEFORE) {
+    text = spoken = t("linkEnds", { time: timeOf(linkEnds) });
   } else if (state === "connected") {
     spoken = t("state.connected");
   } else if (state === "connecting") {
@@ -105,7 +114,7 @@ document.addEventListener("visibilitychange", () => {
 
 setInterval(() => {
   lookAtZone();
-  redraw("log"); // "Today" becomes "Yesterday"
+  redraw("log", "connection"); // "Today" becomes "Yesterday", and a link may end soon
   if (client?.state === "connected" && !document.hidden && !narrow.matches) refreshPublicRooms();
 }, 60_000);
 

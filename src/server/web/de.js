@@ -117,6 +117,7 @@ export const WORDS = {
   "state.connecting": "Verbindet",
   "state.waiting": "Verbindet neu",
   "state.closed": "Getrennt",
+  linkEnds: "Dein Link endet: {time}. Öffne vorher einen neuen in diesem Tab, dann bleibst du da.",
   noAnswerYet: "Der Server antwortet nicht. Wir warten auf ihn …",
   joiningRooms: { one: "Noch {count} Raum wird betreten …", other: "Noch {count} Räume werden betreten …" },
   connectedJoining: "Verbunden. Die Räume werden betreten …",

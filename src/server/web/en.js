@@ -117,6 +117,7 @@ export const WORDS = {
   "state.connecting": "Connecting",
   "state.waiting": "Reconnecting",
   "state.closed": "Disconnected",
+  linkEnds: "Your link ends at {time}. Open a new one in this tab before that, and you stay.",
   noAnswerYet: "The server does not answer. Waiting for it …",
   joiningRooms: { one: "Joining {count} more room …", other: "Joining {count} more rooms …" },
   connectedJoining: "Connected. Joining the rooms …",

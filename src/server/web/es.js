@@ -125,6 +125,7 @@ export const WORDS = {
   "state.connecting": "Conectando",
   "state.waiting": "Reconectando",
   "state.closed": "Sin conexión",
+  linkEnds: "Tu enlace caduca: {time}. Abre antes uno nuevo en esta pestaña y te quedas.",
   noAnswerYet: "El servidor no responde. Esperando…",
   joiningRooms: { one: "Entrando en {count} sala más…", many: "Entrando en {count} de salas más…", other: "Entrando en {count} salas más…" },
   connectedJoining: "Hay conexión. Entrando en las salas…",

@@ -126,6 +126,7 @@ export const WORDS = {
   "state.connecting": "Connexion",
   "state.waiting": "Reconnexion",
   "state.closed": "Déconnecté",
+  linkEnds: "Votre lien expire : {time}. Ouvrez-en avant un nouveau dans cet onglet, et vous restez.",
   noAnswerYet: "Le serveur ne répond pas. En attente…",
   joiningRooms: { one: "Entrée dans encore {count} salon…", many: "Entrée dans encore {count} de salons…", other: "Entrée dans encore {count} salons…" },
   connectedJoining: "Connecté. Entrée dans les salons…",

@@ -2,7 +2,7 @@
  * What the server sends, and its effects on the state of the page.
  */
 import { announce } from "./announcements.js";
-import { connectionIs, roomsLeftAre, stalledIs } from "./connection.js";
+import { connectionIs, linkEndsAt, roomsLeftAre, stalledIs } from "./connection.js";
 import {
   active, addGap, addNotice, addDescription, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
@@ -69,7 +69,8 @@ export function listen(salon) {
   on("outbox", keepUnsent);
   on("status", holdStatus);
 
-  on("welcome", ({ user_id, status }) => {
+  on("welcome", ({ user_id, status, expires_at }) => {
+    linkEndsAt(expires_at);
     if (me !== user_id) {
       callMe(user_id);
       drawMe();

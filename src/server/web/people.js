@@ -187,7 +187,7 @@ function drawTyping() {
 export function drawMe() {
   byId("me-name").textContent = me || "…";
   const node = byId("me-avatar");
-  node.className = `avatar ${hue(me)}`;
+  node.style = hue(me);
   node.textContent = initials(me);
 }
 
