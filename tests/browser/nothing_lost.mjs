@@ -53,13 +53,19 @@ await run(async () => {
       await page.keyboard.press("Escape");
     }
     for (const at of [0, 1, 2]) equal(await offered(at), `words ${at}`, "what is offered");
+    const marks = (room) => page.evaluate((room) => [[...document.querySelectorAll("#room-list .place")].find((place) => place.querySelector(".place-name").textContent === room), document.getElementById("me-name")].map((one) => one.querySelectorAll(".draft-mark").length), room);
+    const marked = (room, ...counts) => until(`${room} and the own name have so many marks: ${counts}`, async () => (await marks(room)).join() === counts.join() || Promise.reject(new Error(await marks(room))));
+    await marked("attic", 1, 1);
     await say(page, "/join cellar");
     await titled(page, "cellar");
+    await marked("attic", 1, 1);
+    equal(await marks("cellar"), [0, 1], "the marks of another room");
     equal([await offered(0), await offered(1)], ["", ""], "of another room");
     await say(page, "/join attic");
     await titled(page, "attic");
     await page.reload();
     await connected(page);
+    await marked("attic", 1, 1);
     for (const at of [0, 1, 2]) equal(await offered(at), `words ${at}`, "what is offered after a reload");
     for (const [at, [input, open]] of fields.entries()) {
       await open();
@@ -79,6 +85,7 @@ await run(async () => {
     await page.keyboard.press("Escape");
     const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("salon.unsent:") && JSON.parse(localStorage[key]).begun?.length).length);
     await until("nothing is kept of them", async () => (await kept()) === 0);
+    await until("there are no marks", async () => (await page.locator(".draft-mark").count()) === 0);
     await page.context().close();
   });
 

@@ -185,10 +185,10 @@ function drawTyping() {
 }
 
 export function drawMe() {
-  byId("me-name").textContent = me || "…";
   const node = byId("me-avatar");
   node.style = hue(me);
   node.textContent = initials(me);
+  redraw("places");
 }
 
 byId("me-status").addEventListener("change", (event) => setStatus(event.target.value));

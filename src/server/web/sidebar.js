@@ -3,6 +3,7 @@
  */
 import { isAway } from "./attention.js";
 import { avatar } from "./avatar.js";
+import { begunOf } from "./begun.js";
 import { active, conversations, me, people, rooms } from "./conversations.js";
 import { byId, drawList, element, icon } from "./dom.js";
 import { drawnBy } from "./drawing.js";
@@ -56,6 +57,7 @@ function drawPlaces() {
   byId("public-section").hidden = others.length === 0;
   drawList(byId("public-list"), others.map((room) => ({ key: room.room_id, room })), placeButton, updatePublic);
   showCurrent();
+  fill(byId("me-name"), me || "…", ...isBegun("note") ? [draftMark()] : []);
   const elsewhere = [...conversations.values()].reduce((sum, c) => sum + (c === active ? 0 : c.calling), 0);
   byId("places-badge").hidden = elsewhere === 0;
   const [urgent, uncounted] = called();
@@ -132,8 +134,10 @@ function seenOnly(text) {
   return node;
 }
 
-/** The mark of a conversation elsewhere that has a draft. */
-const hasDraft = (c) => c !== active && (c.draft.trim() !== "" || c.reply !== null || c.editing !== null || c.pending.some(({ failed }) => failed));
+const isBegun = (key) => begunOf(key) !== undefined;
+
+/** Whether a conversation has a draft that is not on screen: in the box of one elsewhere, or in a dialog. */
+const hasDraft = (c) => (c.kind === "room" && (isBegun(`title:${c.id}`) || isBegun(`topic:${c.id}`))) || (c !== active && (c.draft.trim() !== "" || c.reply !== null || c.editing !== null || c.pending.some(({ failed }) => failed)));
 
 function draftMark() {
   const mark = element("span", "draft-mark", icon("pencil"), element("span", "sr-only", ` ${t("notSentYet")}`));

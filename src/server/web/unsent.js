@@ -54,6 +54,7 @@ function save(closed = false) {
   clearTimeout(timer);
   timer = null;
   if (!client || taken) return;
+  redraw("places");
   const now = record(closed);
   if (isEmpty(now)) {
     forget(key);
