@@ -36,16 +36,16 @@ export function openSearch(text = null) {
 
 /**
  * `{text, where, after}` of what was written: `from:ada in:kitchen after:2026-11-20 the words`. A name with blanks
- * stands in quotes. What is said after a day or before one is not of that day; what is no day becomes NaN.
+ * stands in quotes. What is said after a day or before one is not of that day. A day is NaN where something is wrong.
  */
 function parseSearch(written) {
   const where = {};
   let after;
-  const text = written.replace(/(^|\s)(from|in|on|after|before):(?:"([^"]*)"|(\S*))/giu, (whole, space, key, quoted, bare) => {
+  const text = written.replace(/(^|\s)(from|in|on|after|before):(?:"([^"]*)"|(\S*))/giu, (_, space, key, quoted, bare) => {
     const value = quoted ?? bare;
     const what = key[0].toLowerCase();
-    if (value === "" && (what === "i" || what === "o")) return whole; // these are also words
-    if (what === "f") where.sender = value.replace(/^@/u, "");
+    if (value === "") after = NaN;
+    else if (what === "f") where.sender = value.replace(/^@/u, "");
     else if (what === "i") Object.assign(where, value.startsWith("@") ? { user_id: value.slice(1) } : { room_id: value.replace(/^#/u, "") });
     else {
       const [, year, month, day] = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(value) ?? [];
@@ -77,8 +77,9 @@ async function look(more = false) {
     byId("search-list").replaceChildren();
   }
   byId("search-more").hidden = true;
-  const { text, after, where: { sender, before } } = where;
-  if (text === "" || sender === "" || Number.isNaN(before) || Number.isNaN(after)) return says(/\S/u.test(byId("search-input").value) && text === "" && sender !== "" ? t("writeAWord") : t("narrowIt"));
+  const { text, after, where: { before } } = where;
+  const isWrong = Number.isNaN(before) || Number.isNaN(after);
+  if (isWrong || text === "") return says(t(isWrong || byId("search-input").value.trim() === "" ? "narrowIt" : "writeAWord"));
   realNames(where.where);
   const number = asked += 1;
   says(more ? "" : t("searching"));
