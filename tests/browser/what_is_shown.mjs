@@ -297,6 +297,11 @@ await run(async () => {
     equal(await bob.locator("#messages > li.message").last().locator(".lookalike").textContent(), "U+0410", "the mark at the message");
     await bob.screenshot({ path: path.join(pictures, "lookalikes.png") });
     for (const page of [cyrillic, small]) await page.context().close();
+    // One who has gone and said nothing is nowhere on the page: the other's mark goes too. What was said stays there.
+    await until("Bob has no mark any more, and Ada's other self has one at what it said", async () => {
+      const found = new Map(await marks());
+      return found.size === 2 && found.get("Bob") === "" && (await bob.locator("#messages > li.message").last().locator(".lookalike").textContent()) === "U+0410" || Promise.reject(new Error(JSON.stringify([...found])));
+    });
     // Rooms too; and a room that is called like a person is not one that looks like them.
     await say(ada, "/join kitchеn"); // with a Cyrillic е
     await until("the head has a mark", async () => (await ada.locator("#title .lookalike").textContent()) === "U+0435");

@@ -4,26 +4,16 @@
 import { element } from "./dom.js";
 import { difference } from "./lookalikes.js";
 
-const HUES_MAX = 5_000;
-
 /** The chroma of the first of 24 hues, in thousandths: that of the others where so much is not too much for them. */
 const CHROMAS = [145, 140, 130, 125, 115, 110, 105, 105, 110, 115, 110, 100, 100, 100, 100, 115, 125, 140];
 
-const hues = new Map();
-
 /** The chroma and the hue of a name, as a style. */
 export function hue(name) {
-  let value = hues.get(name);
-  if (value === undefined) {
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    hash = ((hash ^ (hash >>> 13)) >>> 0) % 24;
-    value = `--look:${(CHROMAS[hash] ?? 145) / 1_000} ${hash * 15 + 8}`;
-    if (hues.size > HUES_MAX) hues.clear();
-    hues.set(name, value);
-  }
-  return value;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = ((hash ^ (hash >>> 13)) >>> 0) % 24;
+  return `--look:${(CHROMAS[hash] ?? 145) / 1_000} ${hash * 15 + 8}`;
 }
 
 const segmenter = Intl.Segmenter ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;

@@ -7,7 +7,7 @@
 import { normalName } from "./client.js";
 import { redraw } from "./drawing.js";
 import { t } from "./language.js";
-import { see } from "./lookalikes.js";
+import { lose, see } from "./lookalikes.js";
 import { forget, keptPlaces, keysOf, placesKey, rolesOf, store, stored } from "./storage.js";
 import { isAway } from "./attention.js";
 import { isMuted, lookAtMuted, mutedKey } from "./muting.js";
@@ -295,8 +295,15 @@ export function callMe(name) {
 }
 
 /** A name is on the page. One that looks like another one changes how both are shown. */
-export function noticeName(name) {
-  if (!see(name)) return;
+export function noticeName(name) { if (see(name)) writeNamesAnew(); }
+
+/** Somebody has gone. A name that looks like theirs is told apart from it for as long as it is on the page. */
+export function missName(name) {
+  const isShown = () => name === me || [...conversations.values()].some((c) => c.id === name || c.members.has(name) || c.items.some(({ sender }) => sender === name));
+  if (lose(name, isShown)) writeNamesAnew();
+}
+
+function writeNamesAnew() {
   for (const c of conversations.values()) for (const item of c.items) item.stale = true;
   redraw("log", "members", "places", "head", "typing");
 }

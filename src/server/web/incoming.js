@@ -4,7 +4,7 @@
 import { announce } from "./announcements.js";
 import { connectionIs, linkEndsAt, roomsLeftAre, stalledIs } from "./connection.js";
 import {
-  active, addGap, addNotice, addDescription, callMe, client, conversation, conversations, me, leftPlace, messageAt, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
+  active, addGap, addNotice, addDescription, callMe, client, conversation, conversations, me, leftPlace, messageAt, missName, noticeName, people, readUpTo, rememberPlaces, restartedHere, take, takeChange, takeDirect, takeReaction, writeCallsAnew,
 } from "./conversations.js";
 import { byId } from "./dom.js";
 import { redraw } from "./drawing.js";
@@ -299,6 +299,7 @@ export function listen(salon) {
     if (c.members.delete(user_id)) c.count -= 1;
     c.typing.delete(user_id);
     if (user_id !== me) addNotice(c, "left", user_id);
+    missName(user_id);
     if (c === active) redraw("members", "head", "typing");
   });
 

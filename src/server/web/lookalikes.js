@@ -41,6 +41,12 @@ export function see(name, kind = "person") {
   return alike.size > 1;
 }
 
+/** Forgets a name that is nowhere on the page, if it looks like another one. Returns whether that is so. */
+export function lose(name, isShown) {
+  const alike = seen.get(keyOf(name, "person"));
+  return alike?.size > 1 && !isShown() && alike.delete(name);
+}
+
 const isPlain = (name) => /^[\x20-\x7E]*$/u.test(name);
 const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
@@ -48,8 +54,8 @@ const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUp
 export function difference(name, kind = "person") {
   const twin = [...seen.get(keyOf(name, kind)) ?? []].find((other) => other !== name);
   if (twin === undefined) return null;
-  const odd = [...new Set(name)].filter((character) => !twin.includes(character) && !isPlain(character));
-  if (odd.length) return { short: odd.slice(0, 3).map(codePoint).join(" "), long: t("notTheSameCharacters", { name: twin, characters: odd.slice(0, 3).map(codePoint).join(", ") }) };
+  const odd = [...new Set(name)].filter((character) => !twin.includes(character) && !isPlain(character)).slice(0, 3).map(codePoint);
+  if (odd.length) return { short: odd.join(" "), long: t("notTheSameCharacters", { name: twin, characters: odd.join(", ") }) };
   if (isPlain(name) && !isPlain(twin)) return null; // the other one has the mark
   return { short: t("notName", { name: twin }), long: t("notTheSame", { name: twin }) };
 }

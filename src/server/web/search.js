@@ -78,7 +78,7 @@ async function look(more = false) {
   }
   byId("search-more").hidden = true;
   const { text, after, where: { before } } = where;
-  const isWrong = Number.isNaN(before) || Number.isNaN(after);
+  const isWrong = [before, after].some(Number.isNaN);
   if (isWrong || text === "") return says(t(isWrong || byId("search-input").value.trim() === "" ? "narrowIt" : "writeAWord"));
   realNames(where.where);
   const number = asked += 1;
