@@ -185,6 +185,29 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a click on the open room, which has begun anew, shows what there was until the newest messages are there", async () => {
+    const played = await visit("Lea");
+    const { page } = played;
+    const shown = () => page.locator("#messages > li.message .text").allTextContents();
+    played.said = Array.from({ length: 600 }, (_, n) => ({ sender: "Bob", content: `old ${n + 1}`, seq: n + 1, ts: Date.now() }));
+    played.say({ sender: "Bob", content: "the last" });
+    await sees(page, "the last");
+    await page.evaluate((hash) => { location.hash = hash; }, `#room=den&at=40.${played.epoch.slice(0, 8)}`);
+    await until("it is there", async () => (await shown()).includes("old 40") && !(await shown()).includes("the last"));
+    played.beginAnew({ sender: "Eve", content: "new 1" });
+    played.socket.close({ code: 4200 });
+    await until("it is joined again", () => played.heard.filter(({ type }) => type === "join").length === 2);
+    played.held.add("history");
+    await page.locator(".place[aria-current]").click();
+    await until("the newest are asked for", () => played.waiting.length > 0);
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    equal((await shown()).includes("old 40"), true, "that what there was is shown");
+    played.say({ sender: "Eve", content: "new 2" });
+    played.answerHeld();
+    await until("the new ones are there", async () => (await shown()).join() === "new 1,new 2" || Promise.reject(new Error(`${await shown()}`)));
+    await page.context().close();
+  });
+
   await check("scrolling on from old messages, in a room that has begun anew meanwhile, comes to the first new ones and reads no others", async () => {
     const played = await visit("Kim");
     const { page } = played;

@@ -266,27 +266,26 @@ export function toLatest() {
   return loadLatest();
 }
 
-/** Puts the newest messages into a window that is elsewhere. Where they are not to be had, it stays what it was. */
+/**
+ * Puts the newest messages into a window that is elsewhere. Until they are there, and where they are not to be had, it
+ * stays what it was.
+ */
 export async function loadLatest() {
   const c = active;
   // What cannot be asked for now, or waits for another page, is asked for by a later draw.
   if (c.detached && !c.loading && client.state === "connected" && performance.now() >= c.pausedUntil) {
-    const { items, start, gone } = c;
-    c.detached = false;
-    c.items = [];
     c.loading = true;
     redraw("log");
     try {
       const page = await client.history(c.target, { limit: PAGE });
       if (page.epoch !== c.epoch) throw new Error(page.epoch);
+      c.items = [];
+      c.detached = false;
       takePage(c, page);
+      if (c.passed > c.lastSaid?.seq) c.detached = true; // by what came meanwhile
       c.start = page.next === undefined;
       c.gone = false;
     } catch {
-      // What came meanwhile is behind the window again.
-      if (c.lastSaid?.epoch === c.epoch) c.passed = Math.max(c.passed, c.lastSaid.seq);
-      for (const item of items) delete item.node;
-      Object.assign(c, { items, start, gone, detached: true });
       pause(c);
     }
     c.loading = false;

@@ -92,7 +92,7 @@ const roomName = (id, title, className = "") => [...title && title !== id ? [ele
 export function roomId(id, title) { return title && title !== id ? [Object.assign(element("span", "room-id", id), { dir: "auto" })] : []; }
 
 /** A name as it is where it is not cut: for a pointer, since others hear it as it is. */
-const whole = (id, title) => [...new Set([title || id, id])].join(" · ");
+const whole = (id, title) => (title && title !== id ? `${title} · ${id}` : id);
 
 export function placeButton(entry) {
   const button = element("button", "place");
