@@ -10,6 +10,7 @@ use super::name::{RoomName, UserName};
 use super::rate_limit::Paid;
 use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
+use super::wire::order::Call;
 use super::wire::request::Bound;
 use crate::backend::{Entry, Epoch, Head, Reading, Ticket};
 use crate::id::ConnId;
@@ -130,6 +131,11 @@ pub(super) enum What {
     },
     /// A page of what operators have done.
     Trail,
+    /// Whether the room of a call is there, and the call.
+    Seek {
+        call: Call,
+        body: Box<str>,
+    },
     /// Something is set for a room, or not any more.
     SetRoom {
         room: RoomName,
@@ -199,7 +205,8 @@ impl What {
             | Self::SetRoom { .. }
             | Self::Ban(_)
             | Self::Unban { .. }
-            | Self::Trail => Paid::default(),
+            | Self::Trail
+            | Self::Seek { .. } => Paid::default(),
         }
     }
 }

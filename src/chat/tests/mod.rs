@@ -21,6 +21,7 @@ mod presence_and_typing;
 mod reading;
 mod replay;
 mod rules;
+mod sought;
 mod tokens;
 mod topics;
 mod town;
