@@ -80,8 +80,8 @@ impl Heard {
     }
 
     /// Of a call whose body has come: that is when it is whole.
-    pub fn with_body(path: &str, body: &[u8], at: Tick) -> Option<Box<Self>> {
-        Self::new("POST", path, body.len() as u64, at)
+    pub fn with_body(method: &str, path: &str, body: &[u8], at: Tick) -> Option<Box<Self>> {
+        Self::new(method, path, body.len() as u64, at)
     }
 
     fn new(method: &str, path: &str, bytes_in: u64, at: Tick) -> Option<Box<Self>> {

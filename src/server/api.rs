@@ -30,6 +30,9 @@ pub enum Named {
     Call(Call),
     /// Several of them, in the body.
     Batch,
+    /// What is refused for that, once its body has come: so the refusal has the `id` of it. With the name of the call,
+    /// or `?` where there is none of that name.
+    Refused(CallError, &'static str),
 }
 
 impl Named {
@@ -38,6 +41,15 @@ impl Named {
         match self {
             Self::Call(call) => call.as_str(),
             Self::Batch => "batch",
+            Self::Refused(_, name) => name,
+        }
+    }
+
+    /// Its method; `-` where that is not known any more when its body has come.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Refused(CallError::Unknown | CallError::Method, _) => "-",
+            Self::Call(_) | Self::Batch | Self::Refused(..) => "POST",
         }
     }
 }
@@ -132,20 +144,38 @@ pub(super) fn admit(request: &Request<'_>, operators: &Operators) -> Result<Call
 pub(super) fn head(request: &Request<'_>, name: &str) -> Result<CallHead, CallError> {
     let call = || Call::ALL.iter().copied().find(|call| call.as_str() == name).map(Named::Call);
     let named = if name == Named::Batch.as_str() { Some(Named::Batch) } else { call() };
-    let named = named.ok_or(CallError::Unknown)?;
-    if request.method() != "POST" {
-        return Err(CallError::Method);
-    }
-    let body = match request.is_chunked().map_err(|_| CallError::Coding)? {
-        true => Body::Chunks,
-        false => {
-            let len = request.content_length().map_err(|_| CallError::BadLength)?;
-            let len = u32::try_from(len).ok().filter(|&len| len <= MAX_BODY_BYTES);
-            Body::Length(len.ok_or(CallError::TooLarge)?)
+    let wrong = match named {
+        None => Some(CallError::Unknown),
+        Some(_) if request.method() != "POST" => Some(CallError::Method),
+        Some(_) => is_json(request).err(),
+    };
+    let body = match (body_of(request), wrong) {
+        (Ok(body), _) => body,
+        (Err(_), Some(error @ (CallError::Unknown | CallError::Method))) | (Err(error), _) => return Err(error),
+    };
+    let expects_continue = request.expects_continue();
+    let named = match (named, wrong) {
+        (Some(named), None) => named,
+        (named, wrong) => {
+            let error = wrong.unwrap_or(CallError::Unknown);
+            // There is no body, or none that anybody has to send; or the answer to it has none.
+            if body == Body::Length(0) || expects_continue || request.method() == "HEAD" {
+                return Err(error);
+            }
+            Named::Refused(error, named.map_or(NO_CALL, Named::as_str))
         }
     };
-    is_json(request)?;
-    Ok(CallHead { named, body, expects_continue: request.expects_continue() })
+    Ok(CallHead { named, body, expects_continue })
+}
+
+/// How the end of the body of a call is known.
+fn body_of(request: &Request<'_>) -> Result<Body, CallError> {
+    if request.is_chunked().map_err(|_| CallError::Coding)? {
+        return Ok(Body::Chunks);
+    }
+    let len = request.content_length().map_err(|_| CallError::BadLength)?;
+    let len = u32::try_from(len).ok().filter(|&len| len <= MAX_BODY_BYTES);
+    len.map(Body::Length).ok_or(CallError::TooLarge)
 }
 
 /// A request for the settings to be read again, of any caller: as a call, and without a body.
@@ -171,6 +201,9 @@ fn is_json(request: &Request<'_>) -> Result<(), CallError> {
 
 /// The longest body of a call, in bytes: as long as a message on a socket.
 pub const MAX_BODY_BYTES: u32 = 64 << 10;
+
+/// Stands where the name of a call would, in the log, for a call that does not exist.
+pub const NO_CALL: &str = "?";
 
 const BEARER: &[u8] = b"bearer ";
 
@@ -226,6 +259,17 @@ mod tests {
         ] {
             let found = with(line, &format!("{JSON}{more}"), |request| head(request, name));
             assert_eq!(found, expected, "{line} {name} {more}");
+        }
+        let refused = |error, name, len| call(Named::Refused(error, name), Body::Length(len), false);
+        for (line, headers, name, expected) in [
+            ("PUT /", JSON, "online", refused(CallError::Method, "online", 5)),
+            ("POST /", "Host: h\r\n", "batch", refused(CallError::MediaType, "batch", 5)),
+            ("POST /", JSON, "nothing", refused(CallError::Unknown, NO_CALL, 5)),
+            ("HEAD /", JSON, "online", Err(CallError::Method)),
+            ("PUT /", "Host: h\r\nExpect: 100-continue\r\n", "online", Err(CallError::Method)),
+        ] {
+            let found = with(line, &format!("{headers}Content-Length: 5\r\n"), |request| head(request, name));
+            assert_eq!(found, expected, "{line} {headers} {name}");
         }
         for (media_type, expected) in [
             ("", false),

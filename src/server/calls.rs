@@ -18,6 +18,7 @@ use super::answering::Worded;
 use super::api::{self, Named};
 use super::asked::Asked;
 use super::batch::Batch;
+use super::entry_error::CallError;
 use super::http::{self, NO_STORE, Response};
 use super::trail::Step;
 
@@ -114,18 +115,30 @@ impl Calls {
         if at == self.operators.len() && at < MAX_NAMES {
             self.operators.push(operator.clone());
         }
-        let named = match named {
-            Named::Call(call) => call as u32,
-            Named::Batch => Call::ALL.len() as u32,
+        let of_name = |name| Call::ALL.iter().position(|call| call.as_str() == name).map(|at| at as u32);
+        let (which, refused) = match named {
+            Named::Call(call) => (call as u32, 0),
+            Named::Batch => (BATCH, 0),
+            Named::Refused(error, name) => {
+                let unnamed = if name == Named::Batch.as_str() { BATCH } else { BATCH + 1 };
+                let refused = REFUSED.iter().position(|&other| other == error).unwrap_or_default() as u32 + 1;
+                (of_name(name).unwrap_or(unnamed), refused)
+            }
         };
-        named | (at as u32) << CALL_BITS | if keep { KEEP } else { 0 }
+        which | (at as u32) << CALL_BITS | refused << REFUSED_AT | if keep { KEEP } else { 0 }
     }
 
     /// Reads that note: which call it is, whose, and whether its connection is kept.
     pub fn of_note(&self, note: u32) -> (Named, Arc<str>, bool) {
-        let call = Call::ALL.get((note & ((1 << CALL_BITS) - 1)) as usize);
-        let named = call.map_or(Named::Batch, |call| Named::Call(*call));
-        let operator = self.operators.get(((note & !KEEP) >> CALL_BITS) as usize);
+        let which = note & ((1 << CALL_BITS) - 1);
+        let named = match Call::ALL.get(which as usize) {
+            Some(call) => Named::Call(*call),
+            None => Named::Batch,
+        };
+        let refused = ((note & !KEEP) >> REFUSED_AT).checked_sub(1).and_then(|at| REFUSED.get(at as usize));
+        let named = refused
+            .map_or(named, |&error| Named::Refused(error, if which > BATCH { api::NO_CALL } else { named.as_str() }));
+        let operator = self.operators.get(((note & ((1 << REFUSED_AT) - 1)) >> CALL_BITS) as usize);
         (named, operator.cloned().unwrap_or_else(|| "-".into()), note & KEEP != 0)
     }
 
@@ -249,6 +262,13 @@ fn answer_of(delivery: &Delivery) -> Option<(ConnId, u16, &Range<usize>)> {
 /// that the place of its operator in the list of names.
 const KEEP: u32 = 1 << 31;
 const CALL_BITS: u32 = 8;
+const REFUSED_AT: u32 = 29;
+
+/// Where the number of a call would stand: it is a batch. The next number is that of no call.
+const BATCH: u32 = Call::ALL.len() as u32;
+
+/// For what a call may be refused whose body comes all the same.
+const REFUSED: [CallError; 3] = [CallError::Unknown, CallError::Method, CallError::MediaType];
 
 /// Names of operators that are remembered for calls whose body comes.
 const MAX_NAMES: usize = if cfg!(test) { 2 } else { 4096 };
@@ -264,7 +284,15 @@ mod tests {
         for round in 0..2 {
             for (at, name) in names.iter().enumerate() {
                 let last = Named::Call(*Call::ALL.last().unwrap());
-                for (call, keep) in [(Named::Call(Call::ALL[0]), true), (last, false), (Named::Batch, true)] {
+                let refused = |error, name| (Named::Refused(error, name), true);
+                for (call, keep) in [
+                    (Named::Call(Call::ALL[0]), true),
+                    (last, false),
+                    (Named::Batch, true),
+                    refused(CallError::Unknown, api::NO_CALL),
+                    refused(CallError::Method, last.as_str()),
+                    refused(CallError::MediaType, "batch"),
+                ] {
                     let note = calls.note(call, name, keep);
                     let shown = if at < MAX_NAMES { &**name } else { "-" };
                     assert_eq!(calls.of_note(note), (call, shown.into(), keep), "{round} {name}");

@@ -344,6 +344,7 @@ impl ChatService {
             Answer::Call(Named::Batch, _) => {
                 turn.refuse(id, asked, &CallError::Batch.into(), line, &mut self.calls);
             }
+            Answer::Call(Named::Refused(error, _), _) => turn.refuse(id, asked, &error.into(), line, &mut self.calls),
         }
     }
 }
@@ -379,7 +380,7 @@ impl<S: System> Service<S> for ChatService {
             Event::Body { note, bytes } => {
                 let (named, operator, keep) = self.calls.of_note(note);
                 let asked = Asked { keep: keep && !self.stopping, operator: true, call: true, ..Asked::UNREAD };
-                let heard = Heard::with_body(&[doors::CALLS, named.as_str()].concat(), bytes, now.tick);
+                let heard = Heard::with_body(named.method(), &[doors::CALLS, named.as_str()].concat(), bytes, now.tick);
                 match named {
                     Named::Call(call) => {
                         let made = Made { operator: &operator, call, body: bytes };
@@ -397,12 +398,15 @@ impl<S: System> Service<S> for ChatService {
                         };
                         self.calls.begin_batch(id, asked, Box::new(batch), heard);
                     }
+                    Named::Refused(error, _) => {
+                        return Then::Answer(asked, Box::new(Answer::RefuseCall(error.into(), bytes.into())), heard);
+                    }
                 }
             }
             Event::BadBody { note, error } => {
                 let (named, ..) = self.calls.of_note(note);
                 let asked = Asked { operator: true, call: true, ..Asked::UNREAD };
-                let heard = Heard::with_body(&[doors::CALLS, named.as_str()].concat(), b"", now.tick);
+                let heard = Heard::with_body(named.method(), &[doors::CALLS, named.as_str()].concat(), b"", now.tick);
                 let error = match error {
                     ChunkError::TooLarge => CallError::TooLarge,
                     _ => CallError::Chunks,

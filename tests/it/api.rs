@@ -330,6 +330,37 @@ fn every_refusal_has_one_shape() {
     }
 }
 
+/// What is wrong with the head of a call does not keep the `id` of its body from coming back, and the next request on
+/// the connection has its own answer; but the body of somebody without the key is not read.
+#[test]
+fn a_refusal_has_the_id_of_the_body() {
+    let (server, admin) = serve("refused-id", &["--log", "debug"]);
+    let json = "Content-Type: application/json\r\n";
+    for (line, headers, key, expected, id) in [
+        ("PUT /api/online", json, KEY, 405, true),
+        ("GET /api/batch", json, KEY, 405, true),
+        ("POST /api/online", "Content-Type: text/plain\r\n", KEY, 415, true),
+        ("POST /api/nothing", json, KEY, 404, true),
+        ("POST /api/online", json, "0123456789abcdex", 401, false),
+    ] {
+        let (of, more) = (r#"{"id":"mine"}"#, format!("{headers}Authorization: Bearer {key}\r\n"));
+        let next = format!(
+            "POST /api/online HTTP/1.1\r\nHost: h\r\n{json}Authorization: Bearer {KEY}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let first = format!("{line} HTTP/1.1\r\nHost: h\r\n{more}Content-Length: {}\r\n\r\n{of}", of.len());
+        let answers = String::from_utf8(exchange(admin, format!("{first}{next}").as_bytes())).unwrap();
+        assert_eq!(status(&answers), expected, "{line}: {answers}");
+        assert_eq!(answers.contains(r#""type":"error","id":"mine","#), id, "{line}: {answers}");
+        assert_eq!(answers.contains(r#""type":"online""#), id, "{line}: {answers}");
+        let body = String::from_utf8(exchange(admin, next.as_bytes())).unwrap();
+        assert_eq!(status(&body), 200, "{line}: {body}");
+    }
+    for words in ["path=/api/online status=405", "path=/api/online status=415", "path=/api/? status=404"] {
+        server.logged(words);
+    }
+}
+
 /// Without a key, a page in a browser on this machine cannot call.
 #[test]
 fn pages_cannot_call() {
