@@ -117,7 +117,8 @@ pub enum News<'a> {
         /// The room.
         room: &'a str,
     },
-    /// The life of a room has ended elsewhere, and its description holds no more. No user of this chat is in it.
+    /// The life of a room has ended elsewhere, and its description holds no more. No user of this chat is in it, unless
+    /// the store has lost that they are.
     Ended {
         /// The room.
         room: &'a str,

@@ -178,6 +178,10 @@ impl Hall {
             News::Ended { room } => {
                 if let Some(key) = self.roster.rooms().find(room) {
                     self.roster.note_ended(key);
+                    // A store that has lost something does not know of them.
+                    if self.roster.room(key).json > 0 {
+                        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
+                    }
                 }
             }
             News::Room { description, keeps, changes } => self.told_of_room(description, keeps, changes, turn),

@@ -205,6 +205,10 @@ impl Redis {
         if life != epoch {
             (place.before, place.heard, place.began) = (Some(life), n, 0);
             place.restart(epoch, first - 1);
+            // Whoever has asked may have no answer that names the life, and those inside would not hear of it.
+            if key.starts_with("r:") {
+                self.said.push(&News::Renewed);
+            }
         } else if first > seq + 1 {
             // What is between was not kept long enough.
             place.restart(epoch, first - 1);

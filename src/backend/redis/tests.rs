@@ -142,6 +142,7 @@ rows! {
     a_lease_that_has_ended_takes_the_board_with_it
     a_late_word_of_a_lost_life_is_not_told
     a_late_word_of_what_was_told_is_not_told_again
+    a_list_that_finds_another_life_says_so
     a_long_log_comes_in_pieces
     a_node_hears_the_direct_messages_of_its_people
     a_node_hears_the_rooms_that_it_follows
@@ -528,6 +529,22 @@ fn a_late_word_of_what_was_told_is_not_told_again(redis: &dyn Place) {
     assert_eq!(hear(&mut other), ["Renewed"]);
     other.hear(&word);
     assert_eq!(hear(&mut other), [""; 0]);
+}
+
+/// The first question that finds the life behind a lost one may have an answer that names none.
+fn a_list_that_finds_another_life_says_so(redis: &dyn Place) {
+    let (mut one, mut other) = nodes(redis, |options| options);
+    one.ask(append(ROOM, "ann", "a", 1)).unwrap();
+    assert_eq!(hear(&mut one), ["1 a!"]);
+    assert_eq!(hear_of(&mut other, 1), ["1 a"]);
+    let key = |kind| format!("{}:{kind}:r:den", one.options.prefix);
+    let lost = [key("m"), key("l")];
+    one.call(redis::cmd("DEL").arg(&lost)).unwrap();
+    epoch_of(&mut one, ROOM);
+    let mut text = String::new();
+    let (rooms, now) = (Names::join(["den"], &mut text), moment());
+    other.ask(Request::Readings { user: "bob", rooms, now, ticket: Ticket(3) }).unwrap();
+    assert_eq!(hear(&mut other), ["Renewed", "Readings"]);
 }
 
 /// A room ends when no node that lives uses it; a node that has died keeps none alive.

@@ -335,13 +335,17 @@ impl Walk<Storm> {
     }
 }
 
+/// People who were left in a life that was over: where the life after it was found by a question whose answer names
+/// none, and where a room was ended by a node that knew of nobody inside.
+const ONCE_FAILED: [u64; 3] = [283, 299, 554];
+
 /// `WALKS=6000 cargo test --lib chat::tests::nodes::storm` walks further than the test does each time, and `FROM` says
 /// with which one it begins.
 #[test]
 fn random_walks_in_a_storm() {
     let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let from = number("FROM", 0);
-    for seed in from..from + number("WALKS", 20) {
+    for seed in (from..from + number("WALKS", 20)).chain(ONCE_FAILED) {
         println!("seed {seed}");
         let mut random = Random::from(seed);
         let storm = Storm::new(seed, &mut random);
