@@ -205,7 +205,7 @@ impl Redis {
         if life != epoch {
             (place.before, place.heard, place.began) = (Some(life), n, 0);
             place.restart(epoch, first - 1);
-            // Whoever has asked may have no answer that names the life, and those inside would not hear of it.
+            // An answer that names no life, as that of a list, would leave those inside in the one that is over.
             if key.starts_with("r:") {
                 self.said.push(&News::Renewed);
             }

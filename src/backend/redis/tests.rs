@@ -491,8 +491,8 @@ fn a_room_that_an_edit_does_not_find_has_begun_anew(redis: &dyn Place) {
     assert_eq!(hear(&mut other), ["Renewed", "Refused"]);
 }
 
-/// A word of a life that Redis has lost comes when this node reads the next one already: it is not told, and the room does
-/// not go back to that life.
+/// A word of a life that Redis has lost comes when this node reads the next one already: it is not told, and the room
+/// does not go back to that life.
 fn a_late_word_of_a_lost_life_is_not_told(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
     one.ask(append(ROOM, "ann", "a", 1)).unwrap();
@@ -909,8 +909,8 @@ fn a_change_that_is_lost_is_read_from_the_board(redis: &dyn Place) {
     }
 }
 
-/// A change whose word is on its way at a beat is no reason to read the whole board: what is on it that no word has told
-/// would be found.
+/// A change whose word is on its way at a beat is no reason to read the whole board, which would find what is on it and
+/// no word has told.
 fn a_change_that_is_on_its_way_is_waited_for(redis: &dyn Place) {
     let (mut one, mut other) = nodes(redis, |options| options);
     post(&mut one, None, "ann", Some("1"));

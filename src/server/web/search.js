@@ -88,7 +88,8 @@ async function look(more = false) {
     for (let pages = 0, shown = 0; pages < PAGES_AT_ONCE && shown === 0; pages += 1) {
       const page = await client.search(text, { ...where.where, limit: PAGE, cursor });
       if (number !== asked) return;
-      const items = page.items.filter(({ ts }) => !(ts < after)); // the server knows no such thing; the newest come first
+      // The server knows no such thing; the newest come first.
+      const items = page.items.filter(({ ts }) => !(ts < after));
       byId("search-list").append(...items.map(resultOf));
       shown = items.length;
       cursor = shown < page.items.length ? undefined : page.next;
