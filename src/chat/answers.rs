@@ -85,7 +85,6 @@ impl Hall {
             }
             (What::Slice { after }, _) => self.slice_read(ask.conn, after, found, turn),
             (What::Life, _) => {}
-            (What::Seek { call, body }, Some(room)) => self.sought(ask.conn, call, body, room),
             (What::Leave(leaving), Some(room)) => self.left(ask, room, leaving, turn),
             (What::RoomInfo(info), Some(room)) => {
                 let created = match info {

@@ -3,17 +3,14 @@
 //! The answers come to `answers`.
 
 use super::hall::{Hall, PAIR_BYTES};
-use super::operators::Sought;
 use super::owing::most_of;
 use super::rate_limit::Price;
 use super::turn::Ctx;
 use super::waiting::{Described, Info, Waiting, What};
 use super::wire::Refusal;
-use super::wire::order::Call;
 use crate::backend::{
     Conversation, Description, NewBody, NewEntry, Overloaded, Query, Reader, Request, RetryKey, Ticket,
 };
-use crate::id::ConnId;
 
 /// What somebody says or does, and where.
 #[derive(Clone, Copy)]
@@ -49,12 +46,8 @@ impl Hall {
             (What::RoomInfo(Info::Made(made)), Some(room)) => Some((room, made.clone())),
             _ => None,
         };
-        // What stands of it is told where it is another description.
-        let sought = room.filter(|_| matches!(waiting.what, What::Seek { .. }));
         let asked = self.wait(waiting).and_then(|ticket| {
-            let made = made.as_ref().map(|(room, made)| self.description(*room, made));
-            let about = made.or_else(|| sought.map(|room| self.roster.description_of(room)));
-            let now = ctx.now;
+            let (now, about) = (ctx.now, made.as_ref().map(|(room, made)| self.description(*room, made)));
             let reader = reader.as_ref().map(|user| Reader { user: user.as_str(), reading });
             let request = Request::Read { conversation, query, reader, now, about, ticket };
             let (bytes, asked) = (most_of(&request), ctx.store.ask(request));
@@ -142,14 +135,6 @@ impl Hall {
             self.owing.push(waiting.asker.conn);
         }
         Some(waiting)
-    }
-
-    /// The store has said what it has of the room of a call, which goes on at the end of the turn: then the store may
-    /// be asked again.
-    pub(super) fn sought(&mut self, conn: ConnId, call: Call, body: Box<str>, room: u32) {
-        let room = Some(room).filter(|&room| self.roster.room(room).is_there());
-        room.into_iter().for_each(|room| self.roster.hold(room));
-        self.sought.push(Sought { conn, call, body, room });
     }
 
     /// Whether one request more can wait.

@@ -20,8 +20,7 @@ impl Hall {
         changes: u64,
         turn: &mut Turn<'_>,
     ) {
-        let listed = self.list_room(description.room, description.created_at, turn);
-        let Some(key) = listed.or_else(|| self.roster.rooms().place_of(description.room)) else { return };
+        let Some(key) = self.list_room(description.room, description.created_at, turn) else { return };
         if self.roster.learn_room(key, &description, keeps, changes) {
             self.topic_stands(key, turn);
         }
@@ -30,8 +29,7 @@ impl Hall {
 
     /// A room that the backend has, put on the list if there is a place that takes none from a room with a history.
     pub(super) fn list_room(&mut self, name: &str, created_at: u64, turn: &mut Turn<'_>) -> Option<u32> {
-        let place = self.roster.rooms().place_of(name);
-        if let Some(key) = place.filter(|&key| !self.roster.room(key).sought) {
+        if let Some(key) = self.roster.rooms().find(name) {
             return Some(key);
         }
         let new = RoomName::parse(name).ok()?;
@@ -50,13 +48,7 @@ impl Hall {
         if self.others.had_no_place {
             self.others.listed.insert(new.clone());
         }
-        Some(match self.roster.rooms().place_of(name) {
-            Some(sought) => {
-                self.roster.list_sought(sought);
-                sought
-            }
-            None => self.roster.make_room(new, created_at),
-        })
+        Some(self.roster.make_room(new, created_at))
     }
 
     /// The backend knows a user.

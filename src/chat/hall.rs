@@ -16,7 +16,7 @@ use super::door::Door;
 use super::farewell::Farewell;
 use super::lists::Lists;
 use super::name::UserName;
-use super::operators::{Operators, Sought};
+use super::operators::Operators;
 use super::others::Others;
 use super::rate_limit::Buckets;
 use super::readers::Readers;
@@ -65,8 +65,6 @@ pub(super) struct Hall {
     /// Calls that wait for their answer, by connection, and the names in which they speak. By name and not by key: a
     /// user who is forgotten before the answer comes is simply not found.
     pub operators: Operators,
-    /// Calls whose room the store has spoken of, which go on at the end of the turn.
-    pub sought: Vec<Sought>,
     /// The values of connections for `welcome`.
     pub connections: Connections,
     /// Whether the backend keeps messages.
@@ -101,7 +99,6 @@ impl Hall {
             bans: Bans::default(),
             cursors: Cursors::new(random.keyed()),
             operators: Operators::new(keyed),
-            sought: Vec::new(),
             connections: Connections::default(),
             keeps: store.keeps(),
             others: Others::new(store.is_shared()),

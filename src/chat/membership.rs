@@ -195,8 +195,7 @@ impl Hall {
 
     /// A room by name, made if there is none.
     pub(super) fn find_or_make(&mut self, name: &str, ctx: &mut Ctx<'_>) -> Result<u32, Refusal> {
-        let sought = |room: &u32| self.roster.room(*room).sought;
-        if let Some(room) = self.roster.rooms().place_of(name).filter(|room| !sought(room)) {
+        if let Some(room) = self.roster.rooms().find(name) {
             return Ok(room);
         }
         let new = room_name(name)?;
@@ -213,13 +212,7 @@ impl Hall {
         if self.others.had_no_place {
             ctx.store.ask(Request::Seats { room: name })?;
         }
-        Ok(match self.roster.rooms().place_of(name) {
-            Some(sought) => {
-                self.roster.list_sought(sought);
-                sought
-            }
-            None => self.roster.make_room(new, ctx.now.unix_ms),
-        })
+        Ok(self.roster.make_room(new, ctx.now.unix_ms))
     }
 
     /// The backend has answered: from here on the session is inside, and hears the messages that it has missed. Returns

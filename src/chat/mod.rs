@@ -440,23 +440,17 @@ impl Chat {
             hall.time_bans(&ctx);
         }
         what(hall, &mut ctx);
-        loop {
-            while *news_left > 0 {
-                if ctx.out.text_bytes() > TEXT_AT_ONCE {
-                    *news_left = 0;
-                    break;
-                }
-                let Some(news) = ctx.store.poll() else {
-                    *news_left = NEWS_AT_ONCE;
-                    break;
-                };
-                *news_left -= 1;
-                hall.learn(news, &mut ctx.turn);
-            }
-            // Each goes on once.
-            if !hall.go_on_with_calls(&mut ctx) {
+        while *news_left > 0 {
+            if ctx.out.text_bytes() > TEXT_AT_ONCE {
+                *news_left = 0;
                 break;
             }
+            let Some(news) = ctx.store.poll() else {
+                *news_left = NEWS_AT_ONCE;
+                break;
+            };
+            *news_left -= 1;
+            hall.learn(news, &mut ctx.turn);
         }
         hall.release_ended(&mut ctx);
         hall.tell_of_users(&mut ctx);

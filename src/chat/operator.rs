@@ -4,34 +4,19 @@
 //! same checks and the same backend, and has one answer: the one that a session would hear, or [`Delivery::Refuse`].
 //! Calls are not billed. `server` decides which caller is the operator.
 //!
-//! A room may be in the store alone, because there is no place for it in the list. A call that is about a room asks the
-//! store for it first, where it is not known; so it finds each room that there is. Such a room counts as none of the
-//! list, and is forgotten behind the call.
-//!
 //! [`Delivery::Refuse`]: super::delivery::Delivery::Refuse
 
 use super::access::DEFAULT_SENDER;
 use super::ask::Ask;
-use super::checks::{read_safely, room_name};
-use super::hall::{Hall, ROOM_BYTES};
-use super::name::{RoomName, UserName};
-use super::operators::Sought;
+use super::checks::read_safely;
+use super::hall::Hall;
+use super::name::UserName;
 use super::turn::{Ctx, Turn};
-use super::waiting::{Waiting, What};
 use super::wire::order::{self, Call, Order};
 use super::wire::request::{Place, Request};
 use super::wire::{Code, Refusal};
-use crate::backend::{Conversation, NewBody, Query};
+use crate::backend::NewBody;
 use crate::id::ConnId;
-
-/// Whether the store is asked for the room of a call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Seek {
-    /// Where it is not known.
-    IfUnknown,
-    /// It was.
-    No,
-}
 
 impl Hall {
     /// Carries out a call. `body` is its JSON; an empty body means `{}`.
@@ -46,48 +31,14 @@ impl Hall {
             }
         };
         ctx.out.note_json(text);
-        self.call_read(conn, call, text, Seek::IfUnknown, ctx);
-    }
-
-    fn call_read(&mut self, conn: ConnId, call: Call, text: &str, seek: Seek, ctx: &mut Ctx<'_>) {
         let Some((id, order)) = read_safely(|| order::parse(call, text)) else {
             self.counts.panics += 1;
             let refusal = Refusal::new(Code::Internal, "expected to read the call, found a mistake of the server");
             return self.refuse(Ask::unnamed(conn), &refusal, ctx);
         };
-        let ask = Ask::new(conn, id.as_ref());
-        let done = order.and_then(|order| match order.room() {
-            Some(room) if seek == Seek::IfUnknown && self.roster.rooms().find(room).is_none() => {
-                self.seek(ask, room_name(room)?, call, text, ctx)
-            }
-            _ => self.carry_out(ask, order, ctx),
-        });
-        if let Err(refusal) = done {
-            self.refuse(ask, &refusal, ctx);
+        if let Err(refusal) = order.and_then(|order| self.carry_out(Ask::new(conn, id.as_ref()), order, ctx)) {
+            self.refuse(Ask::new(conn, id.as_ref()), &refusal, ctx);
         }
-    }
-
-    /// Asks the store for the room of a call. Answered by [`Hall::sought`].
-    fn seek(&mut self, ask: Ask<'_>, name: RoomName, call: Call, text: &str, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        self.allowance.take(ROOM_BYTES + 4 * name.as_str().len())?;
-        let room = self.roster.seek_room(name.clone(), ctx.now.unix_ms);
-        let what = What::Seek { call, body: text.into() };
-        let waiting = Waiting { asker: ask.keep(), room: Some(room), what };
-        self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx)
-    }
-
-    /// Goes on with calls whose room was sought. Returns whether there were any.
-    pub(super) fn go_on_with_calls(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if self.sought.is_empty() {
-            return false;
-        }
-        // Of rooms that are not there, nothing is left in the store.
-        self.release_ended(ctx);
-        for Sought { conn, call, body, room } in std::mem::take(&mut self.sought) {
-            self.call_read(conn, call, &body, Seek::No, ctx);
-            room.into_iter().for_each(|room| self.roster.release(room));
-        }
-        true
     }
 
     fn carry_out(&mut self, ask: Ask<'_>, order: Order<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {

@@ -5,20 +5,9 @@
 use super::delivery::{Deliveries, Delivery};
 use super::name::UserName;
 use super::tables::table_bytes;
-use super::wire::order::Call;
 use crate::id::ConnId;
 use crate::random::{Keyed, Table};
 use crate::slack;
-
-/// A call that goes on now that the store has said whether its room is there.
-#[derive(Debug)]
-pub(super) struct Sought {
-    pub conn: ConnId,
-    pub call: Call,
-    pub body: Box<str>,
-    /// The room, if it is there: it stays for the call.
-    pub room: Option<u32>,
-}
 
 /// By name and not by key: a user who is forgotten before the answer comes is simply not found.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use super::name::{RoomName, UserName};
 use super::rate_limit::Paid;
 use super::readers::CatchingUp;
 use super::wire::answer::EndReason;
-use super::wire::order::Call;
 use super::wire::request::Bound;
 use crate::backend::{Entry, Epoch, Head, Reading, Ticket};
 use crate::id::ConnId;
@@ -131,11 +130,6 @@ pub(super) enum What {
     },
     /// A page of what operators have done.
     Trail,
-    /// Whether the room of a call is there, and the call.
-    Seek {
-        call: Call,
-        body: Box<str>,
-    },
     /// Something is set for a room, or not any more.
     SetRoom {
         room: RoomName,
@@ -205,8 +199,7 @@ impl What {
             | Self::SetRoom { .. }
             | Self::Ban(_)
             | Self::Unban { .. }
-            | Self::Trail
-            | Self::Seek { .. } => Paid::default(),
+            | Self::Trail => Paid::default(),
         }
     }
 }

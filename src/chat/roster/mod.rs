@@ -526,24 +526,6 @@ impl Roster {
         room
     }
 
-    /// The place of a room for a call that asks the backend for it. It takes none from another room, and is given up
-    /// when no request about it waits.
-    pub fn seek_room(&mut self, name: RoomName, created_at: u64) -> u32 {
-        let key = self.rooms.place_of(name.as_str()).unwrap_or_else(|| {
-            let key = self.make_room(name, created_at);
-            self.rooms.seek(key);
-            key
-        });
-        self.unsettled.push(key);
-        key
-    }
-
-    /// A room that was only sought is one of the others from now on.
-    pub fn list_sought(&mut self, room: u32) {
-        self.rooms.list(room);
-        self.unsettled.push(room);
-    }
-
     /// Ends an empty room, whatever it keeps.
     pub fn end_room(&mut self, room: u32) {
         self.rooms.end(room);

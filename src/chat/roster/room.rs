@@ -40,8 +40,6 @@ pub(in crate::chat) struct Room {
     pub described: bool,
     /// Something was asked about it since it was last unfollowed.
     pub followed: bool,
-    /// It has no place among the rooms: a call waits for what the backend says of it.
-    pub sought: bool,
     /// The life that it is in, as the backend told of it last.
     pub life: Option<Epoch>,
     /// When the crowd last heard its summary.
@@ -76,24 +74,16 @@ impl Room {
     pub fn is_unused(&self) -> bool {
         self.members.is_empty() && self.waiting == 0
     }
-
-    /// Whether there is such a room. One that is only sought is there once the backend has said so.
-    pub fn is_there(&self) -> bool {
-        !self.sought || self.holds || self.created
-    }
 }
 
 /// Invariant: `names` leads to every room; `empty` holds exactly the unused rooms. Those that keep nothing come first
-/// in it: making rooms without messages pushes out no room with a history. A room that is sought is as many as calls
-/// that wait for it, and is never empty: when none waits any more, it is forgotten.
+/// in it: making rooms without messages pushes out no room with a history.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Rooms {
     /// In boxes, so that an empty place below one that is in use is small.
     rooms: Slab<Box<Room>>,
     names: BTreeMap<RoomName, u32>,
     empty: BTreeSet<(bool, Tick, u32)>,
-    /// How many of them are only sought.
-    sought: usize,
     /// Rooms that have ended, and are still to be released at the backend.
     pub ended: Vec<RoomName>,
     /// Where the store is shared: rooms that nobody here hears any more.
@@ -105,13 +95,7 @@ pub(in crate::chat) struct Rooms {
 }
 
 impl Rooms {
-    /// The room of a name, if there is one.
     pub fn find(&self, name: &str) -> Option<u32> {
-        self.place_of(name).filter(|&key| self.at(key).is_there())
-    }
-
-    /// The same, also of one that is sought and may not be there.
-    pub fn place_of(&self, name: &str) -> Option<u32> {
         self.names.get(name).copied()
     }
 
@@ -123,9 +107,8 @@ impl Rooms {
         &mut self.rooms[key as usize]
     }
 
-    /// How many there are, but for those that are only sought.
     pub fn len(&self) -> usize {
-        self.rooms.len() - self.sought
+        self.rooms.len()
     }
 
     /// With the memory of so many members in all rooms together.
@@ -142,8 +125,7 @@ impl Rooms {
     pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = (u32, &Room)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = name.map_or(Unbounded, Excluded);
-        let all = self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)));
-        all.filter(|(_, room)| !room.sought)
+        self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
     /// Those that JSON sessions are in of the next rooms by key, so many at most, and the key to go on from.
@@ -176,7 +158,6 @@ impl Rooms {
             created: false,
             described: false,
             followed: false,
-            sought: false,
             life: None,
             crowd_told: None,
             names_told: None,
@@ -188,16 +169,6 @@ impl Rooms {
         self.name_bytes += name.as_str().len();
         self.names.insert(name, key);
         key
-    }
-
-    /// A new room is only sought.
-    pub fn seek(&mut self, key: u32) {
-        self.sought += usize::from(!std::mem::replace(&mut self.at_mut(key).sought, true));
-    }
-
-    /// The room has a place among the others.
-    pub fn list(&mut self, key: u32) {
-        self.sought -= usize::from(std::mem::take(&mut self.at_mut(key).sought));
     }
 
     /// Ends an empty room that keeps nothing; notes since when others are empty.
@@ -217,9 +188,6 @@ impl Rooms {
         if !room.is_unused() {
             // A room that only waits for an answer has been empty all the time.
             room.empty.take_if(|_| !room.members.is_empty());
-        } else if room.sought && (room.is_there() || room.life.is_none()) {
-            // It has no place, and the backend keeps what it has of it; or it has said nothing.
-            self.remove(key);
         } else if !room.holds && !room.created {
             self.end(key);
         } else {
@@ -294,7 +262,6 @@ impl Rooms {
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }
-        self.sought -= usize::from(room.sought);
         self.name_bytes -= room.name.as_str().len();
         self.names.remove(&room.name);
         room.name
@@ -317,7 +284,6 @@ impl Rooms {
             .collect();
         assert_eq!(self.empty, empty);
         assert_eq!(self.names.len(), self.rooms.len());
-        assert_eq!(self.sought, self.rooms.iter().filter(|(_, room)| room.sought).count());
         assert!(self.names.iter().all(|(name, &key)| self.at(key).name == *name));
     }
 }

@@ -21,7 +21,6 @@ mod presence_and_typing;
 mod reading;
 mod replay;
 mod rules;
-mod sought;
 mod tokens;
 mod topics;
 mod town;

@@ -2,7 +2,7 @@
 //! of their own.
 
 use super::super::rules::Values;
-use super::request::{Field, Fields, Kind, Page, Place, Request, Text, Words, read};
+use super::request::{Field, Fields, Kind, Page, Request, Text, Words, read};
 use super::{Code, Id, Refusal, set};
 
 words! {
@@ -89,40 +89,6 @@ pub(crate) enum Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// The room that it is about, and that has to be there.
-    pub fn room(&self) -> Option<&str> {
-        match self {
-            Self::Ask { request, .. } => match request {
-                Request::Change { place: Place::Room(room), .. }
-                | Request::Topic { room, .. }
-                | Request::Room { room }
-                | Request::Members { room, .. }
-                | Request::History { place: Place::Room(room), .. } => Some(room),
-                // It is made, or may be.
-                Request::Broadcast { .. } | Request::CreateRoom { .. } => None,
-                Request::Change { place: Place::User(_), .. } | Request::History { place: Place::User(_), .. } => None,
-                Request::Direct { .. } | Request::Multicast { .. } | Request::Rooms { .. } | Request::Online(_) => None,
-                // No call asks so.
-                Request::Join { .. }
-                | Request::JoinList { .. }
-                | Request::Leave { .. }
-                | Request::Typing { .. }
-                | Request::Status { .. }
-                | Request::PresenceOfRoom { .. }
-                | Request::PresenceOfUsers { .. }
-                | Request::Read { .. }
-                | Request::Conversations(_)
-                | Request::Search(_)
-                | Request::Ping
-                | Request::Auth { .. } => None,
-            },
-            Self::Kick { room, .. } => room.as_deref(),
-            // What is set for a room holds whether or not it is there.
-            Self::RoomSettings { .. } | Self::SetRoom { .. } => None,
-            Self::Disconnect { .. } | Self::Ban { .. } | Self::Unban { .. } | Self::Bans(_) | Self::Trail(_) => None,
-        }
-    }
-
     /// A request that a session can make as well, in nobody's name.
     fn asked(kind: Kind, fields: &mut Fields<'a>) -> Result<Self, Refusal> {
         Ok(Self::Ask { sender: None, request: fields.request_of(kind)? })
