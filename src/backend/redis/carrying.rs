@@ -678,7 +678,23 @@ impl Redis {
             self.places.remove(key);
             return Ok(false);
         };
-        self.have(key, pulled, need, young).map(|_| true).ok_or_else(|| "Redis went away".into())
+        let life = self.life_of(key);
+        let had = self.have(key, pulled, need, young);
+        self.say_renewed(key, life);
+        had.map(|_| true).ok_or_else(|| "Redis went away".into())
+    }
+
+    /// The life of a conversation that has a place.
+    fn life_of(&self, key: &str) -> Option<Epoch> {
+        self.places.find(key).map(|at| self.places.get(at).kept.head().epoch)
+    }
+
+    /// A room has been read for an answer that names no life. If it was in this one before and is in another one now,
+    /// those inside would not hear of that.
+    fn say_renewed(&mut self, key: &str, before: Option<Epoch>) {
+        if key.starts_with("r:") && before.is_some() && self.life_of(key) != before {
+            self.said.push(&News::Renewed);
+        }
     }
 
     /// What a list says of several conversations, one after the other; `None`: it does not live. What was missed of
@@ -712,7 +728,10 @@ impl Redis {
             };
             return Some(Seen { seq, is_empty: pulled.floor > seq, reading: Reading { read, unread }, said });
         }
-        let at = self.take_to(key, pulled, u64::MAX)?;
+        let life = self.life_of(key);
+        let at = self.take_to(key, pulled, u64::MAX);
+        self.say_renewed(key, life);
+        let at = at?;
         self.expire_one(at, now);
         let reading = self.reading(key, at, user, marked)?;
         let Head { seq, kept, .. } = self.places.get(at).head();

@@ -205,10 +205,6 @@ impl Redis {
         if life != epoch {
             (place.before, place.heard, place.began) = (Some(life), n, 0);
             place.restart(epoch, first - 1);
-            // An answer that names no life, as that of a list, would leave those inside in the one that is over.
-            if key.starts_with("r:") {
-                self.said.push(&News::Renewed);
-            }
         } else if first > seq + 1 {
             // What is between was not kept long enough.
             place.restart(epoch, first - 1);
@@ -269,7 +265,7 @@ impl Redis {
                 Ok(value) => list(value),
                 Err(why) => {
                     log::debug!("{}: {why}", self.options.server);
-                    return;
+                    break;
                 }
             };
             for place in differ {
