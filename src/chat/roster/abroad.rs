@@ -66,6 +66,11 @@ impl Abroad {
         self.users.contains_key(&user)
     }
 
+    /// Whether a user is on one other node, and on no second one.
+    pub fn is_on_one_node(&self, user: u32) -> bool {
+        self.users.get(&user).is_some_and(|sum| sum.nodes == 1)
+    }
+
     /// How many devices they have there.
     pub fn devices(&self, user: u32) -> u32 {
         self.users.get(&user).map_or(0, |sum| sum.number)

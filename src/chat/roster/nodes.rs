@@ -101,13 +101,17 @@ impl Roster {
         let before = self.users.at(user).own_view();
         self.abroad.set_user(node, user, devices);
         let (devices, known) = (self.abroad.devices(user), self.abroad.since(user));
+        // A node on which alone they are says how they are. What is known here may be of an earlier stay whose end was
+        // lost, and its time be one of a clock that was set back since.
+        let alone = !self.is_here(user) && self.abroad.is_on_one_node(user);
         let mut adopted = false;
         self.users.change(user, |it| {
             let order = |since: u64, status: super::user::Status, note: &Option<Box<str>>| {
                 (since, status.as_str(), note.as_deref().map(str::to_owned))
             };
             // Two that were set in the same moment: one of them, and on every node the same.
-            adopted = !it.present || order(since, shows.status, &shows.note) > order(known, it.status, &it.note);
+            adopted =
+                !it.present || alone || order(since, shows.status, &shows.note) > order(known, it.status, &it.note);
             if adopted {
                 it.shows(shows);
             }

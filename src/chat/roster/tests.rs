@@ -246,3 +246,29 @@ fn a_created_room_stays_until_it_expires() {
     assert!(!town.roster.expire_rooms(Some(past), past), "and past it ends");
     assert_eq!(town.roster.rooms().len(), 0);
 }
+
+/// Each row: a node, since when bob has a status there, and how he is seen here then. A word that is older than what is
+/// known counts where he is on that node alone (37 of the simulation with nodes: a clock was set back, and the end of
+/// an earlier stay was lost), and not where he is on another one too.
+#[test]
+fn a_status_is_that_of_the_node_on_which_alone_somebody_is() {
+    use super::user::Status::{Away, Busy, Online};
+    let mut town = check(&[]);
+    town.roster.share();
+    let bob = town.roster.know_abroad(&UserName::parse("bob").expect("a name"), false);
+    for (node, since, status, seen) in [
+        (1, 900, Away, Away),
+        (1, 500, Busy, Busy),
+        (2, 400, Online, Busy),
+        (1, 300, Away, Busy),
+        (2, 600, Online, Online),
+    ] {
+        let stands = nodes::Stands { devices: 1, shows: Shows { status, note: None }, since };
+        town.roster.stand_abroad(node, bob, stands);
+        assert_eq!(town.roster.user(bob).status, seen, "{node} {since}");
+    }
+    town.roster.gone_abroad(1, bob, town.now);
+    let stands = nodes::Stands { devices: 1, shows: Shows { status: Away, note: None }, since: 1 };
+    town.roster.stand_abroad(2, bob, stands);
+    assert_eq!(town.roster.user(bob).status, Away);
+}
