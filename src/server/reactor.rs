@@ -31,7 +31,7 @@ use super::refusals::Reason;
 use super::socket::Socket;
 use super::standstill::Standstills;
 use super::strangers::Strangers;
-use super::system::{READY_AT_ONCE, RawOf, Ready, System, Watched};
+use super::system::{RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Acceptors, Certificates, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
 
@@ -384,7 +384,7 @@ impl<S: System> Reactor<S> {
             return true;
         }
         self.accept(now.tick);
-        self.patience.note(signals.reported < READY_AT_ONCE && !self.may_accept() && !self.lobby.has_work(), now.tick);
+        self.patience.note(signals.are_all && !self.may_accept() && !self.lobby.has_work(), now.tick);
         service.be_patient(self.patience.until());
         if signals.woken || service.has_more_to_hear() {
             service.handle_wake(now);
@@ -537,30 +537,27 @@ impl<S: System> Reactor<S> {
     fn note_events(&mut self) -> Signalled {
         let Self { system, engine, listeners, lobby, .. } = self;
         let mut signalled = Signalled::default();
-        system.report(|ready| {
-            signalled.reported += 1;
-            match ready {
-                Ready::Peer { index, readable, ended, writable } => {
-                    if readable {
-                        engine.readable(index, ended);
-                    }
-                    if writable {
-                        engine.writable(index);
-                    }
+        let are_all = system.report(|ready| match ready {
+            Ready::Peer { index, readable, ended, writable } => {
+                if readable {
+                    engine.readable(index, ended);
                 }
-                Ready::Listener(number) => {
-                    if let Some(listener) = listeners.iter_mut().find(|listener| listener.number == number) {
-                        listener.notify();
-                    }
+                if writable {
+                    engine.writable(index);
                 }
-                Ready::Waiting(key) => lobby.readable(key),
-                Ready::Woken => signalled.woken = true,
-                Ready::Reload => signalled.reload = true,
-                Ready::Stop => signalled.stop = true,
-                Ready::HandOver => signalled.hand_over = true,
             }
+            Ready::Listener(number) => {
+                if let Some(listener) = listeners.iter_mut().find(|listener| listener.number == number) {
+                    listener.notify();
+                }
+            }
+            Ready::Waiting(key) => lobby.readable(key),
+            Ready::Woken => signalled.woken = true,
+            Ready::Reload => signalled.reload = true,
+            Ready::Stop => signalled.stop = true,
+            Ready::HandOver => signalled.hand_over = true,
         });
-        signalled
+        Signalled { are_all, ..signalled }
     }
 
     /// Another process takes over: whoever comes from now on waits for it. Those who have just come have a moment to be
@@ -819,11 +816,10 @@ fn tick(elapsed: Duration) -> Tick {
     Tick(elapsed.as_millis() as u64)
 }
 
-/// The requests of signals and the waker in one turn.
+/// What was reported in one turn: whether that was all, and the requests of signals and the waker.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signalled {
-    /// How many things there were, signals among them.
-    reported: usize,
+    are_all: bool,
     woken: bool,
     reload: bool,
     stop: bool,

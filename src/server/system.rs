@@ -25,8 +25,8 @@ pub trait System: fmt::Debug {
     /// [`Interrupted`](io::ErrorKind::Interrupted): waiting is to be tried again. Others end the loop.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Reports what the last wait has found: [`READY_AT_ONCE`] things at most. The rest is for the next one, in order.
-    fn report(&mut self, note: impl FnMut(Ready));
+    /// Reports what the last wait has found, and returns whether that was all. The rest is for the next one, in order.
+    fn report(&mut self, note: impl FnMut(Ready)) -> bool;
 
     /// The time since the loop was made, by a clock that only goes forward.
     fn elapsed(&self) -> Duration;
@@ -149,9 +149,6 @@ pub type RawOf<S> = Raw<<S as System>::Tcp, <S as System>::Unix>;
 
 /// The same, lent.
 pub type RawMut<'a, S> = Raw<&'a mut <S as System>::Tcp, &'a mut <S as System>::Unix>;
-
-/// The most that one wait reports.
-pub const READY_AT_ONCE: usize = 256;
 
 impl<Tcp, Unix> Raw<Tcp, Unix> {
     /// The same, lent.

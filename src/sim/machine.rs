@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::server::system::{Peek, Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use crate::server::system::{Peek, Process, Raw, RawMut, RawOf, Ready, System, Watched};
 use crate::server::tls::Transport;
 
 use super::network::Time;
@@ -59,8 +59,8 @@ impl System for Machine {
         self.world.borrow_mut().wait(timeout.map(|timeout| timeout.as_micros() as Time))
     }
 
-    fn report(&mut self, note: impl FnMut(Ready)) {
-        self.amid_a_turn().net.report(self.host, READY_AT_ONCE, note);
+    fn report(&mut self, note: impl FnMut(Ready)) -> bool {
+        self.amid_a_turn().net.report(self.host, note)
     }
 
     fn elapsed(&self) -> Duration {

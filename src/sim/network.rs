@@ -5,7 +5,7 @@
 //! window is reported once it is half empty, a socket that is closed with unread bytes resets the connection.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 
@@ -208,6 +208,8 @@ pub struct Network {
     pub links: Vec<Link>,
     /// Those that are not gone on either side.
     pub live: Vec<usize>,
+    /// When a server has let a connection of an actor go last.
+    pub parted: BTreeMap<usize, Time>,
     /// Faults that wait for the server to be amid something.
     pub lurking: Vec<Fault>,
     /// The operator is in a hurry until then.
@@ -308,6 +310,7 @@ impl Network {
             hosts,
             links: Vec::new(),
             live: Vec::new(),
+            parted: BTreeMap::new(),
             lurking: Vec::new(),
             hurry_until: 0,
             trace,
@@ -657,8 +660,9 @@ impl Network {
 
     // The server's side ----------------------------------------------------------------------------------------------
 
-    /// Reports what has come to a host.
-    pub fn report(&mut self, host: usize, most: usize, mut note: impl FnMut(Ready)) {
+    /// Reports what has come to a host, and returns whether that was all.
+    pub fn report(&mut self, host: usize, mut note: impl FnMut(Ready)) -> bool {
+        let most = self.plan.at_once;
         let host = &mut self.hosts[host];
         if std::mem::take(&mut host.woken) {
             note(Ready::Woken);
@@ -676,7 +680,7 @@ impl Network {
             }
         }
         for _ in 0..most {
-            let Some(link) = host.edges.pop_front() else { return };
+            let Some(link) = host.edges.pop_front() else { return true };
             let it = &mut self.links[link];
             it.queued = false;
             let ended = it.up.ended || it.broken;
@@ -688,6 +692,7 @@ impl Network {
                 None => {}
             }
         }
+        host.edges.is_empty()
     }
 
     /// The next connection of a listener of a host.
@@ -843,6 +848,7 @@ impl Network {
         let it = &mut self.links[link];
         let side = std::mem::replace(&mut it.server, Side::Gone);
         (it.watched, it.gone_at) = (None, Some(self.now));
+        self.parted.insert(it.owner, self.now);
         let piece = match (it.broken, it.up.here.is_empty()) {
             (true, _) => None,
             // Unread bytes: the system answers them with a reset.

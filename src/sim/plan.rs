@@ -109,6 +109,11 @@ impl Fault {
         (Self::CutOff, "cut-off"),
     ];
 
+    /// Whether nodes on Redis have it, and one server has not.
+    pub fn is_of_nodes(self) -> bool {
+        Self::OF_NODES.iter().any(|(fault, _)| *fault == self)
+    }
+
     /// Its word.
     pub fn word(self) -> &'static str {
         Self::all().find(|(fault, _)| *fault == self).expect("all are listed").1
@@ -197,6 +202,8 @@ pub struct Plan {
     pub pause: u64,
     /// How long a turn of the server takes at most, in microseconds.
     pub turn: u64,
+    /// How many connections are reported to a turn at most.
+    pub at_once: usize,
     /// How long there are faults, in microseconds.
     pub faulty: u64,
     /// How long it may take until all is well again, in microseconds.
@@ -296,7 +303,7 @@ impl Plan {
                 faults.push((fault, rate));
             }
         }
-        let clients = (2 + c.skewed(0, 28)) as usize;
+        let clients = (2 + c.skewed(0, MOST_CLIENTS - 2)) as usize;
         let rooms = (1 + c.skewed(0, 8)) as usize;
         let mut lasts = *c.pick(&[Lasts::Memory, Lasts::Process, Lasts::Power]);
         let mut ways = Ways::draw(seed, &faults);
@@ -343,6 +350,8 @@ impl Plan {
             rooms,
             pause: if c.one_in(5) { c.within(4_000, 30_000) } else { c.within(100, 4_000) } * 1000,
             turn: *c.pick(&[60, 60, 60, 2_000, 20_000]),
+            // From numbers of its own, as the ways.
+            at_once: *Chance::new(seed ^ 0x0a70_11ce_5eed_0002).pick(&[256, 256, 20, 5]),
             faulty: c.within(30, 180).min(wish.seconds.unwrap_or(u64::MAX)) * 1_000_000,
             healing: 400_000_000,
             latency: c.skewed(50, 150_000),
@@ -430,6 +439,9 @@ impl Plan {
 
 /// Nodes that a seed draws at most.
 const MOST_NODES: u64 = 5;
+
+/// As many clients as a seed draws at most; `--clients` may ask for fewer.
+const MOST_CLIENTS: u64 = 30;
 
 /// For how many seconds a token holds at most, at least, when all is to be well.
 const UNHURRIED: u64 = 60;

@@ -20,7 +20,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::backend;
 
 use super::lobby::MAX_WAITING;
-use super::system::{Peek, Process, READY_AT_ONCE, Raw, RawMut, RawOf, Ready, System, Watched};
+use super::system::{Peek, Process, Raw, RawMut, RawOf, Ready, System, Watched};
 use super::tls::Transport;
 
 mod bound;
@@ -171,7 +171,7 @@ impl Kernel {
                 continue;
             }
             match self.wait(Some(left)) {
-                Ok(()) => self.report(|_| ()),
+                Ok(()) => drop(self.report(|_| ())),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("the Salon that takes over cannot be heard: {error}");
@@ -192,7 +192,7 @@ impl Kernel {
                 return self.is_to_stop;
             }
             match self.wait(Some(left)) {
-                Ok(()) => self.report(|_| ()),
+                Ok(()) => drop(self.report(|_| ())),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("the kernel cannot be waited for: {error}");
@@ -238,9 +238,11 @@ impl System for Kernel {
         self.poll.poll(&mut self.events, timeout)
     }
 
-    fn report(&mut self, mut note: impl FnMut(Ready)) {
+    fn report(&mut self, mut note: impl FnMut(Ready)) -> bool {
         let Self { poll, events, signals, listeners, hand_over, is_to_stop, started, .. } = self;
+        let mut reported = 0;
         for event in &*events {
+            reported += 1;
             match event.token() {
                 SIGNALS => signals.pending().for_each(|signal| match signal {
                     SIGHUP => note(Ready::Reload),
@@ -281,6 +283,7 @@ impl System for Kernel {
                 }
             }
         }
+        reported < READY_AT_ONCE
     }
 
     fn elapsed(&self) -> Duration {
@@ -399,6 +402,9 @@ fn source<'a>(connection: &'a mut RawMut<'_, Kernel>) -> &'a mut dyn Source {
         Raw::Unix(unix) => *unix,
     }
 }
+
+/// The most that one wait reports.
+const READY_AT_ONCE: usize = 256;
 
 /// Signals that stop Salon. By SIGPWR a container's manager (LXC) asks its first process to stop.
 #[cfg(any(target_os = "linux", target_os = "android"))]
