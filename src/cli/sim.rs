@@ -26,11 +26,12 @@ pub struct SimArgs {
     /// Stop at the first seed that fails; otherwise all are run
     #[arg(long)]
     pub first: bool,
-    /// No faults but these, of those that a seed draws, with commas between them; `none` for none at all
+    /// No faults but these, of those that a seed draws, with commas between them; `none` for none at all. Those of
+    /// Redis need `--nodes`
     #[arg(long, value_name = "LIST", value_parser = parse_faults)]
     pub faults: Option<Faults>,
-    /// At most so many clients
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// At most so many clients, of those that a seed draws: up to 30
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=30))]
     pub clients: Option<u64>,
     /// So many nodes on one Redis, 1 to 5, or `any` for as many as the seed draws; else one server with its own store.
     /// For who builds Salon with `--features sim-nodes`
@@ -59,6 +60,11 @@ pub fn run(args: &SimArgs) -> Result<bool, String> {
                     Redis to simulate"
                 .into(),
         );
+    }
+    if let (Some(Faults(faults)), None) = (&args.faults, args.nodes)
+        && let Some(fault) = faults.iter().find(|fault| fault.is_of_nodes())
+    {
+        return Err(format!("--faults: expected faults of one server, found {}, which needs --nodes", fault.word()));
     }
     let wish = Wish {
         clients: args.clients.map(|clients| clients as usize),
@@ -253,4 +259,32 @@ fn parse_faults(text: &str) -> Result<Faults, String> {
         Fault::of_word(word).ok_or_else(|| format!("expected kinds of faults ({}) or none, found {word}", known()))
     };
     text.split(',').map(fault).collect::<Result<_, _>>().map(Faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_and_cannot_be_is_said() {
+        let of = |faults: &str, nodes| SimArgs {
+            seed: Some(1),
+            seeds: None,
+            minutes: None,
+            first: false,
+            faults: Some(parse_faults(faults).expect("they are faults")),
+            clients: Some(2),
+            nodes,
+            tell: false,
+            json: true,
+        };
+        let error = run(&of("delay,cut", None)).expect_err("it needs nodes");
+        assert_eq!(error, "--faults: expected faults of one server, found cut, which needs --nodes");
+        let nodes = run(&of("cut", Some(Nodes::Any)));
+        assert_eq!(nodes.is_ok(), sim::HAS_NODES, "{nodes:?}");
+        assert_eq!(parse_faults("cuts").expect_err("there is none"), {
+            let known = Fault::all().map(|(_, word)| word).collect::<Vec<_>>().join(", ");
+            format!("expected kinds of faults ({known}) or none, found cuts")
+        });
+    }
 }

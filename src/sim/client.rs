@@ -9,8 +9,10 @@ mod fields;
 mod hearing;
 mod kept;
 mod message;
+mod presence;
 mod rights;
 mod tokens;
+mod topics;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,7 +33,9 @@ use super::plan::{Fault, Manner};
 use crate::shown::{Folded, Shown};
 use constants::*;
 pub use crowd::Crowd;
+pub use presence::View;
 use tokens::Showing;
+pub use topics::Called;
 
 /// A client.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub struct Client {
     left_at: BTreeMap<String, Time>,
     /// The users whom it watches, over this connection.
     watches: BTreeSet<String>,
+    /// How people are, as it was told over this connection.
+    told: presence::Told,
     /// What it has said that its user has read, and nobody else knows of yet.
     marks: Vec<(String, u64)>,
     /// The numbers that it has heard over this connection, of what its user and others say to each other.
@@ -130,6 +136,10 @@ pub struct Room {
     inside_at: Time,
     /// The people in it, since `online_users` has come.
     crowd: Option<Crowd>,
+    /// What it is called, as it was told since it came in.
+    called: Option<Called>,
+    /// And as it was answered, when all rest.
+    answered: Option<Called>,
     /// What it knew of the room a while ago.
     old: Option<(String, u64)>,
     /// Nothing of the replay has come yet.
@@ -234,6 +244,7 @@ impl Client {
             drawn: 0,
             left_at: BTreeMap::new(),
             watches: BTreeSet::new(),
+            told: presence::Told::default(),
             marks: Vec::new(),
             directs: BTreeMap::new(),
             checked: None,
@@ -336,21 +347,28 @@ impl Client {
         }
     }
 
-    /// Leaves for good, in the same breath as its last requests.
+    /// Leaves for good, in the same breath as its last requests; one that comes back just then gives that up.
     pub fn leave_for_good(&mut self, net: &mut Network) {
+        if self.parts {
+            return;
+        }
+        let Some(link) = self.link.filter(|_| self.phase == Phase::On) else {
+            if let Some(link) = self.link {
+                net.close(link);
+            }
+            self.drop_link();
+            self.phase = Phase::Left;
+            return;
+        };
         for room in self.rooms.keys().take(3).cloned().collect::<Vec<_>>() {
             let fields = format!(r#""type":"history","room_id":"{room}","limit":1"#);
             self.ask(net, &fields, &["history"], Some(room));
         }
-        if let Some(link) = self.link {
-            let mut out = Vec::new();
-            encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
-            net.send(link, &out);
-            self.reader.allow_any_code();
-            self.parts = true;
-        } else {
-            self.phase = Phase::Left;
-        }
+        let mut out = Vec::new();
+        encode_masked_frame(Opcode::Close, &1000_u16.to_be_bytes(), mask(net), &mut out);
+        net.send(link, &out);
+        self.reader.allow_any_code();
+        self.parts = true;
     }
 
     // Time -----------------------------------------------------------------------------------------------------------
@@ -480,6 +498,7 @@ impl Client {
             }
             (62..64, _) => self.ask(net, r#""type":"rooms""#, &["rooms"], None),
             (64..66, _) => self.ask(net, r#""type":"online""#, &["online"], None),
+            (66..68, Some(room)) if net.chance.one_in(2) => self.call_room(net, &room),
             (66..68, _) => self.ask(net, r#""type":"conversations""#, &["conversations"], None),
             (68..72, Some(room)) => {
                 let (seq, on) = (self.rooms[&room].seq, net.chance.one_in(2));
@@ -501,8 +520,8 @@ impl Client {
                 self.ask(net, &format!(r#""type":"status","status":"{status}","note":"x""#), &["ack"], None);
             }
             (75..78, _) => {
-                let on = net.chance.one_in(2);
-                let fields = format!(r#""type":"presence","user_ids":["{other}"],"subscribe":{on}"#);
+                let subscribe = *net.chance.pick(&["", r#","subscribe":true"#, r#","subscribe":false"#]);
+                let fields = format!(r#""type":"presence","user_ids":["{other}"]{subscribe}"#);
                 self.ask(net, &fields, &["presence_state"], None);
             }
             (78..80, _) => {
@@ -619,15 +638,27 @@ impl Client {
     }
 
     fn ask(&mut self, net: &mut Network, fields: &str, by: &'static [&'static str], room: Option<String>) {
+        self.request(net, fields, by, room);
+    }
+
+    /// Asks, and says under which `id`; nothing: too much is asked already.
+    fn request(
+        &mut self,
+        net: &mut Network,
+        fields: &str,
+        by: &'static [&'static str],
+        room: Option<String>,
+    ) -> Option<String> {
         // To leave is asked always: the room counts as left from then on.
         if self.phase != Phase::On || self.asked.len() >= REQUESTS_MAX && !by.contains(&"left") {
-            return;
+            return None;
         }
         let id = self.draw_id();
         let text = format!(r#"{{"id":"{id}",{fields}}}"#);
         self.note_asked(&id, net.now, &text);
-        self.asked.insert(id, Asked { by, room, at: net.now });
+        self.asked.insert(id.clone(), Asked { by, room, at: net.now });
         self.send(net, &text);
+        Some(id)
     }
 
     fn say(&mut self, net: &mut Network, room: Option<String>, to: String) {
@@ -956,13 +987,14 @@ impl Client {
         self.ids.clear();
         self.left_at.clear();
         self.watches.clear();
+        self.told = presence::Told::default();
         self.directs.clear();
         self.copies.clear();
         (self.probe_since, self.asked_since) = (None, None);
         self.rooms.retain(|_, room| !room.leaving);
         for room in self.rooms.values_mut() {
             (room.inside, room.asked, room.not_before) = (false, None, 0);
-            (room.replay_to, room.crowd) = (None, None);
+            (room.replay_to, room.crowd, room.called, room.answered) = (None, None, None, None);
             // A room that has no place has none over another connection either: when all is to be well, it gives up.
             if !self.rests {
                 room.tries = 0;

@@ -125,6 +125,11 @@ impl Plain {
         self.phase = Phase::Left;
     }
 
+    /// Whether it has left for good.
+    pub fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
     /// Does something, and comes again after a while.
     pub fn act(&mut self, net: &mut Network) {
         let pause = net.plan.pause.min(500_000);

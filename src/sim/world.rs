@@ -5,10 +5,10 @@ use std::io;
 
 use crate::shown::Shown;
 
-use super::client::Client;
+use super::client::{Called, Client};
 use super::hostile::Hostile;
 use super::judge::Judge;
-use super::judging::ends;
+use super::judging::{ends, presence};
 use super::network::{Event, Host, Network, SECOND, StopAmid, Time};
 use super::operator::Operator;
 use super::plain::Plain;
@@ -36,6 +36,8 @@ pub enum Stage {
     Healing(Time),
     /// All is well, and everybody is asked who is here.
     Asking(Time),
+    /// Some have left; the others are to be told so by then.
+    Parting(Time),
     /// Everybody has left; nothing is to be left of them by then.
     Leaving(Time),
     /// It is over.
@@ -294,7 +296,7 @@ impl World {
     }
 
     /// Since when all servers can run, and nothing is wrong any more.
-    fn calm_since(&self) -> Time {
+    pub(super) fn calm_since(&self) -> Time {
         let thawed = self.net.hosts.iter().map(|host| host.thawed).max();
         self.net.plan.faulty.max(self.troubled).max(thawed.unwrap_or(0))
     }
@@ -313,6 +315,7 @@ impl World {
         });
         let here: Vec<_> = here.collect();
         self.judge.told.look(&mut self.net, &here);
+        presence::look(self);
         if self.net.holds_one_that_is_gone(self.net.plan.clients + self.net.plan.ways.plain) {
             self.haunted = now;
         }
@@ -354,8 +357,10 @@ impl World {
                                 client.members.clear();
                                 client.ask_members(&mut self.net, true);
                                 client.ask_conversations(&mut self.net);
+                                client.ask_rooms(&mut self.net);
                             }
                         }
+                        presence::begin(self);
                         (self.asked_over, self.asked_at) = (self.connections(), now);
                         self.stage = Stage::Asking(until);
                     }
@@ -391,19 +396,31 @@ impl World {
                         }
                         return;
                     }
+                    if !presence::is_over(self, self.asked_at) {
+                        return;
+                    }
+                    if let Some(mistaken) = presence::mistaken(self, self.asked_at, true) {
+                        return self.net.trace.fail(17, now, || mistaken);
+                    }
                     self.compare_members();
                     self.compare_messages();
-                    for actor in &mut self.actors {
-                        match actor {
-                            Actor::Client(client) => client.leave_for_good(&mut self.net),
-                            Actor::Plain(plain) => plain.leave_for_good(&mut self.net),
-                            Actor::Operator(operator) => operator.rests = true,
-                            _ => {}
-                        }
-                    }
-                    self.stage = Stage::Leaving(now + LEFT_WITHIN);
+                    self.compare_topics();
+                    self.leave(|user| user.ends_with(['0', '2', '4', '6', '8']));
+                    self.stage = Stage::Parting(now + LEFT_WITHIN);
                 } else if now > until {
                     self.stage = Stage::Healing(now);
+                }
+            }
+            // Some are gone, and those who stay are told so.
+            Stage::Parting(until) => {
+                let wrong = presence::mistaken(self, self.asked_at, false).or_else(|| self.mistaken());
+                match wrong {
+                    Some(_) if now <= until => {}
+                    Some(wrong) => self.net.trace.fail(17, now, || wrong),
+                    None => {
+                        self.leave(|_| true);
+                        self.stage = Stage::Leaving(now + LEFT_WITHIN);
+                    }
                 }
             }
             Stage::Leaving(until) if now > until => {
@@ -418,6 +435,18 @@ impl World {
                 self.stage = Stage::Over;
             }
             _ => {}
+        }
+    }
+
+    /// These leave for good.
+    fn leave(&mut self, whoever: impl Fn(&str) -> bool) {
+        for actor in &mut self.actors {
+            match actor {
+                Actor::Client(client) if whoever(&client.user) => client.leave_for_good(&mut self.net),
+                Actor::Plain(plain) if whoever(&plain.user) => plain.leave_for_good(&mut self.net),
+                Actor::Operator(operator) => operator.rests = true,
+                _ => {}
+            }
         }
     }
 
@@ -525,6 +554,25 @@ impl World {
                             format!("client {one} shows {room}/{epoch}/{seq} as {shown:?}, client {two} as {first:?}");
                         return self.net.trace.fail(16, self.net.now, || text);
                     }
+                }
+            }
+        }
+    }
+
+    /// All are answered the same about a room, and were told of it: what it is called, and is about.
+    fn compare_topics(&mut self) {
+        let mut known: BTreeMap<&str, (usize, &Called)> = BTreeMap::new();
+        for actor in &self.actors {
+            let Actor::Client(client) = actor else { continue };
+            for (room, told, answered) in client.called() {
+                let Some(answered) = answered else { continue };
+                let (other, first) = *known.entry(room).or_insert((client.id, answered));
+                let (one, two) = (client.id, other);
+                if answered != first || told.is_some_and(|told| told != first) {
+                    let text = format!(
+                        "client {one} was told that {room} is {told:?}, and answered {answered:?}, client {two} {first:?}"
+                    );
+                    return self.net.trace.fail(16, self.net.now, || text);
                 }
             }
         }

@@ -15,7 +15,7 @@ struct Row {
     answers: &'static [&'static str],
 }
 
-const ROOMS: [&str; 4] = ["join", "room", "create_room", "read"];
+const ROOMS: [&str; 5] = ["join", "room", "create_room", "read", "topic"];
 const SAID: [&str; 6] = ["broadcast", "direct", "multicast", "edit", "delete", "react"];
 
 /// What clients that keep to the protocol may hear. They send nothing that is `bad_json`, `bad_request`, of an
@@ -28,7 +28,7 @@ const ROWS: [Row; 13] = [
     Row {
         code: "forbidden",
         retry: false,
-        answers: &["join", "room", "create_room", "read", "broadcast", "edit", "delete"],
+        answers: &["join", "room", "create_room", "read", "topic", "broadcast", "edit", "delete"],
     },
     Row { code: "room_not_found", retry: false, answers: &["room"] },
     Row { code: "user_not_found", retry: false, answers: &["direct", "typing", "history"] },
@@ -48,6 +48,7 @@ const ROWS: [Row; 13] = [
             "read",
             "presence",
             "search",
+            "topic",
         ],
     },
     Row { code: "too_many_rooms", retry: false, answers: &["join"] },
@@ -72,6 +73,7 @@ const ROWS: [Row; 13] = [
             "search",
             "rooms",
             "room",
+            "topic",
         ],
     },
 ];

@@ -76,8 +76,7 @@ impl Client {
     /// Asks with whom its user has spoken, if it is the first of its devices: that costs as much as some requests.
     pub fn ask_conversations(&mut self, net: &mut Network) {
         if self.id < net.plan.people {
-            self.ask(net, r#""type":"conversations","limit":24"#, &["conversations"], None);
-            self.checked = Some(format!("c{}-{}", self.id, self.drawn));
+            self.checked = self.request(net, r#""type":"conversations","limit":24"#, &["conversations"], None);
         }
     }
 
@@ -108,8 +107,8 @@ impl Client {
             }
         }
         if let Some((other, _)) = listed.first() {
-            self.ask(net, &format!(r#""type":"history","user_id":"{other}","limit":200"#), &["history"], None);
-            self.checked = Some(format!("c{}-{}", self.id, self.drawn));
+            let fields = format!(r#""type":"history","user_id":"{other}","limit":200"#);
+            self.checked = self.request(net, &fields, &["history"], None);
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ impl Client {
                     judge.told.welcome(&self.user, link, net)?;
                 }
                 judge.meet(&self.user, self.link.map_or(0, |link| net.links[link].life), net.now);
+                self.watch_some(net);
                 self.pump_joins(net);
                 self.pump_outbox(net);
             }
@@ -65,6 +66,7 @@ impl Client {
                     return Err((5, format!("it is put out of {room} without a cause")));
                 }
                 self.rooms.remove(&room);
+                self.forgets_typists(&room);
                 self.left_at.insert(room.clone(), net.now);
                 self.outbox.retain(|entry| entry.room.as_ref() != Some(&room));
             }
@@ -82,6 +84,13 @@ impl Client {
             "typing" if room.is_some() && !inside(room) => {
                 return Err((9, format!("{kind} of {room:?}, which it is not in")));
             }
+            "typing" => self.hear_typing(net, message)?,
+            "topic" => self.hear_topic(message)?,
+            "presence" => self.hear_presence(message)?,
+            "presence_state" => {
+                let asking = id.and_then(|id| self.ids.get(id)).cloned().unwrap_or_default();
+                self.hear_presence_state(net, &asking, message)?;
+            }
             "goodbye" => {
                 let after = message["after_ms"].as_u64().unwrap_or(0) * 1000;
                 self.goodbye = Some((message["reconnect"].as_bool().unwrap_or(true), after));
@@ -92,6 +101,9 @@ impl Client {
             }
             "ack" => {
                 self.token_is_taken(net, message)?;
+                if let Some((id, asking)) = id.and_then(|id| Some((id, self.ids.get(id)?.clone()))) {
+                    self.hear_shown(id, &asking);
+                }
                 self.ack(judge, message)?;
             }
             "pong" => {
@@ -127,6 +139,7 @@ impl Client {
         }
         if kind == "room" {
             self.room_as_it_is(net, message)?;
+            self.called_as_told(net, message)?;
         }
         if matches!(kind, "ack" | "broadcast" | "direct" | "joined") {
             self.pump_outbox(net);
@@ -177,11 +190,12 @@ impl Client {
                     return Err((2, "recovered, though the numbers have begun anew".into()));
                 }
                 (room.seq, room.replay_to, room.fresh, room.begins) = (ahead, Some(seq), false, ahead == 0);
+                room.called = None;
                 (room.folded, room.epoch, room.named) = (Folded::default(), Some(epoch), (ahead > 0).then_some(ahead));
             }
             return Ok(());
         }
-        (room.ahead, room.inside, room.inside_at, room.crowd) = (None, true, net.now, None);
+        (room.ahead, room.inside, room.inside_at, room.crowd, room.called) = (None, true, net.now, None, None);
         room.replay_to = Some(seq);
         (room.fresh, room.begins, room.named) = (false, true, None);
         let since = room.since.take();
@@ -277,6 +291,8 @@ impl Client {
 
     fn online_users(&mut self, net: &Network, judge: &Judge, message: &Value) -> Result<(), (u8, String)> {
         let name = field(message, "room_id")?;
+        // This ends what was left out of a room, or is the next list of a big one.
+        self.knows_no_typists(name);
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
             return Err((9, format!("online_users of {name}, which it is not in")));
         };

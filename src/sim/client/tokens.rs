@@ -95,9 +95,7 @@ impl Client {
         self.pass.next = None;
         let token = self.new_token(net);
         let fields = format!(r#""type":"auth","token":"{}""#, token.text);
-        self.ask(net, &fields, &["ack"], None);
-        // Under the `id` that was drawn last.
-        self.pass.shown = Some((format!("c{}-{}", self.id, self.drawn), token));
+        self.pass.shown = self.request(net, &fields, &["ack"], None).map(|id| (id, token));
     }
 
     /// The server has let it in, or has taken another token: it says until when.
