@@ -179,7 +179,7 @@ impl Hall {
                 if let Some(key) = self.roster.rooms().find(room) {
                     self.roster.note_ended(key);
                     // A store that has lost something does not know of them.
-                    if self.roster.room(key).json > 0 {
+                    if self.roster.room(key).sessions() > 0 {
                         self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
                     }
                 }

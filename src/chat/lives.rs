@@ -3,7 +3,8 @@
 //! Whatever the store says of a room names the life of it, so none of it is taken for another one's. Everybody inside
 //! who speaks JSON is from then on a reader who catches up (`replay`), with a position in the life that is over: as one
 //! who comes back with such a `since`, but that it has not asked. Where nothing is said, the chat asks for the heads of
-//! the rooms that people are in when the store says that it has lost something.
+//! the rooms that people are in when the store says that it has lost something: it may not know any more that this node
+//! is to be told of them, which plain sessions suffer as well.
 
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ impl Hall {
         let Some(before) = self.roster.note_life(room, life) else { return };
         // Here too: what is said of a room may come before the news that something was lost.
         self.forget_answered();
-        let inside: Vec<ConnId> = self.roster.json_inside(room).collect();
-        for conn in inside {
+        let inside: Vec<(ConnId, Dialect)> = self.roster.inside(room).collect();
+        // A plain session knows of no numbers, and hears on.
+        for (conn, _) in inside.into_iter().filter(|(_, dialect)| *dialect == Dialect::Json) {
             if self.roster.fall_behind(conn, room) {
                 turn.out.unsubscribe(conn, topic(room, Dialect::Json));
                 self.readers.begin(conn).catch_up(CatchingUp { room, life: before, heard: 0 });
@@ -51,9 +53,9 @@ impl Hall {
 
     /// Asks for the heads of the next rooms that people are in, which say what lives these are in.
     pub(super) fn ask_lives(&mut self, from: u32, ctx: &mut Ctx<'_>) {
-        let (rooms, next) = self.roster.rooms().with_json(from, LOOKED_AT_ONCE);
+        let (rooms, next) = self.roster.rooms().with_sessions(from..u32::MAX, LOOKED_AT_ONCE);
         for room in rooms {
-            let Some(conn) = self.roster.json_inside(room).next() else { continue };
+            let Some((conn, _)) = self.roster.inside(room).next() else { continue };
             let name = self.roster.room(room).name.clone();
             let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Life };
             if self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx).is_err() {

@@ -401,7 +401,7 @@ impl Chat {
         self.hall.roster.rooms().traffic().map(|(room, traffic)| RoomInfo {
             name: &room.name,
             members: room.members.len(),
-            sessions: room.json + room.plain,
+            sessions: room.sessions(),
             messages: traffic.messages,
             deliveries: traffic.deliveries,
         })

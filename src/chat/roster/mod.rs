@@ -379,13 +379,12 @@ impl Roster {
         may
     }
 
-    /// The JSON sessions that are inside a room and are not being closed.
-    pub fn json_inside(&self, room: u32) -> impl Iterator<Item = ConnId> {
+    /// The sessions that are inside a room and are not being closed.
+    pub fn inside(&self, room: u32) -> impl Iterator<Item = (ConnId, Dialect)> {
         let users = self.rooms.at(room).members.users_from(0);
         users.flat_map(move |user| {
-            let inside = move |(conn, session): (ConnId, &Session)| session.is_inside(room).then_some(conn);
-            let open = self.devices(user).filter(|(_, session)| session.dialect == Dialect::Json && !session.closing);
-            open.filter_map(inside)
+            let inside = self.devices(user).filter(move |(_, session)| session.is_inside(room) && !session.closing);
+            inside.map(|(conn, session)| (conn, session.dialect))
         })
     }
 

@@ -1,6 +1,7 @@
 //! Rooms: their members, and how long they stay without any.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use slab::Slab;
 
@@ -71,6 +72,11 @@ impl Room {
         }
     }
 
+    /// Sessions inside, of either dialect.
+    pub fn sessions(&self) -> u32 {
+        self.json + self.plain
+    }
+
     pub fn is_unused(&self) -> bool {
         self.members.is_empty() && self.waiting == 0
     }
@@ -128,11 +134,12 @@ impl Rooms {
         self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
-    /// Those that JSON sessions are in of the next rooms by key, so many at most, and the key to go on from.
-    pub fn with_json(&self, from: u32, most: u32) -> (Vec<u32>, Option<u32>) {
-        let to = from.saturating_add(most);
-        let is = |key: &u32| self.rooms.get(*key as usize).is_some_and(|room| room.json > 0);
-        ((from..to).filter(is).collect(), Some(to).filter(|&to| (to as usize) < self.rooms.capacity()))
+    /// Those that sessions are in of the rooms with these keys, of the first so many keys, and the key to go on from.
+    pub fn with_sessions(&self, keys: Range<u32>, most: u32) -> (Vec<u32>, Option<u32>) {
+        let Range { start, end } = keys;
+        let to = start.saturating_add(most).min(end);
+        let is = |key: &u32| self.rooms.get(*key as usize).is_some_and(|room| room.sessions() > 0);
+        ((start..to).filter(is).collect(), Some(to).filter(|&to| to < end && (to as usize) < self.rooms.capacity()))
     }
 
     /// The room that makes room for another one, if any is empty: the longest empty of those that keep nothing, else of
@@ -180,7 +187,7 @@ impl Rooms {
             self.empty.remove(&(held, since, key));
         }
         if let Some(unfollowed) = &mut self.unfollowed
-            && room.waiting + room.json + room.plain == 0
+            && room.waiting + room.sessions() == 0
             && std::mem::take(&mut room.followed)
         {
             unfollowed.push(room.name.clone());
@@ -223,7 +230,7 @@ impl Rooms {
             (room.traffic, room.interval) = (Traffic::default(), self.interval);
         }
         room.traffic.messages = room.traffic.messages.saturating_add(1);
-        room.traffic.deliveries += u64::from(room.json) + u64::from(room.plain);
+        room.traffic.deliveries += u64::from(room.sessions());
     }
 
     /// All rooms, in no order, and their messages in this interval.
@@ -258,7 +265,7 @@ impl Rooms {
     /// Forgets an empty room; the backend does not hear of it.
     pub fn remove(&mut self, key: u32) -> RoomName {
         let room = self.rooms.remove(key as usize);
-        debug_assert!(room.is_unused() && room.json == 0 && room.plain == 0, "{} ends while used", room.name);
+        debug_assert!(room.is_unused() && room.sessions() == 0, "{} ends while used", room.name);
         if let Some((held, since)) = room.empty {
             self.empty.remove(&(held, since, key));
         }

@@ -238,6 +238,32 @@ fn another_life_is_told_to_those_inside() {
     }
 }
 
+/// Where the store has lost a room, or another node has ended it, a node that has plain sessions alone in it is told of
+/// it again.
+#[test]
+fn a_plain_session_hears_a_room_that_the_store_has_lost() {
+    for ended in [false, true] {
+        let mut nodes = ann_and_bob();
+        nodes.stages[0].opens_plain("cat", "den", "cat");
+        nodes.settles();
+        nodes.says(1, "bob", r#"{"type":"join","room_id":"den"}"#);
+        let says = |nodes: &mut Nodes| nodes.says(1, "bob", r#"{"type":"broadcast","room_id":"den","content":"x"}"#);
+        nodes.stages[0].all_forget();
+        says(&mut nodes);
+        nodes.heard(0, "cat", &["chat"]);
+        nodes.world.borrow_mut().forget("den");
+        for link in &mut nodes.world.borrow_mut().links {
+            link.said.push(&if ended { News::Ended { room: "den" } } else { News::Renewed });
+        }
+        for _ in 0..3 {
+            nodes.settles();
+            nodes.stages.iter_mut().for_each(|stage| stage.waits_ms(1));
+        }
+        says(&mut nodes);
+        nodes.heard(0, "cat", &["chat"]);
+    }
+}
+
 /// What a session said that catches up, and has not heard, is of a life that is over: it is answered by an `ack`.
 #[test]
 fn what_was_not_heard_of_a_life_that_is_over_is_answered() {

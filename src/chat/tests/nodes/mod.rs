@@ -362,6 +362,13 @@ impl World {
         }
     }
 
+    /// Nothing is left of a room, also not which nodes are to hear it.
+    fn forget(&mut self, room: &str) {
+        self.logs.remove(room);
+        self.marks.retain(|(_, of), _| of != room);
+        self.repeated.retain(|_, (of, ..)| of != room);
+    }
+
     fn log(&mut self, conversation: Conversation<'_>) -> &mut Log {
         let (epoch, keeps) = (Epoch(self.random.draw()), self.keeps);
         let new =
