@@ -49,7 +49,7 @@ pub fn run(
     let before = match settings.hand_over.as_ref().filter(|_| settings.takes_over) {
         Some(Address::Unix { path, .. }) => match Predecessor::find(path, &mut || false)? {
             Found::Running(before) => Some(before),
-            Found::Ended | Found::Nobody => None,
+            Found::Ended | Found::Left | Found::Nobody => None,
         },
         _ => None,
     };

@@ -54,12 +54,11 @@ pub fn run(
 ) -> Result<(), Error> {
     let mut starter: Box<dyn Starter> = Box::new(starter);
     let mut kernel = Kernel::new().map_err(Error::Loop)?;
-    let (mut predecessor, has_ended) = predecessor(&settings, &mut kernel)?;
-    let mut rests = if has_ended { RESTS } else { 0 };
+    let (mut predecessor, mut rests) = predecessor(&settings, &mut kernel)?;
     let mut listeners = Vec::new();
     let mut bound = |handed, addresses: &[Address], option| {
         bound(handed, addresses, option, predecessor.as_mut(), |bind| {
-            tried_again(rests, is_held, HAS_ENDED, || kernel.rest(REST), bind)
+            tried_again(rests, is_held, why(rests), || kernel.rest(REST), bind)
         })
     };
     let public = bound(sockets.public, &settings.listen, "--listen")?;
@@ -107,7 +106,7 @@ pub fn run(
         rests = if before.has_ended() { RESTS } else { 0 };
     }
     let waker = kernel.waker();
-    let made = tried_again(rests, |_| true, HAS_ENDED, || kernel.rest(REST), || store(waker.clone()));
+    let made = tried_again(rests, |_| true, why(rests), || kernel.rest(REST), || store(waker.clone()));
     let mut made = made.map_err(Error::Store)?;
     if let Some(before) = &mut predecessor {
         let pid = before.pid();
@@ -154,18 +153,20 @@ pub fn run(
     }
 }
 
-/// The Salon to take over from, if that is asked for and there is one; and whether there was one that has ended.
-fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<(Option<Predecessor>, bool), Error> {
+/// The Salon to take over from, if that is asked for and there is one; and how often it is to be tried again for what
+/// one that has ended may hold.
+fn predecessor(settings: &Settings, kernel: &mut Kernel) -> Result<(Option<Predecessor>, u32), Error> {
     let Some(Address::Unix { path, .. }) = settings.hand_over.as_ref().filter(|_| settings.takes_over) else {
-        return Ok((None, false));
+        return Ok((None, 0));
     };
-    let found = Predecessor::find(path, &mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)?;
-    let has_ended = matches!(found, Found::Ended);
-    if let Found::Running(before) = found {
-        return Ok((Some(before), false));
-    }
+    let rests = match Predecessor::find(path, &mut || kernel.is_told_to_stop()).map_err(Error::TakeOver)? {
+        Found::Running(before) => return Ok((Some(before), 0)),
+        Found::Ended => RESTS,
+        Found::Left => RESTS_IF_LEFT,
+        Found::Nobody => 0,
+    };
     log::warn!("no Salon hands over at {}: there is nothing to take over", path.display());
-    Ok((None, has_ended))
+    Ok((None, rests))
 }
 
 /// What this makes. Where that fails for something that `is_held` by another Salon for a moment still, it is tried
@@ -194,6 +195,11 @@ fn tried_again<T, E: fmt::Display>(
     make()
 }
 
+/// Why it is tried again so many times.
+fn why(rests: u32) -> &'static str {
+    if rests == RESTS_IF_LEFT { WAS_KILLED } else { HAS_ENDED }
+}
+
 /// Whether an address is another's.
 fn is_held(error: &Error) -> bool {
     matches!(error, Error::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
@@ -203,6 +209,11 @@ fn is_held(error: &Error) -> bool {
 const RESTS: u32 = 100;
 const REST: Duration = Duration::from_millis(100);
 const HAS_ENDED: &str = ", for a Salon has ended in this moment";
+
+/// The same where all that is left of one is its file: for one second. It may have been killed long ago, and another
+/// program have the address for good; if it was killed in this moment, the kernel takes all from it at once.
+const RESTS_IF_LEFT: u32 = 10;
+const WAS_KILLED: &str = ", for a Salon may have been killed in this moment";
 
 /// How often, and how far apart, a Salon that goes on tries to open the store, but for once: for a minute. The one that
 /// was to take over may hold it still, until it hears that it is too late, or the kernel has taken all from it.

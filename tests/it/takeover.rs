@@ -625,3 +625,29 @@ fn where_nobody_runs_it_starts() {
         (Some(2), "salon: --takeover: expected --hand-over PATH, where the Salon that runs hands over, found none\n")
     );
 }
+
+/// Behind the file of a Salon that was killed, maybe in this moment, what another program has is tried for eleven times,
+/// not 101 times, and then the start is refused. What is free by then is taken.
+#[test]
+fn behind_the_file_of_a_killed_one_what_another_has_is_refused_soon() {
+    let house = House::new("left");
+    let leave = || drop(UnixListener::bind(house.path("hand-over.sock")));
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let lock = fs::File::create(format!("{}-lock", house.0.file())).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    for (listen, held) in [(&*taken, "another program listens there"), ("127.0.0.2:0", "in use by another process")] {
+        leave();
+        let words = house.words(&["--takeover", "--log", "debug", "--listen", listen]);
+        let output = salon(&words.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let why = "; it is tried again, for a Salon may have been killed in this moment";
+        assert_eq!(said.matches(why).count(), 1, "{said}");
+        assert_eq!(said.lines().filter(|line| line.contains(held)).count(), 11, "{said}");
+    }
+    drop((other, lock));
+    leave();
+    let server = house.serve(&["--takeover", "--listen", &taken]);
+    assert!(knock(server.public).unwrap().starts_with("HTTP/1.1 200"));
+}

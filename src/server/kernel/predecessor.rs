@@ -37,8 +37,11 @@ pub struct Predecessor {
 pub enum Found {
     /// It runs.
     Running(Predecessor),
-    /// It has ended, it may be in this moment: what was its own may be so for a moment still.
+    /// It was heard to end in this moment: what was its own may be so for a while still.
     Ended,
+    /// Its file, at which nobody listens: it was killed, in this moment or long ago. It let go of all that it had
+    /// together.
+    Left,
     /// Nothing.
     Nobody,
 }
@@ -64,8 +67,7 @@ impl Predecessor {
         let mut stream = match UnixStream::connect(path) {
             Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nobody),
-            // One that was killed leaves its file.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(Found::Ended),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(Found::Left),
             Err(error) => return Err(cannot(&error)),
         };
         if !passing::is_of_same_user(&stream).map_err(|error| cannot(&error))? {
