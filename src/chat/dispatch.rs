@@ -2,6 +2,8 @@
 //!
 //! Each `match` here lists all cases. It decides nothing.
 
+use std::time::Duration;
+
 use super::ask::Ask;
 use super::checks::read_safely;
 use super::hall::Hall;
@@ -255,6 +257,12 @@ impl Hall {
     /// When [`timeout`](Self::timeout) has something to do.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         [self.timers.next(), self.roster.next_grace()].into_iter().flatten().min()
+    }
+
+    /// The turn that began then took so long: what somebody was given in it ends as much later, if that is long.
+    pub(super) fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.timers.turn_took(began, took, Timer::is_given);
+        self.roster.turn_took(began, took);
     }
 
     /// Shrinks every table that a crowd may have made large. Sessions, timers, watches and buckets do so on their own.

@@ -109,6 +109,7 @@ pub use wire::plain::Kind as PlainKind;
 pub use wire::request::Kind as RequestKind;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use hall::Hall;
 use roster::session::NOBODY;
@@ -298,6 +299,12 @@ impl Chat {
     /// The turn is over: the backend begins with what it was asked in it.
     pub fn hand_over(&mut self) {
         self.backend.hand_over();
+    }
+
+    /// The turn that began at `began` is over, and took so long: what somebody was given in it, to come back, to show a
+    /// token or to type on, is counted from its end, if that is long. Without this it is counted from its beginning.
+    pub fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.hall.turn_took(began, took);
     }
 
     /// The server stops: says goodbye in JSON. Closing is up to the server.

@@ -481,6 +481,10 @@ impl<S: System> Service<S> for ChatService {
         self.chat.hand_over();
     }
 
+    fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.chat.turn_took(began, took);
+    }
+
     fn handle_wake(&mut self, now: Moment) {
         self.chat.handle_backend(now, &mut self.deliveries);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::time::Tick;
+use crate::time::{LONG_TURN, Tick};
 
 use super::proxy_protocol::{BadHeader, Header, MAX_PIECE, Source};
 use super::system::{Peek, RawOf, System};
@@ -29,6 +29,7 @@ struct Waiting<S: System> {
     proxy: Option<IpAddr>,
     tls: bool,
     header: Header,
+    since: Tick,
     until: Tick,
     ready: bool,
 }
@@ -58,7 +59,16 @@ impl<S: System> Lobby<S> {
     /// Takes in a connection from a trusted proxy.
     pub fn insert(&mut self, raw: RawOf<S>, proxy: Option<IpAddr>, tls: bool, now: Tick) {
         let until = now + self.within;
-        self.waiting.insert(Waiting { raw, proxy, tls, header: Header::new(), until, ready: false });
+        self.waiting.insert(Waiting { raw, proxy, tls, header: Header::new(), since: now, until, ready: false });
+    }
+
+    /// The turn that began then took so long: those who came in it have as much longer, if that is
+    /// [long](LONG_TURN).
+    pub fn turn_took(&mut self, began: Tick, took: Duration) {
+        if took >= LONG_TURN {
+            let these = self.waiting.iter_mut().filter(|(_, waiting)| waiting.since == began);
+            these.for_each(|(_, waiting)| waiting.until = waiting.until + took);
+        }
     }
 
     /// The poller reports that there may be bytes to read.

@@ -140,6 +140,9 @@ pub trait Service<S: System> {
     /// The turn is over, and nothing more will happen before the loop waits.
     fn end_turn(&mut self) {}
 
+    /// The turn that began at `began`, and has [ended](Self::end_turn), took so long. Nothing happens before the next.
+    fn turn_took(&mut self, _began: Tick, _took: Duration) {}
+
     /// A deadline of the service is due.
     fn handle_timeout(&mut self, now: Moment);
 

@@ -307,6 +307,10 @@ impl<S: System> Reactor<S> {
         let began = self.system.elapsed();
         self.engine.end_turn(tick(began));
         let took = began.saturating_sub(self.turn_began);
+        let turn = tick(self.turn_began);
+        service.turn_took(turn, took);
+        self.lobby.turn_took(turn, took);
+        self.patience.turn_took(turn, took);
         let work = if took > STALL { self.system.worked().saturating_sub(self.worked.1) } else { took };
         if self.standstills.is_turn(work, took, began) {
             self.note_standstill();

@@ -1,6 +1,7 @@
 //! Graces: users whose last session has ended, and who may come back as if they had not been away.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::super::tables::tree_bytes;
 use super::super::timers::Timers;
@@ -47,6 +48,11 @@ impl Graces {
         let grace = self.timers.pop(now)?;
         self.forget_leaving(grace);
         Some(grace)
+    }
+
+    /// The turn that began then took so long: graces that were set in it run as much longer, if that is long.
+    pub fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.timers.turn_took(began, took, |_| true);
     }
 
     /// The rooms that wait for a session of this user, of which there may be a hundred among a hundred thousand.

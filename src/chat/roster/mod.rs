@@ -484,6 +484,11 @@ impl Roster {
         self.graces.next()
     }
 
+    /// The turn that began then took so long: graces that were set in it run as much longer, if that is long.
+    pub fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.graces.turn_took(began, took);
+    }
+
     /// The facts of the next grace that is over; `None`: none is.
     pub fn tick(&mut self, now: Tick) -> Option<Vec<Fact>> {
         Some(match self.graces.pop(now)? {

@@ -12,6 +12,7 @@ mod join_list;
 mod json;
 mod late;
 mod limits;
+mod long_turns;
 mod memory;
 mod model;
 mod nodes;

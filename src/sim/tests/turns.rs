@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::{Engine, Event as Told};
 use crate::id::ConnId;
+use crate::server::forwarded::Proxies;
 use crate::server::reactor::{Bounds, REFUSALS};
 use crate::server::socket::Socket;
 use crate::server::{Port, Seen, Service, Turn};
@@ -18,6 +19,8 @@ struct Clockwork {
     patient_until: Option<Tick>,
     /// How much it had been asked when the deadline was over.
     asked_by_then: Option<usize>,
+    /// Its turns: when each began, and how long it took.
+    turns: Vec<(Tick, Duration)>,
 }
 
 impl Service<Machine> for Clockwork {
@@ -40,6 +43,10 @@ impl Service<Machine> for Clockwork {
 
     fn deliver(&mut self, _: &mut Turn<'_, Machine>) {}
 
+    fn turn_took(&mut self, began: Tick, took: Duration) {
+        self.turns.push((began, took));
+    }
+
     fn handle_timeout(&mut self, _: Moment) {
         (self.asked_by_then, self.due) = (Some(self.asked), None);
     }
@@ -61,7 +68,7 @@ impl Service<Machine> for Clockwork {
     }
 }
 
-/// A second public listener: no proxy comes here.
+/// A second public listener.
 const ANOTHER: usize = network::PROXY;
 
 /// A loop and its machine, without people.
@@ -74,6 +81,11 @@ struct House {
 
 impl House {
     fn new(max_connections: usize) -> Self {
+        Self::with(max_connections, false)
+    }
+
+    /// One in which a proxy comes to the second address, if `behind`.
+    fn with(max_connections: usize, behind: bool) -> Self {
         let mut plan = Plan::draw(1, &Wish { faults: Some(Vec::new()), ..Wish::default() });
         (plan.latency, plan.turn, plan.window) = (1_000, 60, 100_000);
         let nobody = Actor::Hostile(Box::new(Hostile::new(0, NEAR)));
@@ -85,11 +97,13 @@ impl House {
             addresses: None,
             memory: None,
             stop_within: Duration::from_secs(60),
+            proxies: Proxies { trusted: vec![Trusted::Net(NEAR.into())], ..Proxies::default() },
             ..plan.settings.bounds.clone()
         };
         let machine = Machine::new(world.clone(), 0);
         // Two addresses of one kind.
-        let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ANOTHER, Port::Public)];
+        let mut listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ANOTHER, Port::Public)];
+        listeners[1].proxy_protocol = behind;
         let keyed = Random::from(1).keyed();
         let reactor =
             Reactor::new(machine, listeners, plan.settings.engine.clone(), bounds, Certificates::default(), &keyed);
@@ -231,6 +245,60 @@ fn nobody_is_late_because_the_process_stood_still() {
     }
 }
 
+/// The process stands still amid a turn: the service is told of each turn how long it took.
+#[test]
+fn the_service_hears_how_long_a_turn_took() {
+    let mut told = 0;
+    for calls in 1..=6 {
+        let mut house = House::new(1000);
+        house.pass(SECOND);
+        house.service.turns.clear();
+        let stop = StopAmid { wait: 2 * SECOND, with_machine: false, calls, behind_a_part: false };
+        house.world.borrow_mut().net.hosts[0].stop_amid = Some(stop);
+        for _ in 0..10 {
+            let link = house.comes();
+            house.asks(link);
+            house.pass(SECOND);
+        }
+        assert_eq!(house.service.asked, 10);
+        let turns = &house.service.turns;
+        assert!(turns.is_sorted_by_key(|(began, _)| *began), "{calls}: {turns:?}");
+        let (long, others): (Vec<_>, Vec<_>) = turns.iter().partition(|(_, took)| *took >= Duration::from_secs(2));
+        assert!(others.iter().all(|(_, took)| took.is_zero()), "{calls}: {others:?}");
+        told += long.len();
+    }
+    // A stop between two turns is none amid one.
+    assert!((3..6).contains(&told), "{told}");
+}
+
+/// Somebody comes by a proxy, and says nothing. The process stands still for nine seconds, behind so many calls of its
+/// system: those who are accepted in a turn that takes so long have ten seconds from the end of it.
+#[test]
+fn somebody_who_comes_in_a_long_turn_has_all_of_their_time_for_a_header() {
+    let mut in_a_long_turn = 0;
+    for calls in 1..=9 {
+        let mut house = House::with(1000, true);
+        house.pass(SECOND);
+        house.service.turns.clear();
+        let stop = StopAmid { wait: 9 * SECOND, with_machine: false, calls, behind_a_part: false };
+        house.world.borrow_mut().net.hosts[0].stop_amid = Some(stop);
+        let link = house.comes_to(ANOTHER);
+        (0..20).for_each(|_| house.pass(SECOND / 1000));
+        assert_eq!(house.reactor.waiting(), 1, "{calls}");
+        let accepted = house.world.borrow().net.links[link].accepted_at / 1000;
+        let long = house.service.turns.iter().find(|(_, took)| *took >= Duration::from_secs(9));
+        let ended = long.filter(|(began, _)| began.0 <= accepted).map(|(began, took)| (*began + *took).0);
+        let from = ended.filter(|ended| accepted <= *ended);
+        while house.reactor.waiting() > 0 {
+            house.pass(SECOND / 1000);
+        }
+        let had = house.reactor_time() - from.unwrap_or(accepted);
+        assert!((10_000..=10_020).contains(&had), "{calls}: {had} ms from {from:?}, accepted at {accepted}");
+        in_a_long_turn += usize::from(from.is_some());
+    }
+    assert!(in_a_long_turn >= 2, "{in_a_long_turn}");
+}
+
 impl House {
     /// The time of the loop, in milliseconds.
     fn reactor_time(&self) -> u64 {
@@ -238,59 +306,87 @@ impl House {
     }
 }
 
-/// The connection of somebody breaks, and they come back while the process stands still for longer than their grace:
-/// nobody hears that they have left.
-#[test]
-fn somebody_who_is_back_has_not_left() {
-    let mut plan = Plan::draw(1, &Wish { faults: Some(Vec::new()), clients: Some(2), ..Wish::default() });
-    (plan.people, plan.rooms, plan.latency, plan.turn, plan.window) = (2, 1, 50_000, 60, 100_000);
-    (plan.lasts, plan.proxied, plan.faulty) = (Lasts::Memory, false, 1_000 * SECOND);
-    plan.ways = plan::Ways::default();
-    plan.settings.keys = None;
-    plan.settings.bounds = Bounds { max_connections: 100, addresses: None, memory: None, ..plan.settings.bounds };
-    plan.settings.chat.leave_grace = Duration::from_secs(3);
-    (plan.settings.chat.rate, plan.settings.chat.big_room) = (None, 100);
-    let world = Rc::new(RefCell::new(people(&plan, 10_000)));
-    world.borrow_mut().come_up();
-    for actor in &mut world.borrow_mut().actors {
-        if let Actor::Client(client) = actor {
-            client.rooms = [(room_name(0), client::Room::default())].into();
-            client.rests = true;
+/// Two people in a room, with the server that ships.
+struct Two {
+    world: Rc<RefCell<World>>,
+    service: ChatService,
+    reactor: Reactor<Machine>,
+}
+
+impl Two {
+    /// Somebody who loses their connection has `grace` to come back.
+    fn new(grace: Duration) -> Self {
+        let mut plan = Plan::draw(1, &Wish { faults: Some(Vec::new()), clients: Some(2), ..Wish::default() });
+        (plan.people, plan.rooms, plan.latency, plan.turn, plan.window) = (2, 1, 50_000, 60, 100_000);
+        (plan.lasts, plan.proxied, plan.faulty) = (Lasts::Memory, false, 1_000 * SECOND);
+        plan.ways = plan::Ways::default();
+        plan.settings.keys = None;
+        plan.settings.bounds = Bounds { max_connections: 100, addresses: None, memory: None, ..plan.settings.bounds };
+        plan.settings.chat.leave_grace = grace;
+        (plan.settings.chat.rate, plan.settings.chat.big_room) = (None, 100);
+        let world = Rc::new(RefCell::new(people(&plan, 10_000)));
+        world.borrow_mut().come_up();
+        for actor in &mut world.borrow_mut().actors {
+            if let Actor::Client(client) = actor {
+                client.rooms = [(room_name(0), client::Room::default())].into();
+                client.rests = true;
+            }
+        }
+        let platter = Rc::new(RefCell::new(Platter::default()));
+        let random = Random::from(1);
+        let (keyed, settings) = (random.keyed(), settings(&plan));
+        let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
+        let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ADMIN, Port::Admin)];
+        let (store, starter) = (Box::new(Disk::open(&world, &platter)), Box::new(Simulated(settings.clone())));
+        let service = ChatService::new(settings, store, starter, random);
+        let machine = Machine::new(world.clone(), 0);
+        let reactor = Reactor::new(machine, listeners, engine, bounds, Certificates::default(), &keyed);
+        Self { world, service, reactor }
+    }
+
+    /// Time passes, until then or until there are so many sessions, which it returns.
+    fn go(&mut self, until: Time, sessions: Option<usize>) -> usize {
+        while self.world.borrow().net.now < until && sessions != Some(self.sessions()) {
+            assert!(self.reactor.go_round(&mut self.service).expect("the loop goes on"));
+        }
+        self.sessions()
+    }
+
+    fn sessions(&self) -> usize {
+        self.service.chat().counts().sessions
+    }
+
+    /// The connection of the first one, if there is one, and whether they are in the room.
+    fn first(&self) -> (Option<usize>, bool) {
+        match &self.world.borrow().actors[0] {
+            Actor::Client(client) => (client.link(), client.epoch_of(&room_name(0)).is_some()),
+            other => panic!("{other:?}"),
         }
     }
-    let platter = Rc::new(RefCell::new(Platter::default()));
-    let random = Random::from(1);
-    let (keyed, settings) = (random.keyed(), settings(&plan));
-    let (engine, bounds) = (settings.engine.clone(), settings.bounds.clone());
-    let listeners = vec![Listener::new(PUBLIC, Port::Public), Listener::new(ADMIN, Port::Admin)];
-    let (store, starter) = (Box::new(Disk::open(&world, &platter)), Box::new(Simulated(settings.clone())));
-    let mut service = ChatService::new(settings, store, starter, random);
-    let mut reactor =
-        Reactor::new(Machine::new(world.clone(), 0), listeners, engine, bounds, Certificates::default(), &keyed);
-    let mut go = |until: Time, sessions: Option<usize>| {
-        while world.borrow().net.now < until && sessions != Some(service.chat().counts().sessions) {
-            assert!(reactor.go_round(&mut service).expect("the loop goes on"));
-        }
-        service.chat().counts().sessions
-    };
-    assert_eq!(go(20 * SECOND, None), 2);
-    let first = |world: &World| match &world.actors[0] {
-        Actor::Client(client) => (client.link(), client.epoch_of(&room_name(0)).is_some()),
-        other => panic!("{other:?}"),
-    };
-    {
-        let world = &mut *world.borrow_mut();
-        let (Some(link), true) = first(world) else { panic!("it is inside") };
+
+    /// It breaks.
+    fn breaks(&mut self) {
+        let (Some(link), true) = self.first() else { panic!("they are inside") };
+        let world = &mut *self.world.borrow_mut();
         world.net.reset(link);
         let World { net, judge, actors, .. } = world;
         let Actor::Client(client) = &mut actors[0] else { panic!("it is a client") };
         client.brought(net, judge, link, network::Brought::Reset);
     }
-    assert_eq!(go(21 * SECOND, Some(1)), 1);
-    world.borrow_mut().freeze(10 * SECOND);
-    assert_eq!(go(60 * SECOND, None), 2);
-    assert!(first(&world.borrow()).1, "it is inside again");
-    let world = world.borrow();
+}
+
+/// The connection of somebody breaks, and they come back while the process stands still for longer than their grace:
+/// nobody hears that they have left.
+#[test]
+fn somebody_who_is_back_has_not_left() {
+    let mut two = Two::new(Duration::from_secs(3));
+    assert_eq!(two.go(20 * SECOND, None), 2);
+    two.breaks();
+    assert_eq!(two.go(21 * SECOND, Some(1)), 1);
+    two.world.borrow_mut().freeze(10 * SECOND);
+    assert_eq!(two.go(60 * SECOND, None), 2);
+    assert!(two.first().1, "they are inside again");
+    let world = two.world.borrow();
     let lies: Vec<&str> = world.net.trace.lines().filter(|line| line.contains("user_left")).collect();
     assert!(lies.is_empty(), "{lies:?}");
 }
