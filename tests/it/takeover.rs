@@ -626,7 +626,7 @@ fn where_nobody_runs_it_starts() {
     );
 }
 
-/// Behind the file of a Salon that was killed, maybe in this moment, what another program has is tried for eleven times,
+/// Behind the file of a Salon that was killed, maybe in this moment, what another program has is tried eleven times,
 /// not 101 times, and then the start is refused. What is free by then is taken.
 #[test]
 fn behind_the_file_of_a_killed_one_what_another_has_is_refused_soon() {
