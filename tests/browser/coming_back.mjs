@@ -679,6 +679,49 @@ await run(async () => {
     await page.context().close();
   });
 
+  await check("a call in the open room, further down than the view, is counted until it is seen, also after a reload", async () => {
+    const page = await newPage();
+    await enter(page, "Below", "cave");
+    await speak(bob, "Speaker", { room_id: "cave" }, Array.from({ length: 60 }, (_, n) => `before ${n}`));
+    await sees(page, "before 59");
+    await page.locator("#log").focus();
+    await page.keyboard.press("Home");
+    await page.locator("#to-latest").waitFor();
+    await speak(bob, "Speaker", { room_id: "cave" }, [...Array.from({ length: 40 }, (_, n) => `behind ${n}`), "@Below come down"]);
+    const isCounted = async () => {
+      await shows(page, "cave", "badge 1");
+      await until("the title counts it", async () => (await page.title()).startsWith("(1) "));
+      await page.locator("#new-bar").waitFor();
+    };
+    await isCounted();
+    await page.reload();
+    await connected(page);
+    await isCounted();
+    await page.locator("#to-latest").click();
+    await shows(page, "cave", "");
+    await until("the title forgets", async () => (await page.title()).startsWith("cave"));
+    await page.context().close();
+  });
+
+  await check("the bar of what is new covers no heading of a room", async () => {
+    for (const width of [1280, 360]) {
+      const page = await newPage({ viewport: { width, height: 740 } });
+      await enter(page, `Reader ${width}`, `hall-${width}`);
+      await say(page, "/join loft");
+      await titled(page, "loft");
+      await speak(bob, "Speaker", { room_id: `hall-${width}` }, Array.from({ length: 60 }, (_, n) => `new ${n}`));
+      await page.evaluate((room) => { location.hash = `#room=${room}`; }, `hall-${width}`);
+      await titled(page, `hall-${width}`);
+      await page.locator("#new-bar").waitFor();
+      await until("the heading is below the bar", () => page.evaluate(() => {
+        document.getElementById("log").scrollTop = 0;
+        const [bar, heading] = ["#new-bar", "#log-start .hello-icon"].map((what) => document.querySelector(what)?.getBoundingClientRect());
+        return bar.height > 0 && heading?.top >= bar.bottom;
+      }));
+      await page.context().close();
+    }
+  });
+
   await check("what is muted calls nobody but by their name in a room, in all tabs and after a reload", async () => {
     const page = await newPage({ permissions: ["notifications"] });
     await page.addInitScript(() => {

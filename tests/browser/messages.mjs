@@ -280,6 +280,31 @@ await run(async () => {
     if (!/^Bob \d\d:\d\d\nfiller 86\n\nBob \d\d:\d\d\nfiller 87\n\nBob \d\d:\d\d\nfiller 88$/u.test(copied)) throw new Error(copied);
   });
 
+  await check("so does what the pointer selects from above the messages, or to below them, or with all of the page", async () => {
+    const room = await newPage({ permissions: ["clipboard-read", "clipboard-write"] });
+    await enter(room, "Copyist", "scriptorium");
+    for (const text of ["first", "second"]) await say(room, text);
+    await sees(room, "second");
+    const expected = /^Copyist \d\d:\d\d\nfirst\n\nCopyist \d\d:\d\d\nsecond$/u;
+    const copied = async (how) => {
+      await room.evaluate(() => navigator.clipboard.writeText(""));
+      await room.keyboard.press("Control+c");
+      const text = await room.evaluate(() => navigator.clipboard.readText());
+      if (!expected.test(text)) throw new Error(`${how}: ${JSON.stringify(text)}`);
+    };
+    const title = await boxOf(room.locator("#log-start .hello-text").first());
+    const last = await boxOf(message(room, "second").locator(".text"));
+    await room.mouse.move(title.x + 1, title.y + 4);
+    await room.mouse.down();
+    await room.mouse.move(last.x + 200, last.y + 10, { steps: 8 });
+    await room.mouse.up();
+    await copied("from above");
+    await room.locator("#log").focus();
+    await room.keyboard.press("Control+a");
+    await copied("all");
+    await room.context().close();
+  });
+
   await check("long code folds, unfolds and is copied alone", async () => {
     await composer(ada).fill(`\`\`\`\n${Array.from({ length: 30 }, (_, n) => `row ${n}`).join("\n")}\n\`\`\``);
     await ada.keyboard.press("Enter");
@@ -315,6 +340,88 @@ await run(async () => {
     await ada.getByRole("button", { name: "Send in parts" }).click();
     await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
     await until("all of it arrived", async () => (await texts(bob)).slice(-2).join("\n") === rows.join("\n"));
+  });
+
+  await check("a text that is sent in parts is cut through no family, no flag, no skin and no letter with its marks", async () => {
+    for (const sign of ["👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "e\u0301\u0323\u0302"]) for (const before of ["", "a", "ab", "abc"]) {
+      const text = before + sign.repeat(Math.ceil(20_000 / Buffer.byteLength(sign)));
+      await composer(ada).fill(text);
+      await ada.getByRole("button", { name: "Send in parts" }).click();
+      await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
+      await until("all of it arrived", async () => (await texts(bob)).slice(-2).join("") === text);
+      const parts = (await texts(bob)).slice(-2);
+      equal([parts[0].endsWith(sign), parts[1].startsWith(sign)], [true, true], `the ends of the parts of ${sign}`);
+    }
+  });
+
+  await check("what was written in an edit that Escape has ended comes back with the next edit of the message, and can be undone there", async () => {
+    await say(ada, "Words to be weighed");
+    await sees(bob, "Words to be weighed");
+    await composer(ada).press("ArrowUp");
+    await until("it is edited", async () => (await composer(ada).inputValue()) === "Words to be weighed");
+    await ada.keyboard.type(", and weighed again");
+    await ada.keyboard.press("Escape");
+    await toast(ada, "Not saved. What you wrote comes back");
+    await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
+    await composer(ada).press("ArrowUp");
+    await until("it is back", async () => (await composer(ada).inputValue()) === "Words to be weighed, and weighed again");
+    await ada.keyboard.press("Control+z");
+    await until("it is undone", async () => (await composer(ada).inputValue()) === "Words to be weighed");
+    await ada.keyboard.press("Control+Shift+z");
+    await until("it is done again", async () => (await composer(ada).inputValue()) === "Words to be weighed, and weighed again");
+    await ada.keyboard.press("Enter");
+    await sees(bob, "Words to be weighed, and weighed again");
+    await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
+    await composer(ada).press("ArrowUp");
+    await until("what is saved is edited", async () => (await composer(ada).inputValue()) === "Words to be weighed, and weighed again");
+    await composer(ada).press("Escape");
+  });
+
+  await check("an edit is not saved over one that another device of the same person has made meanwhile without a question", async () => {
+    await say(ada, "Said by one device");
+    await sees(bob, "Said by one device");
+    await composer(ada).press("ArrowUp");
+    await until("it is edited", async () => (await composer(ada).inputValue()) === "Said by one device");
+    await ada.keyboard.type(", and by it again");
+    await ada.evaluate(async () => {
+      const { SalonClient } = await import("/client.js");
+      const salon = new SalonClient({ url: `${location.origin.replace("http", "ws")}/ws`, user: "Ada" });
+      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+      await salon.join("kitchen");
+      const { items } = await salon.history({ room_id: "kitchen" }, { limit: 20 });
+      await salon.edit({ room_id: "kitchen" }, items.find(({ content }) => content === "Said by one device").seq, "Said by the other one");
+      salon.close();
+    });
+    await sees(ada, "Said by the other one");
+    await composer(ada).press("Enter");
+    await until("it is asked", async () => (await ada.locator("#question[open] #question-text").textContent()) === "Said by the other one");
+    await ada.keyboard.press("Enter"); // the careful answer
+    await ada.locator("#question").waitFor({ state: "hidden" });
+    equal([(await texts(bob)).at(-1), await composer(ada).inputValue()], ["Said by the other one", "Said by one device, and by it again"], "the message, the composer");
+    equal(await ada.evaluate(() => document.activeElement.id), "composer-input", "the focus");
+    await composer(ada).press("Enter");
+    await ada.getByRole("button", { name: "Save mine" }).click();
+    await sees(bob, "Said by one device, and by it again");
+    await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
+  });
+
+  await check("the focus is where one writes when a dialog goes that the pointer has opened at a message", async () => {
+    await say(ada, "Under the pointer");
+    await sees(ada, "Under the pointer");
+    const isThere = () => until("one can write", async () => await ada.evaluate(() => document.activeElement.id) === "composer-input");
+    await menu(ada, "Under the pointer", "Delete");
+    await ada.locator("#question-no").click();
+    await isThere();
+    await message(ada, "Under the pointer").hover();
+    await ada.locator("#bar-link").click();
+    await toast(ada, "Link copied");
+    await ada.evaluate(() => { document.getElementById("log").scrollTop = 0; });
+    await ada.locator("#message-bar").waitFor({ state: "hidden" });
+    await isThere();
+    await ada.locator("#to-latest").click();
+    await menu(ada, "Under the pointer", "Mark unread from here");
+    await isThere();
+    await say(ada, "And on");
   });
 
   await check("Escape ends an edit, and not the answer that was begun before it", async () => {

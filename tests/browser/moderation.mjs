@@ -116,4 +116,13 @@ await run(async () => {
     await connected(mallory);
     await until("Ada sees Mallory", async () => (await members(ada)).includes("Mallory"));
   });
+
+  await check("who is banned for a while comes back by themselves when it is over", async () => {
+    const page = await enter("Brief");
+    equal((await call("ban", { user_id: "Brief", seconds: 2 })).closed, 1, "the sessions");
+    await page.getByRole("button", { name: "Try again" }).waitFor();
+    await page.locator("#ended").waitFor({ state: "hidden" });
+    await connected(page);
+    await until("Ada sees them", async () => (await members(ada)).includes("Brief"));
+  });
 });

@@ -12,7 +12,7 @@ import { t } from "./language.js";
 import { showMessage } from "./log.js";
 import { itemOf } from "./message.js";
 import { openPicker } from "./picker.js";
-import { linkTo, open } from "./places.js";
+import { focusComposer, linkTo, open } from "./places.js";
 import { ask } from "./question.js";
 import { inWords } from "./words.js";
 
@@ -85,6 +85,7 @@ function showBar(node) {
 
 function hideBar() {
   at = awaited = null;
+  if (bar.contains(document.activeElement)) focusComposer();
   bar.hidden = true;
 }
 

@@ -23,6 +23,8 @@ import { inWords } from "./words.js";
 
 const TYPING_EVERY = 3_100; // a little more than the server's three seconds
 
+const EDITS_KEPT = 20; // of a conversation, that the reader has ended
+
 const input = byId("composer-input");
 let typingSent = -TYPING_EVERY; // when we last sent the server that we are typing, wherever that was
 let typingTold = false; // whether the server still shows us as typing
@@ -94,7 +96,10 @@ export function answer(item) {
 
 /** Writes a message of ours anew. The draft waits meanwhile. */
 export function editMessage(item) {
-  begin({ editing: { epoch: item.epoch, seq: item.seq, before: item.content, text: item.content } });
+  const { epoch, seq, content } = item;
+  const kept = active.edits.get(`${seq} ${epoch}`);
+  begin({ editing: { epoch, seq, before: kept?.before ?? content, text: content } });
+  if (kept) typeInto(input, kept.text, 0, content.length);
 }
 
 function begin({ reply = active.reply, editing = null }) {
@@ -126,13 +131,23 @@ function focusAtEnd() {
 
 /** Ends the edit, or else the answer, which the draft behind an edit may be. Returns whether there was one. */
 function endContext() {
-  if (active.editing) active.editing = null;
+  if (active.editing) keepEdit(active);
   else if (active.behind) done();
   else if (active.reply) active.reply = null;
   else return false;
   active.problem = "";
   contextChanged();
   return true;
+}
+
+/** The reader ends an edit. What was written comes back where the message is edited again, and can be undone there. */
+function keepEdit(c) {
+  const { epoch, seq, before, text } = c.editing;
+  c.editing = null;
+  if (isBlank(text) || text === before) return;
+  c.edits.set(`${seq} ${epoch}`, { before, text });
+  if (c.edits.size > EDITS_KEPT) c.edits.delete(c.edits.keys().next().value);
+  toast(t("editKept"));
 }
 
 byId("composer-context-end").addEventListener("click", () => {
@@ -278,7 +293,7 @@ async function save() {
     c.problem = t("notSavedYet");
     return;
   }
-  const before = c.items.find((item) => item.type === "said" && item.seq === editing.seq);
+  const now = quoted(c, editing);
   if (isBlank(content)) {
     if (!await ask({ title: t("deleteYours"), text: t("nothingLeft"), yes: t("delete") })) return;
     // While that was asked the server may have begun anew, with another message of this number.
@@ -286,7 +301,11 @@ async function save() {
     return;
   }
   if (contentProblem(c, content)) return;
-  change(c, editing, before?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));
+  if (now && !now.deleted && ![editing.before, content].includes(now.content)) { // by another device of ours
+    if (!await ask({ title: t("changedMeanwhile"), text: element("q", "asked-about", now.content), yes: t("saveOver") })) return;
+    if (c.editing !== editing || c.epoch !== editing.epoch) return;
+  }
+  change(c, editing, now?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));
 }
 
 function change(c, editing, answered) {
@@ -299,6 +318,7 @@ function change(c, editing, answered) {
       return;
     }
     c.editing = null;
+    c.edits.delete(`${editing.seq} ${editing.epoch}`);
     if (c === active) contextChanged();
     else keepUnsent();
   }, (error) => {

@@ -71,6 +71,7 @@ class Conversation {
     this.behind = ""; // the draft that waits until a command in its place is done
     this.reply = null; // the message that it answers: `{epoch, seq, sender}`
     this.editing = null; // the message that is written anew, in the place of the draft: `{epoch, seq, before, text}`
+    this.edits = new Map(); // what was written in edits that the reader has ended, by message: `{before, text}`
     this.quotes = new Map(); // messages that are answered, by seq: `{sender, content}`; null while they are asked for
     this.goTo = null; // the seq of a message that the view goes to as soon as it can
     this.since = Date.now(); // when we went there
@@ -545,6 +546,7 @@ export function writeCallsAnew(c) {
 export function takeChange(c, { of, seq, ts, content, mentions: whom, deleted }) {
   c.lastSeq = Math.max(c.lastSeq, seq);
   const item = saidAs(c, of);
+  c.quotes.delete(of);
   if (!item) return;
   if (deleted && !item.deleted && item.sender !== me && of > (c.readSeq ?? 0) && of <= c.counted) c.fresh = Math.max(0, c.fresh - 1);
   if (deleted) {

@@ -6,7 +6,7 @@
  * when the dialog is closed otherwise: the next dialog and the next place take it, and Back goes past it.
  */
 import { goesBack } from "./drawers.js";
-import { setAddress, whenOpened } from "./places.js";
+import { focusComposer, setAddress, whenOpened } from "./places.js";
 
 const touches = matchMedia("(pointer: coarse)");
 const all = [...document.querySelectorAll("dialog")];
@@ -19,6 +19,8 @@ for (const dialog of all) {
   dialog.addEventListener("pointerdown", ({ target }) => { pressed = target; });
   dialog.addEventListener("click", ({ target }) => { if (target === dialog && pressed === dialog) dialog.close(""); });
   dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
+  // What the dialog was opened with may have gone meanwhile; and the bar of a message is no place to write at.
+  dialog.addEventListener("close", () => { if (document.activeElement.matches("body, #message-bar :not(:focus-visible)")) focusComposer(); });
   new MutationObserver(() => {
     spared ||= dialog.open && goesBack;
     if (!dialog.open || !touches.matches || history.state?.step || history.state?.drawer) return;

@@ -23,9 +23,12 @@ let onSignedOut = () => {};
 export function whenSignedOut(listener) { onSignedOut = listener; }
 
 let code = null;
+let lifted = null; // a ban ends by itself
+const LONGEST_WAIT = 2 ** 31 - 1; // of a timer
 
 /** Shows the card, or takes it away, as the connection is. */
 export function drawEnded(connection) {
+  clearTimeout(lifted);
   const over = connection.state === "closed" && connection.code !== OWN;
   if (!over) {
     if (byId("ended").hidden) return;
@@ -34,6 +37,8 @@ export function drawEnded(connection) {
     return focusComposer();
   }
   code = connection.code;
+  const wait = connection.until - Date.now();
+  if (code === 4003 && wait > 0) lifted = setTimeout(() => client.connect(), Math.min(wait, LONGEST_WAIT));
   const [title, text, button] = CARDS.get(code)?.(connection.until) ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];
   byId("ended-title").textContent = title;
   byId("ended-text").replaceChildren(text, ...me && code !== 4001 ? [" ", ...phrase("hereAs", { name: named(me) })] : []);

@@ -42,12 +42,15 @@ whenRead((c) => {
 });
 window.addEventListener("pagehide", tell);
 
+/** Whether what comes to a conversation is seen: it is on screen, at its end. What is further down still calls. */
+export const isSeen = (c) => c === active && !isAway() && !c.held && c.stuck && !c.detached;
+
 /**
  * How many messages call the reader: the number in the title, and at the icon of the page where it is installed; and
  * whether there may be more.
  */
 export function called() {
-  const calling = [...rooms(), ...people()].filter((c) => c.urgent > 0 && (c !== active || isAway() || c.held));
+  const calling = [...rooms(), ...people()].filter((c) => c.urgent > 0 && !isSeen(c));
   return [calling.reduce((sum, c) => sum + c.urgent, 0), calling.some((c) => c.mayCallMore)];
 }
 

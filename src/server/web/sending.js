@@ -20,7 +20,7 @@ export function contentProblem({ kind, id: target }, content) {
   return t("tooLong", { count: over });
 }
 
-/** Cuts a text that is too long into parts that are not, where a line ends, or a word. */
+/** Cuts a text that is too long into parts that are not: where a line ends, or a word, and through no sign. */
 export function inParts(c, content) {
   const parts = [];
   let left = content;
@@ -31,6 +31,8 @@ export function inParts(c, content) {
       if (contentProblem(c, left.slice(0, middle))) high = middle - 1;
       else low = middle;
     }
+    // A family, a flag, a letter with its marks are one sign to who reads them, however many the computer counts.
+    low = (Intl.Segmenter && new Intl.Segmenter().segment(left).containing(low).index) || low;
     if (/[\uD800-\uDBFF]/u.test(left[low - 1])) low -= 1;
     const line = left.lastIndexOf("\n", low);
     const word = left.lastIndexOf(" ", low);

@@ -13,7 +13,7 @@ import { difference, nameParts } from "./lookalikes.js";
 import { copyAloud } from "./copying.js";
 import { focusComposer, invitationTo, open, publicRooms } from "./places.js";
 import { presence, statusInWords, statusOf } from "./presence.js";
-import { atMost, called, showBadge } from "./reading.js";
+import { atMost, called, isSeen, showBadge } from "./reading.js";
 
 const OTHERS_SHOWN = 20; // rooms that the reader is not in
 
@@ -103,7 +103,7 @@ export function placeButton(entry) {
 function updatePlace(node, { c }) {
   const button = node.firstElementChild;
   const current = c === active;
-  const seen = current && !isAway() && !c.held;
+  const seen = isSeen(c) || (current && !isAway() && !c.held && c.urgent === 0);
   const state = `${current} ${seen} ${c.unread} ${c.urgent} ${c.mayCallMore} ${c.kind === "person" ? statusOf(c.id) : c.name} ${difference(c.id, c.kind)?.short ?? ""} ${hasDraft(c)} ${c.removed !== ""} ${c.muted}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
