@@ -140,7 +140,7 @@ function endContext() {
   return true;
 }
 
-/** The reader ends an edit. What was written comes back where the message is edited again, and can be undone there. */
+/** The reader ends an edit. Its text comes back where the message is edited again, and can be undone there. */
 function keepEdit(c) {
   const { epoch, seq, before, text } = c.editing;
   c.editing = null;

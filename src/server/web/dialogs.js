@@ -19,7 +19,7 @@ for (const dialog of all) {
   dialog.addEventListener("pointerdown", ({ target }) => { pressed = target; });
   dialog.addEventListener("click", ({ target }) => { if (target === dialog && pressed === dialog) dialog.close(""); });
   dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
-  // What the dialog was opened with may have gone meanwhile; and the bar of a message is no place to write at.
+  // The button that opened it may have gone meanwhile; and the bar of a message is no place to write at.
   dialog.addEventListener("close", () => { if (document.activeElement.matches("body, #message-bar :not(:focus-visible)")) focusComposer(); });
   new MutationObserver(() => {
     spared ||= dialog.open && goesBack;

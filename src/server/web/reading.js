@@ -42,7 +42,7 @@ whenRead((c) => {
 });
 window.addEventListener("pagehide", tell);
 
-/** Whether what comes to a conversation is seen: it is on screen, at its end. What is further down still calls. */
+/** Whether what comes to a conversation is seen: it is on screen, at its end. A call further down is not seen. */
 export const isSeen = (c) => c === active && !isAway() && !c.held && c.stuck && !c.detached;
 
 /**
