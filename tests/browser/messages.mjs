@@ -352,6 +352,16 @@ await run(async () => {
       const parts = (await texts(bob)).slice(-2);
       equal([parts[0].endsWith(sign), parts[1].startsWith(sign)], [true, true], `the ends of the parts of ${sign}`);
     }
+    // Nor are the words of a message that is to be deleted, or answered.
+    const text = `${"x".repeat(119)}👨‍👩‍👧‍👦${"y".repeat(67)}👨‍👩‍👧‍👦 and on`;
+    await say(ada, text);
+    await menu(ada, text, "Delete");
+    equal(await ada.locator("#question-text").textContent(), `${"x".repeat(119)} …`, "the question");
+    await ada.locator("#question-no").click();
+    await menu(ada, text, "Reply");
+    const answered = `You answer Ada: ${text.slice(0, text.lastIndexOf("👨"))}`;
+    await until("it is answered", async () => await ada.locator("#composer-context-text").textContent() === answered);
+    await composer(ada).press("Escape");
   });
 
   await check("what was written in an edit that Escape has ended comes back with the next edit of the message, and can be undone there", async () => {
@@ -406,6 +416,7 @@ await run(async () => {
   });
 
   await check("the focus is where one writes when a dialog goes that the pointer has opened at a message", async () => {
+    for (const text of ["a", "b"]) await say(ada, Array.from({ length: 29 }, (_, n) => `${text}${n}`).join("\n")); // more than the view
     await say(ada, "Under the pointer");
     await sees(ada, "Under the pointer");
     const isThere = () => until("one can write", async () => await ada.evaluate(() => document.activeElement.id) === "composer-input");

@@ -14,6 +14,7 @@ import { itemOf } from "./message.js";
 import { openPicker } from "./picker.js";
 import { focusComposer, linkTo, open } from "./places.js";
 import { ask } from "./question.js";
+import { cut } from "./text.js";
 import { inWords } from "./words.js";
 
 const PRESS = 500; // how long a finger rests on a message that is asked for its menu
@@ -41,7 +42,7 @@ export function react(item, emoji) {
 
 export async function remove(item) {
   const c = active;
-  const said = item.content.length > 120 ? `${item.content.slice(0, 120)} …` : item.content;
+  const said = item.content.length > 120 ? `${cut(item.content, 120)} …` : item.content;
   const sure = await ask({ title: isOurs(item) ? t("deleteYours") : t("deleteTheirs", { name: item.sender }), text: element("q", "asked-about", said), yes: t("delete") });
   if (!sure) return;
   // While that was asked the server may have begun anew, with another message of this number.

@@ -3,6 +3,7 @@
  */
 import { element } from "./dom.js";
 import { difference } from "./lookalikes.js";
+import { segmenter } from "./text.js";
 
 /** The chroma of the first of 24 hues, in thousandths: that of the others where so much is not too much for them. */
 const CHROMAS = [145, 140, 130, 125, 115, 110, 105, 105, 110, 115, 110, 100, 100, 100, 100, 115, 125, 140];
@@ -16,7 +17,6 @@ export function hue(name) {
   return `--look:${(CHROMAS[hash] ?? 145) / 1_000} ${hash * 15 + 8}`;
 }
 
-const segmenter = Intl.Segmenter ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;
 export function initials(name, short = false) {
   const first = (word) => (segmenter ? segmenter.segment(word)[Symbol.iterator]().next().value?.segment : [...word][0]) ?? "";
   const words = name.split(/[\s._\-–—]+/u).filter((word) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(word));

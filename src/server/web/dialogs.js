@@ -20,7 +20,7 @@ for (const dialog of all) {
   dialog.addEventListener("click", ({ target }) => { if (target === dialog && pressed === dialog) dialog.close(""); });
   dialog.querySelector("[id$=-close]")?.addEventListener("click", () => dialog.close(""));
   // The button that opened it may have gone meanwhile; and the bar of a message is no place to write at.
-  dialog.addEventListener("close", () => { if (document.activeElement.matches("body, #message-bar :not(:focus-visible)")) focusComposer(); });
+  dialog.addEventListener("close", () => { if (document.activeElement.matches("body, dialog:not([open]) *, #message-bar :not(:focus-visible)")) focusComposer(); });
   new MutationObserver(() => {
     spared ||= dialog.open && goesBack;
     if (!dialog.open || !touches.matches || history.state?.step || history.state?.drawer) return;

@@ -14,6 +14,7 @@ import { OPERATOR } from "./names.js";
 import { callsMe } from "./pieces.js";
 import { focusComposer } from "./places.js";
 import { send } from "./sending.js";
+import { cut } from "./text.js";
 import { quoted } from "./history.js";
 import { keepUnsent } from "./unsent.js";
 
@@ -213,7 +214,7 @@ function drawQuote(item) {
 }
 
 /** The beginning of a text in one line. */
-export const plain = (content) => content.slice(0, QUOTE_CHARACTERS).replace(/\s+/gu, " ");
+export const plain = (content) => cut(content, QUOTE_CHARACTERS).replace(/\s+/gu, " ");
 
 function drawReactions(item) {
   const body = item.node.querySelector(".body");

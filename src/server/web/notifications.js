@@ -18,6 +18,7 @@ import { mute } from "./muting.js";
 import { open, whenOpened } from "./places.js";
 import { store, stored } from "./storage.js";
 import { callsMe, mentions } from "./pieces.js";
+import { cut } from "./text.js";
 
 const BODY_CHARACTERS = 240;
 const ROOMS_MAX = 200;
@@ -45,7 +46,7 @@ export function notify(c, message) {
   if (c?.kind === "person" && c.muted) return;
   const title = c === null ? t("toEverybody", { name: sender }) : c.kind === "room" ? t("inRoom", { name: sender, room: c.title }) : sender;
   const key = c?.key ?? "*";
-  const body = content.length > BODY_CHARACTERS ? `${content.slice(0, BODY_CHARACTERS)} …` : content;
+  const body = content.length > BODY_CHARACTERS ? `${cut(content, BODY_CHARACTERS)} …` : content;
   let notification;
   try {
     notification = new Notification(title, { body, icon: "icon.svg", tag: `salon ${me} ${key}` });

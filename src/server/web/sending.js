@@ -6,6 +6,7 @@ import { client } from "./conversations.js";
 import { byId } from "./dom.js";
 import { t } from "./language.js";
 import { enterRoom } from "./places.js";
+import { cut } from "./text.js";
 
 const CONTENT_BYTES = 16_384; // until the server has sent its limits
 
@@ -31,9 +32,7 @@ export function inParts(c, content) {
       if (contentProblem(c, left.slice(0, middle))) high = middle - 1;
       else low = middle;
     }
-    // A family, a flag, a letter with its marks are one sign to who reads them, however many the computer counts.
-    low = (Intl.Segmenter && new Intl.Segmenter().segment(left).containing(low).index) || low;
-    if (/[\uD800-\uDBFF]/u.test(left[low - 1])) low -= 1;
+    low = cut(left, low).length;
     const line = left.lastIndexOf("\n", low);
     const word = left.lastIndexOf(" ", low);
     const end = line > low / 2 ? line : word > low / 2 ? word : Math.max(1, low);

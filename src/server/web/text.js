@@ -1,7 +1,17 @@
 /**
- * What is in a text: addresses that can be followed, emoji, and the people it calls.
+ * What is in a text: addresses that can be followed, emoji, the people it calls, and where it may be cut.
  */
 import { utf8Length } from "./client.js";
+
+/** A family, a flag, a letter with its marks are one sign to people, however many the computer counts. */
+export const segmenter = Intl.Segmenter ? new Intl.Segmenter() : null;
+
+/** The beginning of a text, cut through no sign, if one sign is not longer. */
+export function cut(text, most) {
+  if (text.length <= most) return text;
+  const { index } = segmenter?.segment(text.slice(0, most + 100)).containing(most) ?? {};
+  return text.slice(0, index || most).replace(/[\uD800-\uDBFF]$/u, "");
+}
 
 const LINKS_MAX = 40; // in one message; the rest stays text
 
