@@ -410,7 +410,7 @@ await run(async () => {
     equal([(await texts(bob)).at(-1), await composer(ada).inputValue()], ["Said by the other one", "Said by one device, and by it again"], "the message, the composer");
     equal(await ada.evaluate(() => document.activeElement.id), "composer-input", "the focus");
     await composer(ada).press("Enter");
-    await ada.getByRole("button", { name: "Save mine" }).click();
+    await ada.locator("#question-yes").click();
     await sees(bob, "Said by one device, and by it again");
     await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
   });

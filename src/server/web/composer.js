@@ -97,7 +97,7 @@ export function answer(item) {
 /** Writes a message of ours anew. The draft waits meanwhile. */
 export function editMessage(item) {
   const { epoch, seq, content } = item;
-  const kept = active.edits.get(`${seq} ${epoch}`);
+  const kept = active.edits.get(seq);
   begin({ editing: { epoch, seq, before: kept?.before ?? content, text: content } });
   if (kept) typeInto(input, kept.text, 0, content.length);
 }
@@ -142,10 +142,10 @@ function endContext() {
 
 /** The reader ends an edit. Its text comes back where the message is edited again, and can be undone there. */
 function keepEdit(c) {
-  const { epoch, seq, before, text } = c.editing;
+  const { seq, before, text } = c.editing;
   c.editing = null;
   if (isBlank(text) || text === before) return;
-  c.edits.set(`${seq} ${epoch}`, { before, text });
+  c.edits.set(seq, { before, text });
   if (c.edits.size > EDITS_KEPT) c.edits.delete(c.edits.keys().next().value);
   toast(t("editKept"));
 }
@@ -302,7 +302,7 @@ async function save() {
   }
   if (contentProblem(c, content)) return;
   if (now && !now.deleted && ![editing.before, content].includes(now.content)) { // by another device of ours
-    if (!await ask({ title: t("changedMeanwhile"), text: element("q", "asked-about", now.content), yes: t("saveOver") })) return;
+    if (!await ask({ title: t("changedMeanwhile"), text: element("q", "asked-about", now.content), yes: t("save") })) return;
     if (c.editing !== editing || c.epoch !== editing.epoch) return;
   }
   change(c, editing, now?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));
@@ -318,7 +318,7 @@ function change(c, editing, answered) {
       return;
     }
     c.editing = null;
-    c.edits.delete(`${editing.seq} ${editing.epoch}`);
+    c.edits.delete(editing.seq);
     if (c === active) contextChanged();
     else keepUnsent();
   }, (error) => {

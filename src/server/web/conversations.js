@@ -71,7 +71,7 @@ class Conversation {
     this.behind = ""; // the draft that waits until a command in its place is done
     this.reply = null; // the message that it answers: `{epoch, seq, sender}`
     this.editing = null; // the message that is written anew, in the place of the draft: `{epoch, seq, before, text}`
-    this.edits = new Map(); // what was written in edits that the reader has ended, by message: `{before, text}`
+    this.edits = new Map(); // what was written in edits that the reader has ended, by seq: `{before, text}`
     this.quotes = new Map(); // messages that are answered, by seq: `{sender, content}`; null while they are asked for
     this.goTo = null; // the seq of a message that the view goes to as soon as it can
     this.since = Date.now(); // when we went there
@@ -93,7 +93,10 @@ class Conversation {
   /** The life of the numbers here, as far as it is known. */
   get epoch() { return this.#epoch; }
   set epoch(epoch) {
-    if (epoch !== this.#epoch) this.quotes.clear(); // they are by number
+    if (epoch !== this.#epoch) { // they are by number
+      this.quotes.clear();
+      this.edits.clear();
+    }
     this.#epoch = epoch;
     if (epoch === null) return;
     // What is begun is about a message of one epoch. In another one its number is that of another message.
