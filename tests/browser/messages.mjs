@@ -416,7 +416,7 @@ await run(async () => {
   });
 
   await check("the focus is where one writes when a dialog goes that the pointer has opened at a message", async () => {
-    for (const text of ["a", "b"]) await say(ada, Array.from({ length: 29 }, (_, n) => `${text}${n}`).join("\n")); // more than the view
+    for (const text of ["a", "b"]) await say(ada, Array.from({ length: 29 }, (_, n) => `${text}${n}`).join("\n"));
     await say(ada, "Under the pointer");
     await sees(ada, "Under the pointer");
     const isThere = () => until("one can write", async () => await ada.evaluate(() => document.activeElement.id) === "composer-input");
