@@ -43,6 +43,8 @@ mod elsewhere;
 mod entry;
 pub mod health;
 pub mod memory;
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+mod named;
 mod news;
 pub mod paired;
 mod pattern;

@@ -14,7 +14,7 @@ use super::carrying::{list, number, text};
 use super::*;
 
 /// A board: what is on it, by names. Users come before rooms.
-type Lines = BTreeMap<Box<str>, Box<str>>;
+type Lines = Texts;
 
 #[derive(Debug, Default)]
 pub(super) struct Boards {
@@ -25,8 +25,9 @@ pub(super) struct Boards {
     /// Redis may not have all of it.
     stale: bool,
     others: BTreeMap<u64, Board>,
-    /// On those of others.
+    /// On those of others, and the bytes of these.
     lines: usize,
+    line_bytes: usize,
     /// Beats since this node was connected.
     beats: u32,
     /// Words may have been lost since the last beat: nothing that is missing is on its way.
@@ -62,7 +63,7 @@ impl Boards {
     pub fn post(&mut self, presence: Presence<'_>, how: Option<&str>) {
         let line = write_line(presence);
         let before = match how {
-            Some(how) => self.own.insert(line.clone(), how.into()),
+            Some(how) => self.own.insert(&line, how),
             None => self.own.remove(&line),
         };
         if before.as_deref() != how {
@@ -91,7 +92,8 @@ impl Boards {
     }
 
     pub fn held_bytes(&self) -> usize {
-        (self.own.len() + self.lines) * LINE_BYTES
+        let changes = self.changes.capacity() * size_of::<(Box<str>, Option<Box<str>>)>();
+        self.own.held_bytes() + self.lines * texts::PLACE_BYTES + self.line_bytes + changes
     }
 }
 
@@ -161,7 +163,7 @@ impl Redis {
             let gone: Vec<u64> = self.boards.others.keys().filter(|node| !alive.contains_key(node)).copied().collect();
             for node in gone {
                 log::info!("node {}: it is no more, and its people have left", Epoch(node));
-                self.take_board(node, 0, &Lines::new());
+                self.take_board(node, 0, &Lines::default());
                 self.boards.others.remove(&node);
             }
         }
@@ -200,7 +202,7 @@ impl Redis {
         let version = self.call(redis::cmd("HGET").arg(&key).arg(VERSION_LINE)).ok().as_ref().and_then(number);
         // It is away, or has not written it anew yet.
         let Some(version) = version else { return };
-        let (mut lines, mut cursor) = (Lines::new(), "0".to_owned());
+        let (mut lines, mut cursor) = (Lines::default(), "0".to_owned());
         loop {
             let mut scan = redis::cmd("HSCAN");
             let Ok(value) = self.call(scan.arg(&key).arg(&cursor).arg("COUNT").arg(READ_AT_ONCE)) else { return };
@@ -211,7 +213,7 @@ impl Redis {
                     && line != VERSION_LINE
                     && lines.len() < MAX_LINES
                 {
-                    lines.insert(line.into(), how.into());
+                    lines.insert(line, how);
                 }
             }
             if cursor == "0" {
@@ -250,16 +252,18 @@ impl Redis {
 
     fn change(&mut self, node: u64, line: &str, how: Option<&str>) {
         let Some(presence) = presence_of(line) else { return };
-        let Boards { others, lines, .. } = &mut self.boards;
+        let Boards { others, lines, line_bytes, .. } = &mut self.boards;
         let board = &mut others.entry(node).or_default().lines;
         if board.get(line).map(|how| &**how) == how {
             return;
         }
+        let before = board.bytes();
         match how {
             Some(_) if *lines >= MAX_LINES && !board.contains_key(line) => return,
-            Some(how) => *lines += usize::from(board.insert(line.into(), how.into()).is_none()),
+            Some(how) => *lines += usize::from(board.insert(line, how).is_none()),
             None => *lines -= usize::from(board.remove(line).is_some()),
         }
+        *line_bytes = *line_bytes + board.bytes() - before;
         self.said.push(&News::Posted { node, presence, how });
     }
 }
@@ -284,6 +288,3 @@ const BEATS_OF_LEASE: u32 = 4;
 
 /// Lines on the boards of all other nodes together: people, and people in rooms. Of more, nobody here knows.
 const MAX_LINES: usize = 1 << 20;
-
-/// The memory of a line, about.
-const LINE_BYTES: usize = 160;

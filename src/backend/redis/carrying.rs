@@ -184,7 +184,7 @@ impl Redis {
                 if self.unfollowed.len() >= MAX_UNFOLLOWED {
                     self.unfollowed.clear();
                 }
-                self.unfollowed.insert(key.as_str().into());
+                self.unfollowed.insert(&key, ());
                 command
             }
             Request::Tell { to, word } => {
@@ -350,7 +350,7 @@ impl Redis {
             }
             Request::Ban { ban: Ban { user, until, note }, ticket } => {
                 let until = until.map_or(String::new(), |until| until.to_string());
-                self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
+                self.bans.insert(user, &format!("{until}\n{}", note.unwrap_or_default()));
                 self.said.push(&News::Noted { ticket });
             }
             Request::Unban { user, ticket } => {
@@ -869,7 +869,7 @@ impl Redis {
                 let note = Some(note).filter(|note| !note.is_empty());
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
-            self.bans.insert(user.into(), ban.into());
+            self.bans.insert(user, ban);
         }
         before.keys().for_each(|user| self.said.push(&News::Unbanned { user }));
     }

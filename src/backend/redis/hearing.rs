@@ -38,7 +38,7 @@ impl Redis {
                 if node == self.node.as_bytes() && life != Some(epoch) {
                     return;
                 }
-                if life.is_none() && self.unfollowed.contains(key) {
+                if life.is_none() && self.unfollowed.get(key).is_some() {
                     return;
                 }
                 self.hear_entry(key, epoch, seq, record, None);
@@ -80,7 +80,7 @@ impl Redis {
             b"U" => self.said.push(&News::User { name: next() }),
             b"B" => {
                 let (user, until, note) = (next(), next(), Some(next()).filter(|note| !note.is_empty()));
-                self.bans.insert(user.into(), format!("{until}\n{}", note.unwrap_or_default()).into());
+                self.bans.insert(user, &format!("{until}\n{}", note.unwrap_or_default()));
                 self.said.push(&News::Banned(Ban { user, until: until.parse().ok(), note }));
             }
             b"b" => {

@@ -46,8 +46,8 @@ pub(crate) mod outside;
 mod places;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -57,8 +57,10 @@ use self::link::Socket;
 use self::listener::Listener;
 use self::outside::{Commands, Link, Notes, Outcome, Outside};
 use self::places::Places;
+use self::texts::Texts;
 use super::carried::{Reports, Requests};
 use super::memory::kept::{MAX_COUNTED, Record};
+use super::named::Named;
 use super::{
     Anew, Audience, Backend, Ban, Conversation, Description, Epoch, Head, Health, MAX_BANS, MAX_UNREAD, Names,
     NewEntry, News, Overloaded, Presence, Query, Reader, Reading, Request, RetryKey, Talk, Ticket, Verdict, Waker, Why,
@@ -105,9 +107,9 @@ pub struct Redis {
     places: Places,
     boards: Boards,
     /// Rooms that were unfollowed of late, of which a word may still be on its way.
-    unfollowed: HashSet<Box<str>>,
+    unfollowed: Named<()>,
     /// Bans as the chat knows them, by user: until when, and the note, as Redis has them.
-    bans: BTreeMap<Box<str>, Box<str>>,
+    bans: Texts,
     /// Others may have banned or unbanned somebody of which this node has not heard.
     bans_are_stale: bool,
     asked: Requests,
@@ -163,8 +165,8 @@ impl Redis {
             outside,
             places: Places::default(),
             boards: Boards::default(),
-            unfollowed: HashSet::new(),
-            bans: BTreeMap::new(),
+            unfollowed: Named::default(),
+            bans: Texts::default(),
             bans_are_stale: false,
             asked: Requests::default(),
             said: Reports::default(),
@@ -356,7 +358,8 @@ impl Backend for Redis {
     }
 
     fn held_bytes(&self) -> usize {
-        self.places.held_bytes() + self.boards.held_bytes() + self.asked.held_bytes() + self.said.held_bytes()
+        let known = self.places.held_bytes() + self.unfollowed.held_bytes() + self.bans.held_bytes();
+        known + self.boards.held_bytes() + self.asked.held_bytes() + self.said.held_bytes()
     }
 
     /// What it gives up is in Redis: no entry is lost.
@@ -367,6 +370,7 @@ impl Backend for Redis {
 
     fn shrink(&mut self) {
         self.places.shrink();
+        self.unfollowed.shrink();
     }
 
     fn health(&self) -> Option<Health> {

@@ -1,12 +1,12 @@
 //! The conversations that this node has to do with: up to which number it has told of each, and, of those that are
 //! read, the newest entries, from the oldest that anybody has needed, so that pages are made here and not there.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::super::memory::kept::{Kept, Record};
+use super::super::named::Named;
 use super::super::{Conversation, Epoch, Head, Query};
 use crate::slack;
 use crate::time::Tick;
@@ -138,10 +138,10 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     all: Slab<Box<Place>>,
-    index: HashMap<Box<str>, usize>,
+    index: Named<usize>,
     /// Conversations that had a place: their life, of which a word may still come, and the last number of it that was
     /// told. Nothing that has a place is in it.
-    gone: HashMap<Box<str>, (Epoch, u64)>,
+    gone: Named<(Epoch, u64)>,
     bytes: usize,
     hand: usize,
 }
@@ -207,7 +207,7 @@ impl Places {
         let covers = heard == 0;
         let place = Place { kept, covers, floor: 1, heard, began: heard + 1, told, before, used: true, noted: 0 };
         let at = self.all.insert(Box::new(place));
-        self.index.insert(key.into(), at);
+        self.index.insert(key, at);
         at
     }
 
@@ -218,7 +218,7 @@ impl Places {
         if self.gone.len() >= MAX_GONE {
             self.gone.clear();
         }
-        self.gone.insert(key.into(), (place.kept.head().epoch, place.heard));
+        self.gone.insert(key, (place.kept.head().epoch, place.heard));
     }
 
     /// Takes note of what a place keeps; over [`MAX_BYTES`], others give up what they keep.
@@ -292,13 +292,16 @@ impl Places {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.bytes + self.all.len() * PLACE_BYTES + self.gone.len() * GONE_BYTES
+        let slots = self.all.capacity() * 2 * size_of::<usize>();
+        // A place has its name once more.
+        let places = self.all.len() * size_of::<Place>() + self.index.name_bytes();
+        self.bytes + slots + places + self.index.held_bytes() + self.gone.held_bytes()
     }
 
     pub fn shrink(&mut self) {
         slack::shrink(&mut self.all);
-        slack::shrink(&mut self.index);
-        slack::shrink(&mut self.gone);
+        self.index.shrink();
+        self.gone.shrink();
     }
 }
 
@@ -310,7 +313,3 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Conversations that had a place of which something may still come; of more, none is remembered.
 const MAX_GONE: usize = 1 << 14;
-
-/// The memory of a place without its entries, and of what is remembered of one, about.
-const PLACE_BYTES: usize = 400;
-const GONE_BYTES: usize = 100;

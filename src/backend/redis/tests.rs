@@ -679,6 +679,56 @@ fn what_is_given_up_here_is_read_again(redis: &dyn Place) {
     assert_eq!(page(&mut one, ROOM), ["4 y!", "page 4: [1, 2, 3, 4]"]);
 }
 
+/// What a node remembers by names counts with all their bytes, of which there may be few or many.
+#[test]
+fn names_count_with_all_their_bytes() {
+    let redis = imitation();
+    let (mut one, mut other) = nodes(&redis, |options| options);
+    let held = |store: &Redis| store.held_bytes() - store.asked.held_bytes() - store.said.held_bytes();
+    let (base, long) = (held(&one), "n".repeat(120));
+    let names: Vec<String> = (0..300).map(|n| format!("{n:08}{long}")).collect();
+    let (how, note) = (format!("{long}{long}"), &long[..100]);
+    let ask = |store: &mut Redis, request: Request<'_>| {
+        store.ask(request).unwrap();
+        hear(store);
+    };
+    // Each row: what is done for each name, and the bytes of names and texts that are known then of each at least.
+    let place = size_of::<places::Place>() + 2 * (128 + 129);
+    for (what, bytes) in [("direct", place), ("gone", 256), ("unfollow", 384), ("ban", 612), ("line", 980)] {
+        for name in &names {
+            match what {
+                "direct" => ask(&mut one, append(Conversation::Direct(name, &names[0]), name, "x", 1)),
+                "gone" => {
+                    let mut key = String::new();
+                    places::write_key(Conversation::Direct(name, &names[0]), &mut key);
+                    one.places.remove(&key);
+                }
+                "unfollow" => ask(&mut one, Request::Unfollow { room: name }),
+                "ban" => {
+                    let ban = Ban { user: name, until: None, note: Some(note) };
+                    ask(&mut one, Request::Ban { ban, ticket: Ticket(1) });
+                }
+                _ => post(&mut one, None, name, Some(&how)),
+            }
+        }
+        hear(&mut one);
+        let known = held(&one) - base;
+        assert!(known >= bytes * names.len() && known < (bytes + 400) * names.len(), "{what}: {known}");
+    }
+    hear_of(&mut other, names.len());
+    assert!(held(&other) - base >= (128 + how.len()) * names.len(), "{}", held(&other));
+    // And no bytes of what is forgotten.
+    for name in &names {
+        post(&mut one, None, name, None);
+        ask(&mut one, Request::Unban { user: name, ticket: Ticket(1) });
+        one.unfollowed.remove(&format!("r:{name}"));
+    }
+    hear(&mut one);
+    assert!(held(&one) - base < (256 + 200) * names.len(), "{}", held(&one));
+    hear_of(&mut other, names.len());
+    assert_eq!((other.boards.held_bytes() < 64 << 10, other.bans.bytes()), (true, 0));
+}
+
 /// A conversation that is longer than one answer.
 fn a_long_log_comes_in_pieces(redis: &dyn Place) {
     let all = |options: Options| Options { messages: 2000, ..options };

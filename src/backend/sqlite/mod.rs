@@ -71,12 +71,13 @@ mod trouble;
 mod upkeep;
 mod wal;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::carried::{Reports, Requests};
+use super::named::Named;
 use super::room_limits::Limited;
 use super::{
     Backend, Body, Conversation, Description, Entry, Epoch, Head, Health, Hit, MAX_BANS, MAX_SET, MAX_UNREAD, Message,
@@ -167,7 +168,7 @@ pub struct Sqlite {
     allowance: Allowance,
     /// Conversations that have been looked at lately.
     places: Vec<Known>,
-    index: HashMap<Box<str>, usize>,
+    index: Named<usize>,
     dirty: Vec<usize>,
     /// `None`: they are to be read from the file.
     retries: Option<Retries>,
@@ -311,7 +312,7 @@ impl Sqlite {
             purges: 0,
             allowance: Allowance::default(),
             places: Vec::new(),
-            index: HashMap::new(),
+            index: Named::default(),
             dirty: Vec::new(),
             retries: None,
             key: String::new(),
@@ -581,7 +582,7 @@ impl Backend for Sqlite {
     }
 
     fn held_bytes(&self) -> usize {
-        let places = self.places.capacity() * size_of::<Known>() + self.index.capacity() * PLACE_BYTES;
+        let places = self.places.capacity() * size_of::<Known>() + self.index.held_bytes();
         let lists = self.batch.held_bytes() + self.said.held_bytes() + self.asked.held_bytes();
         let retries = self.retries.as_ref().map_or(0, Retries::held_bytes);
         let pages = self.file_bytes.min(tables::PAGE_CACHE_KIB.unsigned_abs() << 10);
@@ -678,9 +679,6 @@ const MAX_BATCH_WORK: usize = 16_384;
 
 /// Conversations whose heads are remembered, beside those of one batch.
 const MAX_PLACES: usize = 4096;
-
-/// What the index takes for one, about: its name, and where it is.
-const PLACE_BYTES: usize = 64;
 
 /// Rooms and people told at once of all there are.
 const TOLD_AT_ONCE: usize = 512;

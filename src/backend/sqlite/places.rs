@@ -43,7 +43,7 @@ impl Sqlite {
 
     /// Remembers the place that `key` names.
     pub(super) fn note(&mut self, place: Place) -> usize {
-        self.index.insert(self.key.as_str().into(), self.places.len());
+        self.index.insert(&self.key, self.places.len());
         let room = self.key.strip_suffix('\0');
         let limited = room.map_or_else(Limited::default, |room| self.options.rooms.of(room));
         self.places.push(Known { place, dirty: false, untrimmed: 0, many: None, limited });
