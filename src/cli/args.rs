@@ -373,8 +373,8 @@ pub struct FineArgs {
     /// How long a closing handshake may take
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_time, env = "SALON_CLOSE_WITHIN")]
     pub close_within: Duration,
-    /// What may wait for a client that reads too slowly, beside room messages that it can be sent later; past it the
-    /// client is cut off with 1013
+    /// What may wait for a client that reads too slowly, beside room messages that it can be sent later, and beside the
+    /// longest message if that is longer than a quarter of this; past it the client is cut off with 1013
     #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = parse_outbox, env = "SALON_OUTBOX_BYTES")]
     pub outbox_bytes: usize,
     /// How long a client may take nothing of what waits for it; then likewise

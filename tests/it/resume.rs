@@ -17,6 +17,33 @@ fn next(client: &mut Client, kinds: &[&str]) -> Value {
     }
 }
 
+/// A message within the limits that is longer than `outbox_bytes`, and than what the kernel takes for one connection:
+/// each who was to hear it was closed with 1013, its sender too, and at each replay once more.
+#[test]
+fn a_message_longer_than_what_may_wait_is_heard_and_replayed() {
+    let server = Server::serve(&["--message-bytes", "16MiB", "--content-bytes", "16MiB"]);
+    let mut ann = server.connect("/ws?user=ann");
+    let mut bob = server.connect("/ws?user=bob");
+    for client in [&mut ann, &mut bob] {
+        say(client, r#"{"type":"join","room_id":"den"}"#);
+        next(client, &["joined"]);
+    }
+    let long = "x".repeat(12 << 20);
+    for content in ["before", &long, "behind"] {
+        say(&mut ann, &format!(r#"{{"type":"broadcast","room_id":"den","content":"{content}"}}"#));
+    }
+    let mut cat = server.connect("/ws?user=cat");
+    for (client, name) in [(&mut ann, "ann"), (&mut bob, "bob"), (&mut cat, "cat")] {
+        if name == "cat" {
+            say(client, r#"{"type":"join","room_id":"den","history":9}"#);
+        }
+        for content in ["before", &long, "behind"] {
+            let message = next(client, &["broadcast"]);
+            assert!(message["content"] == content, "{name}, of {} bytes", content.len());
+        }
+    }
+}
+
 #[test]
 fn a_long_hole_is_replayed_whole_while_others_talk() {
     let server = Server::serve(&["--rate", "off", "--history", "2000"]);

@@ -220,6 +220,8 @@ pub struct Blocked {
     pub id: ConnId,
     /// Bytes that wait for it here; the bytes in the kernel are not known.
     pub bytes: usize,
+    /// What of them is counted against [`Settings::outbox_bytes`]: all but the longest frame, if it is a long one.
+    pub counted: usize,
     /// How long it has taken nothing.
     pub since: Duration,
     /// Whether the connection is ending: then it is the rest of a frame or of an answer, and has a deadline alone.
@@ -731,7 +733,7 @@ impl<S: Stream> Engine<S> {
             let outbox = peer.outbox.as_ref()?;
             let id = ConnId { index: index as u32, generation: peer.generation };
             let ends = peer.is_ending();
-            Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress), ends })
+            Some(outbox.blocked(id, self.now, ends))
         })
     }
 
@@ -739,7 +741,7 @@ impl<S: Stream> Engine<S> {
     pub fn blocked_of(&self, id: ConnId) -> Option<Blocked> {
         let peer = &self.peers[self.find(id)? as usize];
         let (outbox, ends) = (peer.outbox.as_ref()?, peer.is_ending());
-        Some(Blocked { id, bytes: outbox.len(), since: self.now.since(outbox.progress), ends })
+        Some(outbox.blocked(id, self.now, ends))
     }
 
     /// Whether the peer in that slot is not read now because of the answers that it is [owed](Self::owe).

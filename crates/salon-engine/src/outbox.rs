@@ -14,6 +14,8 @@ use bytes::Bytes;
 use crate::proto::frame;
 use crate::time::Tick;
 
+use crate::Blocked;
+use crate::id::ConnId;
 use crate::ledger::Ledger;
 use crate::stream::{Stream, Wrote};
 
@@ -28,6 +30,10 @@ pub struct Outbox {
     sent: usize,
     bytes: usize,
     response_bytes: usize,
+    /// From how many bytes on a frame, or what is pushed of responses at once, is long.
+    long: usize,
+    /// The longest of these that was queued since nothing waited; 0: none was long.
+    longest: usize,
     /// The stream may take more; it is tried at the next flush.
     pub writable: bool,
     ledger: Ledger,
@@ -43,13 +49,15 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An empty outbox of a peer that is blocked since `now`.
-    pub fn new(now: Tick, ledger: Ledger) -> Self {
+    /// An empty outbox of a peer that is blocked since `now`, to which a frame of more than `long` bytes is a long one.
+    pub fn new(now: Tick, ledger: Ledger, long: usize) -> Self {
         Self {
             chunks: VecDeque::new(),
             sent: 0,
             bytes: 0,
             response_bytes: 0,
+            long,
+            longest: 0,
             writable: false,
             ledger,
             noted: 0,
@@ -66,10 +74,28 @@ impl Outbox {
         if chunk.len() == sent {
             return;
         }
+        self.note_longest(&chunk);
+        self.queue(chunk, sent);
+    }
+
+    fn queue(&mut self, chunk: Bytes, sent: usize) {
         self.bytes += chunk.len() - sent;
         self.sent += sent;
         self.chunks.push_back(chunk);
         self.note();
+    }
+
+    /// Looks for the longest frame, where there can be a long one.
+    fn note_longest(&mut self, chunk: &[u8]) {
+        let mut at = 0;
+        // Until no more is left than has been found.
+        while chunk.len() - at > self.long.max(self.longest) {
+            let len = frame::whole_len(&chunk[at..]).expect("chunks are made of whole frames of our own");
+            if len > self.long {
+                self.longest = self.longest.max(len);
+            }
+            at += len;
+        }
     }
 
     /// Queues `chunk`, whose first `response_len` bytes are no frames.
@@ -77,13 +103,29 @@ impl Outbox {
         let response = chunk.split_to(response_len);
         let sent_of_response = sent.min(response_len);
         self.response_bytes += response_len - sent_of_response;
-        self.push(response, sent_of_response);
+        if response_len > self.long {
+            self.longest = self.longest.max(response_len);
+        }
+        if response_len > sent_of_response {
+            self.queue(response, sent_of_response);
+        }
         self.push(chunk, sent - sent_of_response);
     }
 
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that wait beside the longest frame, if one is long: however slow a peer is, a frame of which the owner's
+    /// limits allow the length is no reason to end its connection, and there is one such at least in all that waits.
+    pub fn beside_longest(&self) -> usize {
+        self.bytes.saturating_sub(self.longest)
+    }
+
+    /// What the engine tells of it.
+    pub fn blocked(&self, id: ConnId, now: Tick, ends: bool) -> Blocked {
+        Blocked { id, bytes: self.len(), counted: self.beside_longest(), since: now.since(self.progress), ends }
     }
 
     /// Whether nothing waits.
@@ -249,7 +291,7 @@ mod tests {
         let chunks = [frames(&["one", "two"]), frames(&["three"]), frames(&[&"x".repeat(300)])];
         let expected = chunks.concat();
         for room in 1..40 {
-            let mut outbox = Outbox::new(Tick(0), Ledger::default());
+            let mut outbox = Outbox::new(Tick(0), Ledger::default(), usize::MAX);
             chunks.iter().for_each(|chunk| outbox.push(chunk.clone(), 0));
             let mut stream = Narrow { room: 0, taken: Vec::new() };
             while !outbox.is_empty() {
@@ -264,7 +306,7 @@ mod tests {
     fn a_cut_leaves_the_frame_that_is_being_written() {
         let chunk = frames(&["one", "two", "three"]);
         for sent in 0..chunk.len() {
-            let mut outbox = Outbox::new(Tick(0), Ledger::default());
+            let mut outbox = Outbox::new(Tick(0), Ledger::default(), usize::MAX);
             outbox.push(chunk.clone(), sent);
             outbox.push(frames(&["four"]), 0);
             assert!(outbox.cut());

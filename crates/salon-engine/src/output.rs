@@ -505,7 +505,8 @@ impl<S: Stream> Engine<S> {
     fn block(&mut self, index: u32, mut response_len: usize, chunks: impl IntoIterator<Item = (Bytes, usize)>) {
         self.counters.blocked += 1;
         let peer = &mut self.peers[index as usize];
-        let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now, self.ledger.clone())));
+        let long = self.settings.long_frame();
+        let outbox = peer.outbox.get_or_insert_with(|| Box::new(Outbox::new(self.now, self.ledger.clone(), long)));
         for (chunk, sent) in chunks {
             outbox.push_response(chunk, std::mem::take(&mut response_len), sent);
         }
@@ -516,8 +517,8 @@ impl<S: Stream> Engine<S> {
 
     fn limit_outbox(&mut self, index: u32) {
         let peer = &self.peers[index as usize];
-        let waiting = peer.outbox.as_ref().map_or(0, |outbox| outbox.len());
-        if waiting > self.settings.outbox_bytes && !peer.is_ending() {
+        let counted = peer.outbox.as_ref().map_or(0, |outbox| outbox.beside_longest());
+        if counted > self.settings.outbox_bytes && !peer.is_ending() {
             self.note_cut(index, Cut::OutboxBytes);
             self.cut_off(index);
         }

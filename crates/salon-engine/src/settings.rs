@@ -35,7 +35,9 @@ pub struct Settings {
     /// Bytes of one read; there is one buffer for all, and room behind them for the rest of a message that a read ends
     /// in.
     pub receive_buffer: usize,
-    /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013.
+    /// Bytes that may wait for a peer whose socket is full; past them it is closed with 1013. If the longest frame (or
+    /// response) among them is longer than a quarter of this, it is not counted: a message that may be sent at all
+    /// reaches a peer that takes it.
     pub outbox_bytes: usize,
     /// Bytes that may wait for a member of a topic with [numbered](crate::Engine::publish_numbered) publications; past them it
     /// is sent no more of these, and leaves the topic.
@@ -123,6 +125,12 @@ impl Settings {
     /// any.
     pub(crate) fn owed_above(&self) -> usize {
         steps::OWED_ABOVE.min(self.outbox_bytes / steps::OWED_PART)
+    }
+
+    /// From how many bytes on a frame is long, so that the longest is not counted as [output that
+    /// waits](Self::outbox_bytes). Shorter ones leave room for others beside them.
+    pub(crate) fn long_frame(&self) -> usize {
+        self.outbox_bytes / 4
     }
 
     /// Room behind a read, in bytes: for the rest of the longest message, or of the longest that is worth it.

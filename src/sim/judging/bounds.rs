@@ -26,8 +26,8 @@ pub fn look(reactor: &Reactor<Machine>, service: &ChatService, world: &mut World
     if !world.net.hosts[host].turns.is_multiple_of(LOOKED_EVERY) {
         return;
     }
-    if let Some(blocked) = engine.blocked().find(|blocked| !blocked.ends && blocked.bytes > outbox_bytes) {
-        fail(world, "bytes that wait for a peer", blocked.bytes, outbox_bytes);
+    if let Some(blocked) = engine.blocked().find(|blocked| !blocked.ends && blocked.counted > outbox_bytes) {
+        fail(world, "bytes that wait for a peer beside the longest frame", blocked.counted, outbox_bytes);
     }
     let mut of_user: BTreeMap<&str, usize> = BTreeMap::new();
     for session in chat.sessions() {

@@ -142,6 +142,7 @@ fn a_peer_that_is_cut_off_makes_no_event() {
     let (id, script) = house.open();
     script.wire().room = 10;
     house.engine.send(id, Kind::Text, &[b'x'; 200]);
+    house.engine.send(id, Kind::Text, &[b'x'; 200]);
     house.engine.tell_when_drained(id);
     house.settle();
     script.wire().room = usize::MAX;

@@ -540,7 +540,7 @@ fn a_peer_that_is_owed_answers_has_the_bounds_of_others() {
     script.wire().room = 100;
     script.say(&masked(Opcode::Close, b""));
     house.hear(id);
-    for _ in 0..3 {
+    for _ in 0..4 {
         house.engine.send(id, Kind::Text, &[b'x'; 500_000]);
         house.turn();
     }

@@ -28,6 +28,64 @@ fn too_much_waiting_is_cut_at_a_frame_with_1013() {
     assert_eq!(members[0].1.texts().len(), 100);
 }
 
+/// A message that is longer than what may wait reached nobody whose socket did not take it at once: whoever was to hear
+/// it was closed with 1013, its sender too, and at each replay once more.
+#[test]
+fn one_message_that_is_longer_than_what_may_wait_arrives_whole() {
+    let [before, long, behind] = [("a", 200), ("x", 5000), ("b", 200)].map(|(text, times)| text.repeat(times));
+    // Between the others of one turn, which leave with it in one write; in the turn behind them; and to a topic.
+    for (to_topic, turns) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut house = House::new(Settings { outbox_bytes: 1000, ..Settings::default() });
+        let members = house.members(1, ROOM);
+        let (id, script) = &members[0];
+        script.wire().room = 7;
+        let texts = [&*before, &long, &behind];
+        for text in texts {
+            match to_topic {
+                true => house.engine.publish(ROOM, Kind::Text, text.as_bytes(), &[]),
+                false => house.engine.send(*id, Kind::Text, text.as_bytes()),
+            }
+            if turns {
+                house.turn();
+            }
+        }
+        house.turn();
+        assert_eq!(house.told(), [], "{to_topic} {turns}");
+        script.wire().room = usize::MAX;
+        house.engine.writable(id.index);
+        house.settle();
+        assert_eq!(script.texts(), texts, "{to_topic} {turns}");
+        // And what has left counts for nothing more: the bound is as it was.
+        script.wire().room = 0;
+        house.engine.send(*id, Kind::Text, &[b'c'; 200]);
+        for _ in 0..6 {
+            house.engine.send(*id, Kind::Text, &[b'c'; 200]);
+            house.turn();
+        }
+        assert_eq!(house.told(), [(*id, "closed".into())]);
+    }
+}
+
+/// There is one such message, and what waits beside it is counted as ever: also a second one of that length.
+#[test]
+fn what_waits_beside_the_longest_message_is_counted() {
+    for (others, is_cut) in [(&[900, 70][..], false), (&[900, 70, 70], true), (&[4990], true)] {
+        let mut house = House::new(Settings { outbox_bytes: 1000, ..Settings::default() });
+        let members = house.members(1, ROOM);
+        let (id, script) = &members[0];
+        script.wire().room = 0;
+        for len in [5000].iter().chain(others) {
+            house.engine.send(*id, Kind::Text, &vec![b'x'; *len]);
+            house.turn();
+        }
+        assert_eq!(house.engine.counters().cut_bytes, u64::from(is_cut), "{others:?}");
+        let blocked = house.engine.blocked_of(*id).unwrap();
+        assert!(is_cut || blocked.bytes > 5000 && blocked.counted <= 1000, "{blocked:?}");
+        house.settle();
+        house.told();
+    }
+}
+
 /// Found by the fuzz target `engine`: a Close frame stood in the middle of the response.
 #[test]
 fn a_peer_without_its_whole_response_is_sent_no_frame() {
@@ -41,6 +99,8 @@ fn a_peer_without_its_whole_response_is_sent_no_frame() {
         house.engine.send(id, Kind::Text, b"one");
         house.engine.send(id, Kind::Text, &[b'x'; 100]);
         house.finish();
+        // The longest alone would not be counted.
+        house.engine.send(id, Kind::Text, &[b'x'; 400]);
         house.engine.send(id, Kind::Text, &[b'x'; 400]);
         house.turn();
         script.wire().room = usize::MAX;
@@ -98,7 +158,8 @@ fn blocked_peers_are_listed_with_what_waits_and_since_when() {
     house.engine.publish(ROOM, Kind::Text, b"hello", &[]);
     house.turn();
     house.wait(Duration::from_millis(700));
-    let blocked = |bytes, since| Blocked { id: *id, bytes, since: Duration::from_millis(since), ends: false };
+    let blocked =
+        |bytes, since| Blocked { id: *id, bytes, counted: bytes, since: Duration::from_millis(since), ends: false };
     assert_eq!(house.engine.blocked().collect::<Vec<_>>(), [blocked(4, 700)]);
     assert_eq!(house.engine.blocked_of(*id), Some(blocked(4, 700)));
     assert_eq!(house.engine.blocked_of(members[0].0), None);
