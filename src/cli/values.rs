@@ -11,6 +11,8 @@ use log::LevelFilter;
 
 #[cfg(feature = "redis")]
 use crate::backend::redis;
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite;
 use crate::chat;
 use crate::server::forwarded::Header;
 use crate::server::jwt::Algorithm;
@@ -329,7 +331,17 @@ impl FromStr for StoreArg {
             _ if text.contains("://") || text.trim_start().to_ascii_lowercase().starts_with("redis:") => {
                 Err("expected the path of a file, memory, redis://HOST or rediss://HOST, found another address".into())
             }
-            _ if cfg!(feature = "sqlite") => Ok(Self::File(text.into())),
+            _ if text.trim_matches(':').eq_ignore_ascii_case("memory") => {
+                Err(format!("expected the path of a file, or memory; a file of that name is ./{text}"))
+            }
+            #[cfg(feature = "sqlite")]
+            _ => match sqlite::end_beside(text.as_ref()) {
+                Some(end) => {
+                    Err(format!("expected a name that does not end in {end}, as what lies beside a store does"))
+                }
+                None => Ok(Self::File(text.into())),
+            },
+            #[cfg(not(feature = "sqlite"))]
             _ => Err("expected memory: this Salon was built without the feature sqlite".into()),
         }
     }
@@ -711,6 +723,14 @@ mod tests {
             "unix:///run/redis.sock",
             "memory://",
             "redis://",
+            // A file of that name would have been made, and nothing kept in memory.
+            ":memory:",
+            "memory:",
+            "Memory",
+            // A start of `salon.db` would remove it, or write to it.
+            "/var/lib/salon/salon.db-new",
+            "salon.db-wal",
+            "salon.db-lock",
         ] {
             assert!(wrong.parse::<StoreArg>().is_err(), "{wrong}");
         }

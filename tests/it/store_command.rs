@@ -87,6 +87,14 @@ fn a_backup_is_whole_and_its_server_begins_new_epochs() {
     for end in ["-new", "-wal", "-journal"] {
         assert!(!fs::exists(format!("{backup}{end}")).unwrap(), "{end}");
     }
+    // A start of the store would remove that one, or take it for its own.
+    for end in ["-new", "-wal", "-shm", "-lock", "-journal"] {
+        let named = format!("{file}.copy{end}");
+        let (status, _, error) = store(&["backup", &named, "--store", &file], "");
+        let expected = format!("salon: {named}: expected a name that does not end in {end}, found one by which");
+        assert!(status == 2 && error.starts_with(&expected), "{error}");
+        assert!(!fs::exists(&named).unwrap());
+    }
     let before = fs::read(backup).unwrap();
     let (status, _, error) = store(&["backup", backup, "--store", &file], "");
     assert!(status == 2 && error.contains("expected a path where nothing is, found a file"), "{error}");

@@ -460,6 +460,13 @@ pub fn copy_to(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> R
         }
         _ => format!("{}: it cannot be written ({error}); choose another path", path.display()),
     };
+    if let Some(end) = end_beside(path) {
+        return Err(format!(
+            "{}: expected a name that does not end in {end}, found one by which a store knows a file of its own, and \
+             may remove it; choose another path",
+            path.display()
+        ));
+    }
     if path.symlink_metadata().is_ok() {
         return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
     }
@@ -863,6 +870,16 @@ pub fn beside(path: &Path, end: &str) -> PathBuf {
     name.push(end);
     name.into()
 }
+
+/// The end of a name, if it has one by which a store knows what lies beside its file: the store of the name before it
+/// would take such a file for its own, and remove it when it is opened.
+pub fn end_beside(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.as_encoded_bytes();
+    ENDS_BESIDE.into_iter().find(|end| name.len() > end.len() && name.ends_with(end.as_bytes()))
+}
+
+/// What lies beside a store while it is in use, is made, or was not made whole.
+const ENDS_BESIDE: [&str; 5] = ["-wal", "-shm", "-lock", "-new", "-journal"];
 
 /// The files of a store: its own, and those that lie beside it while it is in use.
 pub fn files_of(path: &Path) -> [PathBuf; 4] {

@@ -88,8 +88,8 @@ use crate::random::Random;
 use crate::time::Moment;
 
 use clock::Clock;
-pub use file::boot_id;
 use file::{Claim, Found};
+pub use file::{boot_id, end_beside};
 use index::Gathered;
 use opening::Log;
 use overwritten::Own;
