@@ -106,6 +106,8 @@ impl From {
 /// The first thing that is wrong, from the command line down.
 pub fn read(command_line: &[OsString]) -> Result<Layers, Unreadable> {
     let command = command();
+    let joined = with_values_joined(command_line);
+    let command_line = &*joined;
     let read_line = |line: &[OsString]| {
         command.clone().try_get_matches_from(line).map_err(|error| blame_variable(error, &command, command_line))
     };
@@ -186,6 +188,27 @@ fn of_asked_server(command_line: &[OsString], given: &ArgMatches) -> Result<Vec<
         }
     }
     Ok(line)
+}
+
+/// The line with each word that begins with a minus and a digit joined to the option before it: clap would take it for
+/// an option, of which none begins like that, and would not say what the value of the one before is expected to be.
+fn with_values_joined(line: &[OsString]) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(line.len());
+    for word in line {
+        let is_number = matches!(word.as_encoded_bytes(), [b'-', b'0'..=b'9', ..]);
+        let is_option = |last: &OsString| {
+            let bytes = last.as_encoded_bytes();
+            bytes.len() > 2 && bytes.starts_with(b"--") && !bytes.contains(&b'=')
+        };
+        match joined.last_mut().filter(|last| is_number && is_option(&**last)) {
+            Some(option) => {
+                option.push("=");
+                option.push(word);
+            }
+            None => joined.push(word.clone()),
+        }
+    }
+    joined
 }
 
 /// The file of settings: the one that is named, else the one in the working directory, if there is one.

@@ -26,7 +26,7 @@ use super::listener::Places;
 use super::small_file;
 #[cfg(feature = "sqlite")]
 use super::values::DurabilityArg;
-use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg};
+use super::values::{Auth, CreateRooms, HistoryAgeArg, HistoryArg, RateArg, StoreArg, fits_a_socket};
 use super::{admin_key, descriptors, keys, listener, rooms};
 
 /// Checks that the admin port is beyond loopback only with a key.
@@ -158,6 +158,9 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
             "--content-bytes {}: expected no more than --message-bytes, which is {}",
             fine.content_bytes, fine.message_bytes
         ));
+    }
+    if let Some(path) = &args.hand_over {
+        fits_a_socket(path).map_err(|error| format!("--hand-over {}: {error}", path.display()))?;
     }
     let hand_over = listener::of_hand_over(args);
     if args.takeover && hand_over.is_none() {

@@ -3,7 +3,7 @@
 //! [`super::args`] declares the options.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -203,10 +203,21 @@ impl PlaceArg {
     /// Reads one; `otherwise` says what else than ADDRESS:PORT there might be.
     fn parse(text: &str, otherwise: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(path) if !path.is_empty() => fits_a_socket(path.as_ref()).map(|()| Self::Unix(path.into())),
             Some(_) => Err("expected a path behind unix:, such as unix:/run/salon.sock".into()),
             None => parse_address(text).map(Self::Tcp).map_err(|error| format!("{error}, {otherwise}")),
         }
+    }
+}
+
+/// That a path fits into the address of a socket, which has room for some hundred bytes.
+pub(super) fn fits_a_socket(path: &Path) -> Result<(), String> {
+    let len = path.as_os_str().len();
+    match std::os::unix::net::SocketAddr::from_pathname(path) {
+        Err(_) if len > 100 => {
+            Err(format!("expected a path that a Unix socket can have, of some 100 bytes, found one of {len}"))
+        }
+        _ => Ok(()),
     }
 }
 

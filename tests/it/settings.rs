@@ -191,6 +191,18 @@ fn variables() {
         let (status, _, error) = run(&folder.0, &[(variable, value)], &["config"]);
         assert_eq!((status, error), (2, format!("salon: {variable}: {sentence}\n")));
     }
+    // A value that begins with a minus is a value, and a path that no socket can have is refused before a start.
+    let long = format!("unix:/{}", "p".repeat(200));
+    for (option, value, expected) in [
+        ("--rate", "-1:4", "expected PER_SECOND:BURST, two numbers from 1 to 1000000"),
+        ("--history", "-5", "expected a whole number from 0 to 1000000000, or unlimited"),
+        ("--listen", &long, "expected a path that a Unix socket can have, of some 100 bytes, found one of 201"),
+        ("--admin", &long, "expected a path that a Unix socket can have"),
+        ("--hand-over", &long[5..], "expected a path that a Unix socket can have"),
+    ] {
+        let (status, _, error) = run(&folder.0, &[], &["check", "--settings", option, value]);
+        assert!(status == 2 && error.contains(option) && error.contains(expected), "{option}: {error}");
+    }
     // One that is none is refused where settings are read, and nowhere else; an empty one says nothing.
     for command in ["serve", "check", "config"] {
         let (status, _, error) = run(&folder.0, &[("SALON_MAX_CONECTIONS", "5")], &[command]);
