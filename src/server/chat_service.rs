@@ -273,7 +273,7 @@ impl ChatService {
         if asked.let_in
             && let Some(socket) = turn.engine.stream_mut(id)
         {
-            socket.show_key();
+            socket.let_in(!self.responder.operators().is_empty());
         }
         if asked.pays && asked.forwarded {
             turn.note_forwarded(id);

@@ -30,7 +30,7 @@ use super::patience::Patience;
 use super::refusals::Reason;
 use super::socket::Socket;
 use super::standstill::Standstills;
-use super::strangers::Strangers;
+use super::strangers::{Shown, Strangers};
 use super::system::{RawOf, Ready, System, Watched};
 use super::tls::{Acceptor, Acceptors, Certificates, Validity};
 use super::{Error, Port, Reloaded, Seen, Service, Turn};
@@ -783,7 +783,7 @@ impl<S: System> Reactor<S> {
     /// room.
     fn seat_stranger(&mut self, id: ConnId, from: Option<IpAddr>, now: Tick) {
         let engine = &self.engine;
-        self.strangers.keep(|id| engine.stream(id).is_some_and(|socket| !socket.has_shown_key()));
+        self.strangers.keep(|id| engine.stream(id).map_or(Shown::Key, Socket::shown));
         if let Some(id) = self.strangers.come(id, from, self.operators > ADMIN_RESERVE) {
             let client = self.engine.stream(id).and_then(Socket::client);
             let _ = self.admission.refuse(Reason::MadeRoom, client, now);

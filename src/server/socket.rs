@@ -11,6 +11,7 @@ use crate::engine::{Got, Stream, Wrote, receive_short, send_short};
 use super::access::Told;
 use super::admission;
 use super::refusals::Reason;
+use super::strangers::Shown;
 use super::system::{Raw, RawMut, RawOf, System};
 use super::tls::{TlsStream, Transport};
 
@@ -53,7 +54,9 @@ pub enum Whose {
     Client,
     /// By the admin port, and no request has been let in yet.
     Stranger,
-    /// An operator's: a request was let in.
+    /// By the admin port, where no key is asked for, and a request was let in.
+    Local,
+    /// An operator's: a request was let in by its key.
     Operator,
     /// Nobody's: it came by the public port, and is refused.
     Refused,
@@ -81,19 +84,23 @@ impl<S: System> Socket<S> {
 
     /// Whether it came by the admin port.
     pub fn is_of_operator(&self) -> bool {
-        matches!(self.whose(), Whose::Stranger | Whose::Operator)
+        matches!(self.whose(), Whose::Stranger | Whose::Local | Whose::Operator)
     }
 
-    /// A request of it was let in as an operator's.
-    pub fn show_key(&mut self) {
+    /// A request of it was let in as an operator's: by its key, or because none is asked for.
+    pub fn let_in(&mut self, by_key: bool) {
         if self.is_of_operator() {
-            *self.whose_mut() = Whose::Operator;
+            *self.whose_mut() = if by_key { Whose::Operator } else { Whose::Local };
         }
     }
 
-    /// Whether a request of it was let in as an operator's.
-    pub fn has_shown_key(&self) -> bool {
-        self.whose() == Whose::Operator
+    /// What it has shown of itself at the admin port.
+    pub fn shown(&self) -> Shown {
+        match self.whose() {
+            Whose::Operator => Shown::Key,
+            Whose::Local => Shown::Request,
+            Whose::Client | Whose::Stranger | Whose::Refused => Shown::Nothing,
+        }
     }
 
     fn whose(&self) -> Whose {

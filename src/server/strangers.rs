@@ -3,6 +3,9 @@
 //! Everybody who reaches the port can open connections, and only [`super::reactor::ADMIN_RESERVE`] have a place. So one
 //! that has not shown who it is keeps its place only while nobody else needs it: no number of them keeps the operator
 //! or a probe out. It knows no engine: the reactor says who has come, who has shown a key, and who is gone.
+//!
+//! Where no key is asked for, one that was let in has shown none either: it may have as many places of its address as
+//! there are, and keeps them while the port is not full. Else a few that begin a body and stop would keep out a probe.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -20,12 +23,29 @@ struct Stranger {
     id: ConnId,
     /// Its address; `None`: by a Unix socket, all of which count as one.
     from: Option<NonZeroU64>,
+    /// It was let in without a key.
+    let_in: bool,
+}
+
+/// What a connection of the admin port has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing.
+    Nothing,
+    /// A request that was let in, where no key is asked for.
+    Request,
+    /// A key; or it is gone.
+    Key,
 }
 
 impl Strangers {
     /// Forgets those who are strangers no more, or gone.
-    pub fn keep(&mut self, mut is_stranger: impl FnMut(ConnId) -> bool) {
-        self.0.retain(|stranger| is_stranger(stranger.id));
+    pub fn keep(&mut self, mut shown: impl FnMut(ConnId) -> Shown) {
+        self.0.retain_mut(|stranger| {
+            let shown = shown(stranger.id);
+            stranger.let_in = shown == Shown::Request;
+            shown != Shown::Key
+        });
     }
 
     /// One more has come, which may have taken the last place. Returns the one that makes room for it: the oldest of
@@ -34,16 +54,17 @@ impl Strangers {
     pub fn come(&mut self, id: ConnId, from: Option<IpAddr>, took_the_last: bool) -> Option<ConnId> {
         let from = from.map(fold);
         let of = |from| self.0.iter().filter(|stranger| stranger.from == from).count();
-        let leaves = if of(from) >= STRANGERS_OF_ADDRESS {
-            Some(from)
+        let shows_nothing = |stranger: &Stranger| stranger.from == from && !stranger.let_in;
+        let at = if self.0.iter().filter(|stranger| shows_nothing(stranger)).count() >= STRANGERS_OF_ADDRESS {
+            self.0.iter().position(shows_nothing)
         } else if took_the_last {
-            self.0.iter().map(|stranger| stranger.from).rev().max_by_key(|&from| of(from))
+            let most = self.0.iter().map(|stranger| stranger.from).rev().max_by_key(|&from| of(from));
+            most.and_then(|from| self.0.iter().position(|stranger| stranger.from == from))
         } else {
             None
         };
-        let at = leaves.and_then(|from| self.0.iter().position(|stranger| stranger.from == from));
         let left = at.map(|at| self.0.remove(at).id);
-        self.0.push(Stranger { id, from });
+        self.0.push(Stranger { id, from, let_in: false });
         left
     }
 }
@@ -70,12 +91,27 @@ mod tests {
         assert_eq!(strangers.come(id(51), None, false), None);
         assert_eq!(strangers.come(id(52), here, false), Some(id(0)));
         // Three of them have shown a key.
-        strangers.keep(|stranger| ![1, 3, 52].contains(&stranger.index));
+        strangers.keep(|stranger| match [1, 3, 52].contains(&stranger.index) {
+            true => Shown::Key,
+            false => Shown::Nothing,
+        });
         for index in 60..63 {
             assert_eq!(strangers.come(id(index), here, false), None);
         }
         assert_eq!(strangers.come(id(63), here, false), Some(id(2)));
         assert_eq!(strangers.come(id(64), here, false), Some(id(4)));
+    }
+
+    #[test]
+    fn those_who_were_let_in_without_a_key_make_room_in_a_full_port_alone() {
+        let mut strangers = Strangers::default();
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        for index in 0..2 * STRANGERS_OF_ADDRESS as u32 {
+            assert_eq!(strangers.come(id(index), here, false), None);
+            strangers.keep(|_| Shown::Request);
+        }
+        assert_eq!(strangers.come(id(90), here, true), Some(id(0)));
+        assert_eq!(strangers.come(id(91), here, false), None);
     }
 
     #[test]

@@ -987,6 +987,27 @@ fn the_admin_port_takes_no_place_of_a_client() {
     drop(idle);
 }
 
+/// Where no key is asked for everybody on the machine is let in, and a few who begin a body and stop took all places of
+/// the port: health checks timed out until these bodies were late.
+#[test]
+fn bodies_that_do_not_come_keep_nobody_out_where_there_is_no_key() {
+    let server = Server::serve(&["--head-within", "1d"]);
+    let admin = server.admin.unwrap();
+    let begun: Vec<_> = (0..150)
+        .map(|_| {
+            let mut stream = tcp(admin);
+            let head = "POST /api/online HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
+            stream.write_all(format!("{head}Content-Length: 60000\r\n\r\n{{").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(get(admin, path).0, 200, "{path}");
+    }
+    assert!(crate::common::metric(admin, "salon_refused_total{reason=\"made_room\"}") >= 86);
+    drop(begun);
+}
+
 /// Places on the admin port are few, and those who show no key have them only while nobody else comes.
 #[test]
 fn those_without_a_key_keep_nobody_out() {
