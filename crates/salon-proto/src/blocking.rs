@@ -8,8 +8,10 @@
 //! that a burst of answers is one write.
 //!
 //! Where the stream has timeouts or does not block, errors of the kinds `WouldBlock` and `TimedOut` end nothing: what
-//! was sent waits and is not to be sent again, and any method may be called once more. Other errors of the stream end
-//! the connection: [`WebSocket::read`] returns them once.
+//! was sent waits and is not to be sent again, and any method may be called once more. Where a write stops that way,
+//! [`WebSocket::read`] reads all the same, because the peer may be waiting for its own message to be read; so a stream
+//! with a timeout for writes needs one for reads too. Other errors of the stream end the connection:
+//! [`WebSocket::read`] returns them once.
 
 use std::io::{self, Read, Write};
 use std::string::String;
@@ -57,11 +59,16 @@ pub struct WebSocket<S> {
 }
 
 /// The sending half, for as long as an event is looked at.
+///
+/// What is sent by the half that comes with an event is an answer to the peer: while more than 256 KiB of answers wait,
+/// pongs among them, nothing is read.
 #[derive(Debug)]
 pub struct Sender<'a, S> {
     stream: &'a mut S,
     connection: &'a mut Connection,
     out: &'a mut Output,
+    /// It came with an event.
+    answers: bool,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -192,8 +199,10 @@ impl<S: Read + Write> WebSocket<S> {
             return Ok(None);
         }
         let Self { stream, connection, input, out, .. } = self;
+        let since = out.end();
         let event = connection.receive(input, out.bytes());
-        Ok(event.map(|event| (event, Sender { stream, connection, out })))
+        out.owe(since);
+        Ok(event.map(|event| (event, Sender { stream, connection, out, answers: true })))
     }
 
     /// The same for messages that are not to be held whole: the next [piece](Connection::receive_piece) of one as soon
@@ -222,8 +231,10 @@ impl<S: Read + Write> WebSocket<S> {
             return Ok(None);
         }
         let Self { stream, connection, input, out, .. } = self;
+        let since = out.end();
         let piece = connection.receive_piece(input, out.bytes());
-        Ok(piece.map(|piece| (piece, Sender { stream, connection, out })))
+        out.owe(since);
+        Ok(piece.map(|piece| (piece, Sender { stream, connection, out, answers: true })))
     }
 
     /// Waits until there is something; false: there will be nothing.
@@ -233,7 +244,10 @@ impl<S: Read + Write> WebSocket<S> {
             let closed = self.connection.is_closed();
             let lost = match self.flush() {
                 Ok(()) => None,
-                Err(error) if passes(&error) => return Err(error),
+                // Nothing more is wanted of this peer, or nothing before it has taken what it has caused.
+                Err(error) if passes(&error) && (closed || self.out.owes_much()) => return Err(error),
+                // The peer may be waiting for its own message to be read.
+                Err(error) if passes(&error) => None,
                 Err(_) if closed => return Ok(false),
                 // What the peer sent before it went is there yet, its Close perhaps.
                 Err(error) if is_gone(&error) => Some(error),
@@ -286,7 +300,7 @@ impl<S: Read + Write> WebSocket<S> {
 
     /// The sending half. What it sends waits for [`WebSocket::flush`] or the next read.
     pub fn sender(&mut self) -> Sender<'_, S> {
-        Sender { stream: &mut self.stream, connection: &mut self.connection, out: &mut self.out }
+        Sender { stream: &mut self.stream, connection: &mut self.connection, out: &mut self.out, answers: false }
     }
 
     /// Writes what waits.
@@ -354,9 +368,10 @@ impl<S: Write> Sender<'_, S> {
     /// # Errors
     /// Those of the stream, or a [`SendError`](crate::SendError) as `InvalidInput`.
     pub fn send(&mut self, message: Message<'_>) -> io::Result<()> {
-        self.connection
-            .send(message, self.out.bytes())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let since = self.out.end();
+        let sent = self.connection.send(message, self.out.bytes());
+        sent.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.note(since);
         self.write_much()
     }
 
@@ -365,8 +380,10 @@ impl<S: Write> Sender<'_, S> {
     /// # Errors
     /// Those of the stream, or a [`SendError`](crate::SendError) as `InvalidInput`.
     pub fn send_part(&mut self, part: Part<'_>, last: bool) -> io::Result<()> {
+        let since = self.out.end();
         let sent = self.connection.send_part(part, last, self.out.bytes());
         sent.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.note(since);
         self.write_much()
     }
 
@@ -377,6 +394,12 @@ impl<S: Write> Sender<'_, S> {
     pub fn close(&mut self, why: CloseBody<'_>) -> io::Result<()> {
         self.connection.close(why, self.out.bytes());
         self.write_much()
+    }
+
+    fn note(&mut self, since: u64) {
+        if self.answers {
+            self.out.owe(since);
+        }
     }
 
     /// Writes what waits, if that is much.

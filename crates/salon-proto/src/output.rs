@@ -1,7 +1,9 @@
 //! What waits to be written, and how much of it has been: no byte is written twice or forgotten, however a stream takes
 //! them.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::vec::Vec;
 
 /// Bytes for the peer, for a stream that may take some of them, and may hold back what it took until it is flushed.
@@ -12,6 +14,12 @@ pub(crate) struct Output {
     payload: Vec<u8>,
     /// Of both have been written.
     written: usize,
+    /// So many bytes have been written and are not here any more, since the beginning.
+    gone: u64,
+    /// What the peer has caused of the bytes that wait, in their order, by where they stand since the beginning.
+    caused: VecDeque<Range<u64>>,
+    /// How many those are.
+    owed: usize,
     /// The stream has taken bytes since it was flushed.
     unflushed: bool,
     /// The stream has failed: nothing is written any more.
@@ -49,8 +57,45 @@ impl Output {
     }
 
     /// How many bytes are to be written.
-    pub(crate) fn waiting(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.bytes.len() + self.payload.len() - self.written
+    }
+
+    /// Where the next byte will stand, since the beginning.
+    pub(crate) fn end(&self) -> u64 {
+        self.gone + (self.bytes.len() + self.payload.len()) as u64
+    }
+
+    /// Notes that the peer has caused what was put here since this was the end: answers to what it has sent.
+    pub(crate) fn owe(&mut self, since: u64) {
+        let end = self.end();
+        if since == end {
+            return;
+        }
+        self.owed += (end - since) as usize;
+        match self.caused.back_mut() {
+            Some(last) if last.end == since => last.end = end,
+            _ => self.caused.push_back(since..end),
+        }
+    }
+
+    /// Whether so much that the peer has caused waits for it that nothing more is read before it has taken some. What
+    /// the owner says of its own accord does not count: two sides that both send long messages would wait for each
+    /// other.
+    pub(crate) fn owes_much(&self) -> bool {
+        self.owed > OWED
+    }
+
+    /// Forgets of what the peer has caused what has been written.
+    fn pay(&mut self) {
+        let written = self.gone + self.written as u64;
+        while let Some(first) = self.caused.front_mut().filter(|first| first.start < written) {
+            let paid = first.end.min(written) - first.start;
+            (first.start, self.owed) = (first.start + paid, self.owed - paid as usize);
+            if first.is_empty() {
+                self.caused.pop_front();
+            }
+        }
     }
 
     /// Whether there is enough of it to be written at once.
@@ -69,13 +114,16 @@ impl Output {
             return Err(io::ErrorKind::WriteZero.into());
         }
         (self.written, self.unflushed) = (self.written + len, true);
+        self.pay();
         if self.rest().is_empty() {
+            self.gone += self.written as u64;
             self.bytes.clear();
             self.payload = Vec::new();
             self.written = 0;
             self.bytes.shrink_to(KEPT);
         } else if self.written >= WRITE_ABOVE && self.written >= self.bytes.len() / 2 && self.payload.is_empty() {
             self.bytes.drain(..self.written);
+            self.gone += self.written as u64;
             self.written = 0;
         }
         Ok(())
@@ -89,6 +137,7 @@ impl Output {
     /// The stream has failed: what waits is dropped, and nothing is written any more.
     pub(crate) fn fail(&mut self, kind: io::ErrorKind) {
         (self.bytes, self.payload) = (Vec::new(), Vec::new());
+        (self.caused, self.owed) = (VecDeque::new(), 0);
         (self.written, self.unflushed, self.broken) = (0, false, Some(kind));
     }
 
@@ -106,6 +155,9 @@ impl Output {
 
 /// What waits is written when it is this much, in bytes.
 const WRITE_ABOVE: usize = 64 << 10;
+
+/// While more than this waits for the peer that it has caused, nothing is read of it, in bytes.
+const OWED: usize = 256 << 10;
 
 /// The room that is kept between messages, in bytes.
 pub(crate) const KEPT: usize = 64 << 10;

@@ -5,7 +5,7 @@
 //! [`WebSocket::accept`] and [`WebSocket::connect`] own their stream, and it is gone with them.
 //!
 //! An error of the stream ends the connection: reading returns it once. The halves that `StreamExt::split` makes may be
-//! in two tasks.
+//! in two tasks; then a message of any length that waits to be written does not keep the other half from reading.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::vec::Vec;
 
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -109,10 +108,15 @@ impl Wake for Tasks {
 }
 
 /// The sending half, for as long as an event is looked at. What it sends is written by the next read or flush.
+///
+/// What is sent by the half that comes with an event is an answer to the peer: while more than 256 KiB of answers wait,
+/// pongs among them, nothing is read.
 #[derive(Debug)]
 pub struct Sender<'a> {
     connection: &'a mut Connection,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Output,
+    /// It came with an event.
+    answers: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -225,9 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Ok(None);
         }
         let Self { connection, input, out, .. } = self;
-        let out = out.bytes();
-        let event = connection.receive(input, out);
-        Ok(event.map(|event| (event, Sender { connection, out })))
+        let since = out.end();
+        let event = connection.receive(input, out.bytes());
+        out.owe(since);
+        Ok(event.map(|event| (event, Sender { connection, out, answers: true })))
     }
 
     /// The same for messages that are not to be held whole: the next [piece](Connection::receive_piece) of one as soon
@@ -240,9 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             return Ok(None);
         }
         let Self { connection, input, out, .. } = self;
-        let out = out.bytes();
-        let piece = connection.receive_piece(input, out);
-        Ok(piece.map(|piece| (piece, Sender { connection, out })))
+        let since = out.end();
+        let piece = connection.receive_piece(input, out.bytes());
+        out.owe(since);
+        Ok(piece.map(|piece| (piece, Sender { connection, out, answers: true })))
     }
 
     /// Behind the end ([`WebSocket::read`] has returned `None`, or the `Stream` has): reads on and throws away what
@@ -358,8 +364,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Err(error) => Poll::Ready(Err(error)),
             };
             let ended = self.connection.ends_stream();
-            // A peer that does not read is not read from either, when much waits for it.
-            if wrote.is_pending() && (ended || self.out.waiting() > UNWRITTEN) {
+            // A peer that does not read is not read from either, when much waits that it has caused.
+            if wrote.is_pending() && (ended || self.out.owes_much()) {
                 return Poll::Pending;
             }
             if ended {
@@ -425,8 +431,11 @@ impl<S> WebSocket<S> {
     }
 
     /// The sending half. What it sends is written by the next read or flush.
+    ///
+    /// It is no answer, so that reading goes on however much of it waits: two sides that both send much would wait for
+    /// each other. The owner bounds it, by a flush; to answer an event it takes the half that came with the event.
     pub fn sender(&mut self) -> Sender<'_> {
-        Sender { connection: &mut self.connection, out: self.out.bytes() }
+        Sender { connection: &mut self.connection, out: &mut self.out, answers: false }
     }
 
     /// The sub-protocol that was chosen.
@@ -456,7 +465,10 @@ impl Sender<'_> {
     /// # Errors
     /// A [`SendError`].
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.connection.send(message, self.out)
+        let since = self.out.end();
+        let sent = self.connection.send(message, self.out.bytes());
+        self.note(since);
+        sent
     }
 
     /// Sends a part of a message; `last` ends it.
@@ -464,12 +476,21 @@ impl Sender<'_> {
     /// # Errors
     /// A [`SendError`].
     pub fn send_part(&mut self, part: Part<'_>, last: bool) -> Result<(), SendError> {
-        self.connection.send_part(part, last, self.out)
+        let since = self.out.end();
+        let sent = self.connection.send_part(part, last, self.out.bytes());
+        self.note(since);
+        sent
     }
 
     /// Starts the closing handshake, with a code and a reason or without.
     pub fn close(&mut self, why: CloseBody<'_>) {
-        self.connection.close(why, self.out);
+        self.connection.close(why, self.out.bytes());
+    }
+
+    fn note(&mut self, since: u64) {
+        if self.answers {
+            self.out.owe(since);
+        }
     }
 }
 
@@ -492,7 +513,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
             let Self { connection, input, out, violation, .. } = &mut *self;
-            let message = match connection.receive(input, out.bytes()) {
+            let since = out.end();
+            let event = connection.receive(input, out.bytes());
+            out.owe(since);
+            let message = match event {
                 Some(Event::Text(text)) => OwnedMessage::Text(text.into()),
                 Some(Event::Binary(data)) => OwnedMessage::Binary(data.into()),
                 Some(Event::Failed(error)) => {
@@ -569,6 +593,3 @@ fn unsent(error: SendError) -> io::Error {
 
 /// Room for a read, in bytes.
 const READ: usize = 64 << 10;
-
-/// While more than this waits for the peer, nothing is read of it, in bytes.
-const UNWRITTEN: usize = 256 << 10;

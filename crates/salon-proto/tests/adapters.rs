@@ -13,7 +13,7 @@ use salon_proto::{
     Agreed, ClientRequest, CloseCode, Connection, Control, Event, Limits, Message, Offer, OwnedMessage, Part, Piece,
     random,
 };
-use scripted::{Near, Task, settle};
+use scripted::{End, Near, Task, settle};
 
 /// Both ends of a connection over loopback.
 fn pair() -> (TcpStream, TcpStream) {
@@ -280,7 +280,7 @@ fn a_writer_that_waits_is_woken_though_the_reader_wrote() {
     assert_eq!((tasks[0].is_done(), near.wire().sent.len()), (true, 102));
 }
 
-/// The reader waits because much is to be written, and the writer writes it.
+/// The reader waits because many pongs are to be written, and the writer writes them.
 #[test]
 fn a_reader_that_waits_is_woken_though_the_writer_wrote() {
     let near = Near::new(b"");
@@ -295,6 +295,7 @@ fn a_reader_that_waits_is_woken_though_the_writer_wrote() {
             }
         }),
     ];
+    near.bring(&pings(1 << 20));
     settle(&mut tasks);
     tasks[0].wake();
     settle(&mut tasks);
@@ -303,6 +304,108 @@ fn a_reader_that_waits_is_woken_though_the_writer_wrote() {
     near.bring(HI);
     settle(&mut tasks);
     assert_eq!((tasks[0].is_done(), got.borrow().len()), (true, 1));
+}
+
+/// So many bytes of a client's pings.
+fn pings(len: usize) -> Vec<u8> {
+    [b"\x89\xfd\0\0\0\0", &[b'p'; 125][..]].concat().repeat(len / 131)
+}
+
+/// Both sides send messages that are longer than all buffers on the way, and each reads beside it.
+#[test]
+fn sides_that_send_long_messages_hear_each_other() {
+    const COUNT: usize = 3;
+    let long = vec![7; 1_000_000];
+    let limits = Limits::new().message_bytes(1 << 20);
+    let sides = || [Connection::client(|| [1; 4], &Agreed::NOTHING), Connection::server(&Agreed::NOTHING)];
+
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut halves = Vec::new();
+    for (stream, side) in [near, far].into_iter().zip(sides()) {
+        halves.push(salon_proto::tokio::WebSocket::over(stream, side.limits(limits), &[]).split());
+    }
+    let mut tasks = Vec::new();
+    for (sink, messages) in &mut halves {
+        tasks.push(Task::new(async {
+            for _ in 0..COUNT {
+                sink.send(OwnedMessage::Binary(long.clone())).await.unwrap();
+            }
+        }));
+        tasks.push(Task::new(async {
+            for _ in 0..COUNT {
+                assert!(matches!(messages.next().await, Some(Ok(OwnedMessage::Binary(data))) if data == long));
+            }
+        }));
+    }
+    settle(&mut tasks);
+    assert_eq!(tasks.iter().map(Task::is_done).collect::<Vec<_>>(), [true; 4]);
+
+    let mut sockets = Vec::new();
+    for (stream, side) in End::pair().into_iter().zip(sides()) {
+        let mut socket = blocking::WebSocket::over(stream, side.limits(limits), &[]);
+        for _ in 0..COUNT {
+            assert_eq!(socket.send(Message::Binary(&long)).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+        sockets.push((socket, 0));
+    }
+    // As often as the way is to be emptied, and some more.
+    for _ in 0..2 * COUNT * long.len() / (64 << 10) {
+        for (socket, heard) in &mut sockets {
+            match socket.read() {
+                Ok(event) => {
+                    assert_eq!(event.unwrap().0, Event::Binary(&long));
+                    *heard += 1;
+                }
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+    assert_eq!(sockets.iter().map(|(_, heard)| *heard).collect::<Vec<_>>(), [COUNT; 2]);
+}
+
+/// A peer that does not read is not read from without end: neither by what is owed to it of itself, nor by what its
+/// messages are answered with.
+#[test]
+fn what_a_peer_causes_is_bounded_though_it_does_not_read() {
+    let texts = [b"\x82\xfe\x03\xe8\0\0\0\0", &[b'x'; 1000][..]].concat().repeat(1000);
+    for come in [pings(1 << 20), texts] {
+        // As long as the bytes that wait before anything comes do not count.
+        for before in [0, 300_000] {
+            let near = || {
+                let near = Near::new(&come);
+                near.wire().room = 0;
+                near
+            };
+            let stops = |near: &Near, kind: &str| {
+                let taken = come.len() - near.wire().came.len();
+                assert!((250_000..500_000).contains(&taken), "{kind}: {taken} bytes taken, {before} waited before");
+            };
+            let far = near();
+            let mut socket = scripted_blocking(&far);
+            socket.sender().send(Message::Binary(&vec![0; before])).unwrap_or_default();
+            let error = loop {
+                match socket.read() {
+                    Ok(event) => {
+                        let (event, mut sender) = event.unwrap();
+                        event.message().map(|message| sender.send(message));
+                    }
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            stops(&far, "blocking");
+            let far = near();
+            let mut socket = scripted(&far);
+            socket.sender().send(Message::Binary(&vec![0; before])).unwrap();
+            let mut tasks = [Task::new(async {
+                while let Some((event, mut sender)) = socket.read().await.unwrap() {
+                    event.message().map(|message| sender.send(message));
+                }
+            })];
+            settle(&mut tasks);
+            stops(&far, "tokio");
+        }
+    }
 }
 
 /// The answer to a Close is with the peer before the end is told, however long the stream takes to flush.
