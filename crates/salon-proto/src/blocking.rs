@@ -24,7 +24,7 @@ use crate::handshake::{HeadLimits, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, Part};
-use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal};
 use crate::output::{KEPT, Output};
 use crate::read_on::ReadOn;
 use crate::receiver::{Event, Piece};
@@ -78,10 +78,12 @@ impl<S: Read + Write> WebSocket<S> {
     /// # Errors
     /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
     pub fn accept(stream: S) -> io::Result<Self> {
-        Self::accept_with(stream, |_, upgrade| Ok(usual(upgrade)))
+        Self::accept_with(stream, |_, upgrade| Ok(upgrade))
     }
 
-    /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it.
+    /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it. It is
+    /// given an answer that agrees to permessage-deflate as [`WebSocket::accept`] does; `Upgrade::without_deflate` does
+    /// not.
     ///
     /// # Errors
     /// Those of the stream; a [`RequestError`](crate::handshake::RequestError) or a [`Refusal`]'s status, which has

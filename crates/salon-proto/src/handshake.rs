@@ -427,6 +427,12 @@ impl<'a> Upgrade<'a> {
         Self { deflate, ..self }
     }
 
+    /// Agrees to no compression, where an earlier call or an adapter has.
+    #[cfg(feature = "deflate")]
+    pub fn without_deflate(self) -> Self {
+        Self { deflate: None, ..self }
+    }
+
     /// Sends further headers, such as `Set-Cookie`, behind those of an earlier call.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl ServerOpening {
             let upgrade = request.upgrade()?;
             Ok((
                 len,
-                decide(&request, upgrade).map(|upgrade| {
+                decide(&request, usual(upgrade)).map(|upgrade| {
                     let agreed = upgrade.encode(out);
                     (Connection::server(&agreed), agreed.protocol().map(String::from))
                 }),
@@ -71,9 +71,9 @@ impl ServerOpening {
     }
 }
 
-/// What a server that is asked nothing else agrees to: permessage-deflate, without context between the client's
+/// What a server that decides nothing else agrees to: permessage-deflate, without context between the client's
 /// messages.
-pub(crate) fn usual(upgrade: Upgrade<'_>) -> Upgrade<'_> {
+fn usual(upgrade: Upgrade<'_>) -> Upgrade<'_> {
     #[cfg(feature = "deflate")]
     let upgrade = upgrade.deflate(crate::extension::ClientContext::Reset);
     upgrade

@@ -28,7 +28,7 @@ use crate::handshake::{HeadLimits, Refusal, Request, Upgrade};
 use crate::input::Input;
 use crate::mask::MaskingKey;
 use crate::message::{Message, OwnedMessage, Part, SendError};
-use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal, usual};
+use crate::opening::{ClientOpening, READ_HEAD, ServerOpening, refusal};
 use crate::output::Output;
 use crate::read_on::ReadOn;
 use crate::receiver::{Event, Piece};
@@ -126,10 +126,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
     pub async fn accept(stream: S) -> io::Result<Self> {
-        Self::accept_with(stream, |_, upgrade| Ok(usual(upgrade))).await
+        Self::accept_with(stream, |_, upgrade| Ok(upgrade)).await
     }
 
-    /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it.
+    /// The same where `decide` looks at the request: it chooses a sub-protocol, adds headers, or refuses it. It is
+    /// given an answer that agrees to permessage-deflate as [`WebSocket::accept`] does; `Upgrade::without_deflate` does
+    /// not.
     ///
     /// # Errors
     /// Those of the stream; a [`RequestError`](crate::handshake::RequestError) or a [`Refusal`]'s status, which has

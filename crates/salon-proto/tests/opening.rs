@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use salon_proto::client_handshake::{MAX_REFUSED_BODY, Refused, ResponseError};
-use salon_proto::handshake::{HeadLimits, Refusal, RequestError};
-use salon_proto::{ClientRequest, Event, blocking, random, tokio};
+use salon_proto::handshake::{HeadLimits, Refusal, Request, RequestError, Upgrade};
+use salon_proto::{ClientRequest, Event, Offer, blocking, random, tokio};
 
 /// Both ends of a connection over loopback.
 fn pair() -> (TcpStream, TcpStream) {
@@ -69,6 +69,50 @@ fn a_server_chooses_adds_and_refuses() {
         other => panic!("{other:?}"),
     }
     assert_eq!(server.join().unwrap().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+}
+
+/// A server that looks at the request agrees to the same compression as one that does not, unless it says otherwise.
+#[test]
+fn a_server_that_decides_compresses_as_well() {
+    type Decide = for<'a> fn(&Request<'a>, Upgrade<'a>) -> Result<Upgrade<'a>, Refusal>;
+    let same: Decide = |_, upgrade| Ok(upgrade);
+    let plain: Decide = |_, upgrade| Ok(upgrade.without_deflate());
+    type Accept = fn(TcpStream, Decide) -> io::Result<()>;
+    let ways: [(Accept, Decide, bool); 8] = [
+        (|far, _| blocking::WebSocket::accept(far).map(drop), same, true),
+        (|far, decide| blocking::WebSocket::accept_with(far, decide).map(drop), same, true),
+        (|far, decide| blocking::WebSocket::accept_with(far, decide).map(drop), plain, false),
+        (|far, decide| blocking::WebSocket::accept_within(far, HeadLimits::default(), decide).map(drop), same, true),
+        (|far, _| run(async { tokio::WebSocket::accept(asynchronous(far)).await.map(drop) }), same, true),
+        (
+            |far, decide| run(async { tokio::WebSocket::accept_with(asynchronous(far), decide).await.map(drop) }),
+            same,
+            true,
+        ),
+        (
+            |far, decide| run(async { tokio::WebSocket::accept_with(asynchronous(far), decide).await.map(drop) }),
+            plain,
+            false,
+        ),
+        (
+            |far, decide| {
+                let limits = HeadLimits::default();
+                run(async { tokio::WebSocket::accept_within(asynchronous(far), limits, decide).await.map(drop) })
+            },
+            same,
+            true,
+        ),
+    ];
+    let mut head = Vec::new();
+    request().deflate(Offer::new()).encode(&mut head).unwrap();
+    for (at, (accept, decide, compresses)) in ways.into_iter().enumerate() {
+        let (mut near, far) = pair();
+        near.write_all(&head).unwrap();
+        accept(far, decide).unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.contains("Sec-WebSocket-Extensions: permessage-deflate"), compresses, "way {at}: {answer}");
+    }
 }
 
 /// What is no good request is answered with its status.
