@@ -9,12 +9,17 @@
 //! of one call, and keeps nothing of a connection. The earlier bytes that a client with context may refer to are a
 //! [`History`], which belongs to its connection and is loaded into the inflater as a dictionary.
 //!
+//! An owner of one connection has none of its own: the machines of its thread are taken for the time of a message and
+//! put back. A thread makes them when they are first asked for, and keeps them until it ends: an inflater, and a
+//! compressor of each level.
+//!
 //! Inflated bytes are handed on in pieces as they come, so that the receiver can stop at its limit: nothing here grows
 //! with what compressed data claims to become. [`crate::extension`] negotiates the extension.
 
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -23,13 +28,20 @@ use crate::extension::MAX_WINDOW_BITS;
 use crate::frame::{FrameHeader, Kind};
 
 /// Inflates messages, one at a time. It takes its memory (143 KiB) with the first of them, and keeps it.
-#[derive(Debug, Default)]
-pub struct Inflater(Option<Box<Inflating>>);
+#[derive(Debug)]
+pub struct Inflater(Machine);
+
+#[derive(Debug)]
+enum Machine {
+    Own(Option<Box<Inflating>>),
+    /// That of the thread it is used in.
+    OfThread,
+}
 
 /// Invariant: `recent[..filled]` ends what has been inflated of this message, behind the history it began with; as much
 /// of it is there as DEFLATE can refer to.
 #[derive(Debug)]
-struct Inflating {
+pub(crate) struct Inflating {
     stream: Decompress,
     recent: Box<[u8]>,
     filled: usize,
@@ -38,12 +50,20 @@ struct Inflating {
 impl Inflater {
     /// One that has no memory yet.
     pub const fn new() -> Self {
-        Self(None)
+        Self(Machine::Own(None))
+    }
+
+    /// One that never has any: it borrows the machine of the thread that it is used in.
+    pub(crate) const fn of_thread() -> Self {
+        Self(Machine::OfThread)
     }
 
     /// Bytes it takes, at most.
     pub fn held_bytes(&self) -> usize {
-        if self.0.is_some() { INFLATER_BYTES } else { 0 }
+        match self.0 {
+            Machine::Own(Some(_)) => INFLATER_BYTES,
+            Machine::Own(None) | Machine::OfThread => 0,
+        }
     }
 
     /// Inflates the payload of a whole message and hands it on in pieces; stops where `take` refuses one, by an
@@ -58,19 +78,22 @@ impl Inflater {
         &mut self,
         payload: &[u8],
         history: Option<&mut History>,
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         // Section 7.2.3.6 encodes an empty message as one byte, but some senders' zlib produces an empty payload.
         if payload.is_empty() {
             return Ok(());
         }
-        let inflating = self.0.get_or_insert_with(Default::default);
-        inflating.begin(history.as_deref().map_or(&[], |history| &history.bytes));
-        inflating.message(payload, &mut take)?;
-        if let Some(history) = history {
-            history.replace(&inflating.recent[..inflating.filled]);
+        match &mut self.0 {
+            Machine::Own(inflating) => inflating.get_or_insert_default().inflate(payload, history, take),
+            Machine::OfThread => with_inflating(|inflating| inflating.inflate(payload, history, take)),
         }
-        Ok(())
+    }
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -81,6 +104,20 @@ impl Default for Inflating {
 }
 
 impl Inflating {
+    fn inflate<E: From<ProtocolError>>(
+        &mut self,
+        payload: &[u8],
+        history: Option<&mut History>,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.begin(history.as_deref().map_or(&[], |history| &history.bytes));
+        self.message(payload, &mut take)?;
+        if let Some(history) = history {
+            history.replace(&self.recent[..self.filled]);
+        }
+        Ok(())
+    }
+
     fn begin(&mut self, history: &[u8]) {
         self.recent[..history.len()].copy_from_slice(history);
         self.filled = history.len();
@@ -205,7 +242,7 @@ pub struct Deflater {
 impl Deflater {
     /// A compressor of that level, 1 (fast) to 9 (small).
     pub fn new(level: u32) -> Self {
-        Self { level: Compression::new(level.clamp(1, 9)), streams: Default::default(), output: Vec::new() }
+        Self { level: Compression::new(level.clamp(1, LEVELS as u32)), streams: Default::default(), output: Vec::new() }
     }
 
     /// Bytes it takes, at most.
@@ -253,6 +290,31 @@ pub fn encode_deflated_frame(kind: Kind, compressed: &[u8], out: &mut Vec<u8>) {
 /// What a sync flush ends with: the lengths of an empty stored block (RFC 7692 section 7.2.1).
 const SYNC_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+std::thread_local! {
+    static INFLATING: Cell<Option<Box<Inflating>>> = const { Cell::new(None) };
+    static DEFLATERS: [Cell<Option<Box<Deflater>>>; LEVELS] = const { [const { Cell::new(None) }; LEVELS] };
+}
+
+/// Has the thread's inflater do it, which is not there meanwhile.
+fn with_inflating<T>(work: impl FnOnce(&mut Inflating) -> T) -> T {
+    // A thread that is ending keeps none any more.
+    let mut machine = INFLATING.try_with(Cell::take).ok().flatten().unwrap_or_default();
+    let done = work(&mut machine);
+    let _ = INFLATING.try_with(|kept| kept.set(Some(machine)));
+    done
+}
+
+/// Has the thread's compressor of that level, 1 to 9, do it. It is not there meanwhile: a source of masking keys may
+/// send by another connection.
+pub(crate) fn with_deflater<T>(level: u32, work: impl FnOnce(&mut Deflater) -> T) -> T {
+    let at = level as usize - 1;
+    let kept = DEFLATERS.try_with(|kept| kept[at].take()).ok().flatten();
+    let mut machine = kept.unwrap_or_else(|| Box::new(Deflater::new(level)));
+    let done = work(&mut machine);
+    let _ = DEFLATERS.try_with(|kept| kept[at].set(Some(machine)));
+    done
+}
+
 /// An empty stored block that is the last.
 const FINAL_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
 
@@ -265,6 +327,9 @@ const WINDOW: usize = 1 << MAX_WINDOW_BITS;
 /// What is inflated at once, in bytes; no less than a window.
 const PIECE: usize = 64 << 10;
 
+/// The levels of compression are 1 to this.
+pub(crate) const LEVELS: usize = 9;
+
 /// The smallest window that zlib compresses raw data with is 2 to this power.
 const MIN_WINDOW_BITS: u8 = 9;
 
@@ -274,3 +339,25 @@ const COMPRESSOR_BYTES: usize = 372 << 10;
 
 /// What is kept of the output between messages, in bytes.
 const MAX_KEPT_OUTPUT: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_makes_its_machines_once_and_lends_them_amid_their_use() {
+        let text = [b'x'; 1000];
+        let held = |level| with_deflater(level, |deflater| deflater.held_bytes());
+        assert_eq!(held(3), 0);
+        with_deflater(3, |outer| {
+            assert!(outer.compress(&text, 15).is_some());
+            with_deflater(3, |inner| assert!(inner.compress(&text, 15).is_some()));
+        });
+        let one = held(3);
+        assert!(one > 0 && held(4) == 0);
+        for _ in 0..3 {
+            with_deflater(3, |deflater| assert!(deflater.compress(&text, 15).is_some()));
+        }
+        assert_eq!(held(3), one);
+    }
+}

@@ -123,6 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The server's side: reads a request and lets it in, with permessage-deflate if that is offered (without context
     /// between the client's messages) and without a sub-protocol. What is no good request is refused.
     ///
+    /// An idle connection holds nothing for compression: the [machines](Connection::held_bytes) are the thread's.
+    ///
     /// # Errors
     /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
     pub async fn accept(stream: S) -> io::Result<Self> {
