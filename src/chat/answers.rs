@@ -124,7 +124,7 @@ impl Hall {
             }
             what => return debug_assert!(false, "nothing was to be said for {what:?}"),
         };
-        self.answer_said(said, Some(seq), ts);
+        self.answer_said(said, Some(seq), ts, turn);
         let (room_id, user_id) = (room_id.as_ref().map(RoomName::as_str), to.as_ref().map(UserName::as_str));
         turn.out.answer(asker.ask(), &Ack::Said { room_id, user_id, seq: Some(seq), ts, dup: true });
     }

@@ -223,6 +223,7 @@ impl Hall {
                         self.timers.set(Timer::Buckets, ctx.now.tick + SWEEP_EVERY);
                     }
                 }
+                Timer::Said => self.forget_old_retries(ctx),
                 Timer::Slack => {
                     self.shrink();
                     ctx.store.shrink();

@@ -4,7 +4,8 @@
 
 use super::ask::Ask;
 use super::hall::Hall;
-use super::retry::{Answer, Deed, Said};
+use super::retry::{self, Answer, Deed, REMEMBERED_FOR, Said};
+use super::timers::Timer;
 use super::turn::Turn;
 use super::wire::answer::Ack;
 use super::wire::{Code, Id, Refusal};
@@ -86,14 +87,24 @@ impl Hall {
     /// It waits for its outcome from here on.
     pub(super) fn remember(&mut self, said: Option<u64>, turn: &Turn<'_>) {
         if let Some(said) = said {
-            self.said.insert(said, Answer::Waiting, turn.now.tick);
+            self.said.wait(said, retry::most(turn.settings.memory), turn.now.tick);
         }
     }
 
     /// It has its number.
-    pub(super) fn answer_said(&mut self, said: Option<u64>, seq: Option<u64>, ts: u64) {
+    pub(super) fn answer_said(&mut self, said: Option<u64>, seq: Option<u64>, ts: u64, turn: &Turn<'_>) {
         if let Some(said) = said {
-            self.said.answer(said, Answer::Said { seq, ts });
+            self.said.answer(said, (seq, ts), turn.now.tick);
+            if !self.timers.is_set(&Timer::Said) {
+                self.timers.set(Timer::Said, turn.now.tick + REMEMBERED_FOR);
+            }
+        }
+    }
+
+    /// The time of some that were said may be over; also where nobody says anything any more.
+    pub(super) fn forget_old_retries(&mut self, turn: &Turn<'_>) {
+        if let Some(again) = self.said.forget(retry::most(turn.settings.memory), turn.now.tick) {
+            self.timers.set(Timer::Said, again);
         }
     }
 

@@ -41,6 +41,9 @@ pub struct Settings {
     pub max_rooms: usize,
     /// How many users are known, here or not; those who left longest ago are forgotten first.
     pub max_users: usize,
+    /// The budget of memory of the whole server, in bytes; what is remembered for comfort takes named shares of it.
+    /// `None`: there is none.
+    pub memory: Option<usize>,
     /// Whether joining a room that does not exist makes it.
     pub create_on_join: bool,
     /// Whether anybody may speak to everybody (`"room_id":"*"`).
@@ -105,6 +108,7 @@ impl Default for Settings {
             room_members: 100_000,
             max_rooms: 100_000,
             max_users: 200_000,
+            memory: None,
             create_on_join: true,
             anybody_may_announce: true,
             anybody_may_create: true,

@@ -130,7 +130,7 @@ impl Hall {
         }
         let ask = asked.as_ref().map(|asked| asked.asker.ask());
         if let Some(Waiting { what: What::InRoom { said }, .. }) = asked {
-            self.answer_said(said, Some(entry.seq), entry.ts);
+            self.answer_said(said, Some(entry.seq), entry.ts, turn);
             self.roster.note_described(room);
         }
         // The session that wants its `id` back, if it hears the room; a session that still catches up gets it then. One
@@ -232,7 +232,7 @@ impl Hall {
         let Some(Waiting { asker, what, .. }) = asked else { return };
         match what {
             What::ToUser { said, .. } => {
-                self.answer_said(said, Some(entry.seq), entry.ts);
+                self.answer_said(said, Some(entry.seq), entry.ts, turn);
                 turn.out.send(asker.conn, |out| spliced::by_type(out, asker.id.as_ref(), place, entry));
             }
             What::Copy { of, to } => {
@@ -263,7 +263,7 @@ impl Hall {
             }
         }
         if let Some(Waiting { asker, what: What::ToUser { said, to }, .. }) = asked {
-            self.answer_said(said, Some(entry.seq), entry.ts);
+            self.answer_said(said, Some(entry.seq), entry.ts, turn);
             let place = Place::user(to.as_str());
             turn.out.send(asker.conn, |out| spliced::by_type(out, asker.id.as_ref(), place, entry));
         }
@@ -347,7 +347,7 @@ impl Hall {
     fn answer_copies(&mut self, done: Option<(Asker, Copies)>, turn: &mut Turn<'_>) {
         let Some((asker, copies)) = done else { return };
         match copies.failed.is_empty() {
-            true => self.answer_said(copies.said, None, turn.now.unix_ms),
+            true => self.answer_said(copies.said, None, turn.now.unix_ms, turn),
             // A retry reaches the others twice, but without it these would never get the message.
             false => self.forget_said(copies.said),
         }
@@ -373,7 +373,7 @@ impl Hall {
         self.pay_to_announce(ask.conn, "*", turn)?;
         self.counts.messages += 1;
         self.remember(said, turn);
-        self.answer_said(said, None, turn.now.unix_ms);
+        self.answer_said(said, None, turn.now.unix_ms, turn);
         let sender = self.roster.user(user).name.as_str();
         let ts = turn.now.unix_ms;
         let announcement = Broadcast { room_id: "*", item: Item::announced(sender, content, ts) };

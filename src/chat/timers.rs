@@ -32,6 +32,8 @@ pub(super) enum Timer {
     Sweep,
     /// Full buckets are forgotten.
     Buckets,
+    /// Messages whose retries are known no longer are forgotten.
+    Said,
     /// Tables with little in them shrink.
     Slack,
     /// The store is asked for the lives of the rooms that people are in, of those with these keys: all, or one.

@@ -195,6 +195,7 @@ pub fn of(args: &ServeArgs, handed: &Places) -> Result<server::settings::Setting
         room_members: fine.room_members,
         max_rooms: fine.max_rooms,
         max_users: fine.max_users,
+        memory: fine.memory.0,
         anybody_may_announce: keys.is_none(),
         anybody_may_create: args.create_rooms == CreateRooms::Everybody,
         topics: args.topics.0,

@@ -335,6 +335,7 @@ impl Plan {
             // Compressing takes some itself.
             settings.bounds.memory = settings.bounds.memory.map(|bytes| bytes + 1_000_000);
         }
+        settings.chat.memory = settings.bounds.memory;
         if ways.tokens > 0 {
             settings.keys = Some(super::token::keys());
             settings.chat.token_grace = Duration::from_secs(2 + ways.tokens / 10);

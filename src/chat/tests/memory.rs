@@ -95,3 +95,27 @@ fn one_turn_takes_no_more_than_is_left() {
     }
     assert_eq!(stage.chat.counts().rooms, 2);
 }
+
+/// The ids of what was said are forgotten when their time is over, though nobody says anything any more, and the tables
+/// become small; those of a budget take their share of it at most.
+#[test]
+fn ids_are_forgotten_where_nobody_speaks() {
+    for (memory, most) in [(None, 2 << 20), (Some(8 << 20), 1 << 20)] {
+        let mut stage = Stage::json(Settings { memory, ..unhurried() }, &["ann"]);
+        stage.joins("ann", "den");
+        let empty = stage.chat.held().limits;
+        let say = |n| format!(r#"{{"type":"broadcast","room_id":"den","content":"x","id":"{n}"}}"#);
+        for n in 0..10_000 {
+            stage.says("ann", &say(n));
+            stage.forgets("ann");
+        }
+        let full = stage.chat.held().limits - empty;
+        assert!((most / 4..=most).contains(&full), "{full}");
+        stage.closes("ann");
+        stage.waits(Duration::from_secs(299));
+        assert_eq!(stage.chat.held().limits - empty, full);
+        stage.waits(Duration::from_secs(2));
+        let left = stage.chat.held().limits - empty;
+        assert!(left <= 32 << 10, "{left}");
+    }
+}

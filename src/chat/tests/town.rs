@@ -252,7 +252,7 @@ impl Town {
         for device in self.devices.clone() {
             self.goes(&device);
         }
-        self.stage.waits(Duration::from_secs(300));
+        self.stage.waits(Duration::from_secs(302));
         self.stage.check_released();
     }
 }

@@ -176,7 +176,8 @@ fn walk(seed: u64, steps: usize, kept: Kept) -> usize {
             stage.waits(age / 8);
         }
     }
-    stage.waits(age * 3);
+    // And behind the time in which retries are known.
+    stage.waits((age * 3).max(Duration::from_secs(302)));
     stage.check_released();
     stage.left_behind
 }
