@@ -7,6 +7,7 @@
 
 use super::hall::{Hall, ROOM_BYTES, USER_BYTES};
 use super::name::{RoomName, UserName};
+use super::roster::user::most_gone_bytes;
 use super::turn::{Ctx, Turn};
 use super::wire::Refusal;
 use crate::backend::{Description, Request};
@@ -51,12 +52,12 @@ impl Hall {
         Some(self.roster.make_room(new, created_at))
     }
 
-    /// The backend knows a user.
+    /// The backend knows a user. Where memory is short, this one takes the place of the one who left longest ago.
     pub(super) fn told_of_user(&mut self, name: &str, turn: &Turn<'_>) {
         if self.roster.users().find(name).is_none()
             && self.roster.users().len() < turn.settings.max_users
             && let Ok(name) = UserName::parse(name)
-            && self.allowance.take(USER_BYTES + 2 * name.as_str().len()).is_ok()
+            && (self.allowance.take(USER_BYTES + 2 * name.as_str().len()).is_ok() || self.roster.forget_longest_gone())
         {
             self.roster.learn_user(&name);
         }
@@ -95,8 +96,11 @@ impl Hall {
     }
 
     /// Tells the backend of users who are new, have come or have gone. If it does not take one, that one is tried again
-    /// in the next turn.
+    /// in the next turn. Of those who have gone, as many are remembered as their share of the memory allows.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
+        if self.roster.forget_gone(most_gone_bytes(ctx.settings.memory)) {
+            self.slacken(ctx);
+        }
         self.roster.take_met(|name, here| ctx.store.ask(Request::Know { user: name.as_str(), here }).is_ok());
     }
 }

@@ -93,7 +93,7 @@ impl Hall {
             }
             (None, None) => {
                 if let Some(user) = known {
-                    let facts = self.roster.gone_abroad(node, user, now.tick);
+                    let facts = self.roster.gone_abroad(node, user);
                     self.tell(facts, turn);
                 }
             }

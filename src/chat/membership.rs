@@ -359,11 +359,15 @@ impl Hall {
         Ok(true)
     }
 
-    /// A name that no user has had is one more to be known.
+    /// A name that no user has had is one more to be known. Where memory is short, the user who left longest ago makes
+    /// room for it.
     pub(super) fn take_memory_for_user(&mut self, name: &UserName) -> Result<(), Refusal> {
         match self.roster.users().find(name.as_str()) {
             Some(_) => Ok(()),
-            None => self.allowance.take(USER_BYTES + 2 * name.as_str().len()),
+            None => match self.allowance.take(USER_BYTES + 2 * name.as_str().len()) {
+                Err(_) if self.roster.forget_longest_gone() => Ok(()),
+                taken => taken,
+            },
         }
     }
     /// The session leaves a room that it may be in no longer; `why`, if it hears a reason.

@@ -268,7 +268,8 @@ mod tests {
         said.wait(5, 3, Tick(5));
         assert_eq!(known(&said, 9, Tick(600_000)), [0, 3, 4, 5]);
         // The place in the order is that of the answer.
-        (said.answer(4, (None, 0), Tick(6)), said.answer(0, (None, 0), Tick(7)));
+        said.answer(4, (None, 0), Tick(6));
+        said.answer(0, (None, 0), Tick(7));
         said.wait(6, 4, Tick(8));
         assert_eq!(known(&said, 9, Tick(8)), [0, 3, 5, 6]);
     }

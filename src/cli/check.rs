@@ -321,7 +321,11 @@ impl Report<'_> {
             Some(budget) if budget < sum => {
                 (budget, format!("a budget of {} MiB ({parts}, less history)", budget / mib))
             }
-            Some(budget) => (budget, format!("a budget of {} MiB ({parts})", budget / mib)),
+            Some(budget) => {
+                let (all, eighth) = (budget / mib, budget / 8 / mib);
+                let comfort = format!("up to {eighth} MiB for people who have gone, and as much for ids of messages");
+                (budget, format!("a budget of {all} MiB ({parts}, {comfort})"))
+            }
             None => (sum, parts),
         };
         let Some(Available { bytes: available, by }) = memory::available() else {

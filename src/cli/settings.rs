@@ -327,6 +327,7 @@ pub fn file(args: &ServeArgs) -> Result<Option<sqlite::Options>, String> {
         rooms: rooms::limits(&args.rooms),
         size: args.fine.store_size.0.map_or(u64::MAX, |bytes| bytes as u64),
         people: args.fine.max_users,
+        memory: args.fine.memory.0,
         boot: sqlite::boot_id(),
     }))
 }

@@ -558,6 +558,7 @@ fn look(
         rooms: salon::backend::RoomLimits::default(),
         size: u64::MAX,
         people: 1000,
+        memory: None,
         boot: Some("another".into()),
     };
     // A child that another test begins has all that is open here, and so locked, until it runs its own program.

@@ -137,6 +137,9 @@ pub struct Options {
     pub size: u64,
     /// People who are remembered; of more, those who left longest ago are forgotten, and none who is here.
     pub people: usize,
+    /// The budget of memory of the whole server, in bytes, of which what is remembered for retries takes a share;
+    /// `None`: there is none.
+    pub memory: Option<usize>,
     /// What tells one start of the machine from another ([`boot_id`]); `None`: nobody knows.
     pub boot: Option<String>,
 }

@@ -123,7 +123,10 @@ impl Sqlite {
     fn retries(&mut self) -> Result<&mut Retries> {
         let retries = match self.retries.take() {
             Some(retries) => retries,
-            None => self.tables()?.retries(most_of(self.options.size, MAX_REMEMBERED))?,
+            None => {
+                let most = most_in(self.options.memory, most_of(self.options.size, MAX_REMEMBERED));
+                self.tables()?.retries(most)?
+            }
         };
         Ok(self.retries.insert(retries))
     }
@@ -178,6 +181,15 @@ fn most_of(size: u64, most: usize) -> usize {
     usize::try_from(size / 8 / ROW_BYTES).unwrap_or(usize::MAX).max(LEAST_REMEMBERED).min(most)
 }
 
+/// And with such a budget of memory.
+fn most_in(memory: Option<usize>, most: usize) -> usize {
+    memory.map_or(most, |bytes| (bytes / SHARE_OF_BUDGET / BYTES_IN_MEMORY).max(LEAST_REMEMBERED).min(most))
+}
+
+/// They take one part of so many of that, and one takes at most so many bytes in a table that grows by doubling.
+const SHARE_OF_BUDGET: usize = 32;
+const BYTES_IN_MEMORY: usize = 40;
+
 /// How long an entry is remembered by its key, at least; twice as long at most.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
@@ -193,7 +205,7 @@ const MAX_FORGOTTEN_AT_ONCE: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::most_of;
+    use super::{most_in, most_of};
 
     #[test]
     fn a_small_file_remembers_fewer() {
@@ -203,5 +215,10 @@ mod tests {
             assert_eq!(most_of(size, 1 << 18), remembered, "{size}");
         }
         assert_eq!(most_of(1 << 20, 16), 16);
+        for (memory, remembered) in
+            [(None, 262_144), (Some(1), 1024), (Some(32 << 20), 26_214), (Some(1 << 40), 262_144)]
+        {
+            assert_eq!(most_in(memory, 1 << 18), remembered, "{memory:?}");
+        }
     }
 }

@@ -42,6 +42,7 @@ impl Folder {
             rooms: RoomLimits::default(),
             size: u64::MAX,
             people: 1000,
+            memory: None,
             boot: Some("first".into()),
         }
     }

@@ -216,6 +216,16 @@ impl Roster {
         self.users.know(name);
     }
 
+    /// Forgets some of the users who have gone, if they take more bytes than that. Returns whether any was forgotten.
+    pub fn forget_gone(&mut self, most_bytes: usize) -> bool {
+        self.users.forget_gone(most_bytes)
+    }
+
+    /// Forgets the user who left longest ago. Returns whether there is one.
+    pub fn forget_longest_gone(&mut self) -> bool {
+        self.users.forget_longest_gone()
+    }
+
     /// Users with names who are new, have come or have gone, and whether they are here: hands each to `take`, until one
     /// is not taken.
     pub fn take_met(&mut self, mut take: impl FnMut(&UserName, bool) -> bool) {
@@ -498,7 +508,7 @@ impl Roster {
                 self.note_moved(user);
                 if !self.abroad.has(user) {
                     self.users.note_met(user, false);
-                    facts.push(self.part_with(user, now));
+                    facts.push(self.part_with(user));
                 }
                 facts
             }
@@ -790,11 +800,11 @@ impl Roster {
     }
 
     /// The user, who has no device anywhere and has left all rooms, is not here any more.
-    fn part_with(&mut self, user: u32, now: Tick) -> Fact {
+    fn part_with(&mut self, user: u32) -> Fact {
         self.abroad.note_since(user, 0);
         let before = self.users.at(user).view();
         let name = self.users.at(user).name.clone();
-        self.users.leave(user, now);
+        self.users.leave(user);
         Fact::Gone { user: name, before }
     }
 }

@@ -7,7 +7,6 @@
 
 use super::{Fact, Grace, Roster, Shows};
 use crate::chat::name::{RoomName, UserName};
-use crate::time::Tick;
 
 /// Somebody who is here, or inside a room here, in another way than other nodes know; or not any more.
 pub(in crate::chat) type Moved = (Option<RoomName>, UserName);
@@ -125,7 +124,7 @@ impl Roster {
     }
 
     /// A node says that a user is there no longer.
-    pub fn gone_abroad(&mut self, node: u64, user: u32, now: Tick) -> Vec<Fact> {
+    pub fn gone_abroad(&mut self, node: u64, user: u32) -> Vec<Fact> {
         let rooms = self.abroad.rooms_of(node, user);
         let mut facts: Vec<Fact> = rooms.into_iter().filter_map(|room| self.left_abroad(node, user, room)).collect();
         if !self.abroad.end_user(node, user) {
@@ -134,7 +133,7 @@ impl Roster {
         let devices = self.abroad.devices(user);
         self.users.change(user, |user| user.abroad = devices);
         if !self.abroad.has(user) && !self.is_here(user) {
-            facts.push(self.part_with(user, now));
+            facts.push(self.part_with(user));
         }
         facts
     }

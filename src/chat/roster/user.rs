@@ -11,7 +11,6 @@ use super::super::name::UserName;
 use super::super::tables::tree_bytes;
 use super::session::NO_DEVICE;
 use crate::slack;
-use crate::time::Tick;
 
 /// The status that a user sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +76,8 @@ pub(in crate::chat) struct User {
     /// The second in which the devices were last asked for a sign of life, because there was no room for another one;
     /// 0: never.
     pub asked: u32,
-    /// While not present: since when.
-    gone_since: Tick,
+    /// While not present: their place among those who have gone.
+    gone: u64,
 }
 
 impl User {
@@ -119,13 +118,16 @@ impl User {
     }
 }
 
-/// Invariant: `names` leads to every user; `gone` holds exactly those who are not present; `visible` counts those who
-/// are seen.
+/// Invariant: `names` leads to every user; `gone` holds exactly those who are not present, in the order in which they are
+/// forgotten, and `gone_name_bytes` is the sum of their names; `visible` counts those who are seen.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Users {
     users: Slab<User>,
     names: BTreeMap<UserName, u32>,
-    gone: BTreeSet<(Tick, u32)>,
+    gone: BTreeSet<(u64, u32)>,
+    /// The place behind all that were given: those who have never been here stand before all who have left.
+    next_place: u64,
+    gone_name_bytes: usize,
     visible: usize,
     /// Users who have devices on other nodes alone: they take nobody's place.
     lodgers: usize,
@@ -163,7 +165,7 @@ impl Users {
 
     pub fn held_bytes(&self) -> usize {
         let names = self.name_bytes + self.users.len() * 2 * size_of::<usize>();
-        let trees = tree_bytes::<(UserName, u32)>(self.names.len()) + tree_bytes::<(Tick, u32)>(self.gone.len());
+        let trees = tree_bytes::<(UserName, u32)>(self.names.len()) + tree_bytes::<(u64, u32)>(self.gone.len());
         self.users.capacity() * size_of::<User>() + names + trees
     }
 
@@ -189,6 +191,27 @@ impl Users {
         Some(self.insert(name, guest))
     }
 
+    /// Forgets users who have gone, those who left longest ago first, until what is remembered of them takes so many
+    /// bytes at most, or enough have been forgotten for one turn. Returns whether any was.
+    pub fn forget_gone(&mut self, most_bytes: usize) -> bool {
+        let before = self.users.len();
+        while before - self.users.len() < MAX_FORGOTTEN_AT_ONCE && self.gone_bytes() > most_bytes {
+            self.forget_longest_gone();
+        }
+        self.users.len() < before
+    }
+
+    /// Forgets the user who left longest ago. Returns whether there is one.
+    pub fn forget_longest_gone(&mut self) -> bool {
+        let longest_gone = self.gone.first().copied();
+        longest_gone.inspect(|&(_, key)| self.remove(key)).is_some()
+    }
+
+    /// Bytes for those who have gone, from above.
+    fn gone_bytes(&self) -> usize {
+        self.gone.len() * BYTES_PER_GONE + self.gone_name_bytes
+    }
+
     /// The user of a name who is on another node.
     pub fn find_or_note(&mut self, name: &UserName, guest: bool) -> u32 {
         self.find(name.as_str()).unwrap_or_else(|| self.insert(name, guest))
@@ -200,7 +223,7 @@ impl Users {
     }
 
     fn insert(&mut self, name: &UserName, guest: bool) -> u32 {
-        let gone_since = Tick(0);
+        let gone = self.give_place();
         let key = self.users.insert(User {
             name: name.clone(),
             guest,
@@ -212,11 +235,12 @@ impl Users {
             rooms: 0,
             first_device: NO_DEVICE,
             asked: 0,
-            gone_since,
+            gone,
         }) as u32;
         self.name_bytes += name.as_str().len();
         self.names.insert(name.clone(), key);
-        self.gone.insert((gone_since, key));
+        self.gone.insert((gone, key));
+        self.gone_name_bytes += name.as_str().len();
         key
     }
 
@@ -239,22 +263,25 @@ impl Users {
         self.visible = self.visible + usize::from(user.visible()) - usize::from(was_visible);
         self.memberships = self.memberships + user.rooms as usize - rooms;
         if user.present && !was_present {
-            self.gone.remove(&(user.gone_since, key));
+            self.gone.remove(&(user.gone, key));
+            self.gone_name_bytes -= user.name.as_str().len();
         }
         changed
     }
 
     /// The user, who has left all rooms and has no device, is no longer present; a guest is forgotten.
-    pub fn leave(&mut self, key: u32, now: Tick) {
+    pub fn leave(&mut self, key: u32) {
+        let gone = LEFT | self.give_place();
         let guest = self.change(key, |user| {
             assert!(user.all_devices() == 0 && user.rooms == 0, "a user is gone only after leaving");
             user.present = false;
             user.status = Status::Online;
             user.note = None;
-            user.gone_since = now;
+            user.gone = gone;
             user.guest
         });
-        self.gone.insert((now, key));
+        self.gone.insert((gone, key));
+        self.gone_name_bytes += self.users[key as usize].name.as_str().len();
         if guest {
             self.remove(key);
         }
@@ -265,11 +292,99 @@ impl Users {
         slack::shrink(&mut self.users);
     }
 
+    fn give_place(&mut self) -> u64 {
+        self.next_place += 1;
+        self.next_place
+    }
+
     fn remove(&mut self, key: u32) {
         let user = self.users.remove(key as usize);
         debug_assert!(!user.present && user.devices == 0 && user.rooms == 0, "{} is forgotten while here", user.name);
-        self.gone.remove(&(user.gone_since, key));
+        self.gone.remove(&(user.gone, key));
+        self.gone_name_bytes -= user.name.as_str().len();
         self.name_bytes -= user.name.as_str().len();
         self.names.remove(&user.name);
+    }
+}
+
+/// The places of those who have left; those below are of people who have never been here.
+const LEFT: u64 = 1 << 63;
+
+/// What is held for one who has gone, at most, beside the name: a place in a slab, which grows by doubling, and one in
+/// each of two trees.
+const BYTES_PER_GONE: usize = 2 * size_of::<User>() + 128;
+
+/// Users who are forgotten in one turn because they take more than their share.
+const MAX_FORGOTTEN_AT_ONCE: usize = 1024;
+
+/// Those who have gone take one part of so many of the budget of memory.
+const SHARE_OF_BUDGET: usize = 8;
+
+/// What those who have gone may take of such a budget.
+pub(in crate::chat) fn most_gone_bytes(budget: Option<usize>) -> usize {
+    budget.map_or(usize::MAX, |bytes| bytes / SHARE_OF_BUDGET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: usize) -> UserName {
+        UserName::parse(&format!("{n:0>128}")).unwrap()
+    }
+
+    fn come_and_go(users: &mut Users, n: usize) {
+        let key = users.find_or_insert(&name(n), false, 200_000).unwrap();
+        users.change(key, |user| user.present = true);
+        users.leave(key);
+    }
+
+    fn known(users: &Users, all: usize) -> Vec<usize> {
+        (0..all).filter(|&n| users.find(name(n).as_str()).is_some()).collect()
+    }
+
+    /// At the limit all are known; past it those go who have never been here, in the order in which they were told,
+    /// then those who left longest ago; and none who is here.
+    #[test]
+    fn those_who_left_longest_ago_go_first() {
+        let mut users = Users::default();
+        come_and_go(&mut users, 0);
+        (1..3).for_each(|n| users.know(&name(n)));
+        let here = users.find_or_insert(&name(3), false, 200_000).unwrap();
+        users.change(here, |user| user.present = true);
+        come_and_go(&mut users, 4);
+        let one = BYTES_PER_GONE + 128;
+        assert_eq!(users.gone_bytes(), 4 * one);
+        assert!(!users.forget_gone(4 * one));
+        for (most, expected) in
+            [(4 * one - 1, &[0, 2, 3, 4][..]), (3 * one - 1, &[0, 3, 4]), (2 * one - 1, &[3, 4]), (one - 1, &[3])]
+        {
+            assert!(users.forget_gone(most));
+            assert_eq!(known(&users, 5), expected, "{most}");
+        }
+        assert!(!users.forget_gone(0) && !users.forget_longest_gone());
+        // Of many that are told the newest stay, whichever slots they take.
+        for n in 10..100 {
+            users.know(&name(n));
+            users.forget_gone(3 * one);
+        }
+        assert_eq!(known(&users, 100), [3, 97, 98, 99]);
+    }
+
+    /// However many come and go, they take their share; one that becomes smaller is kept to by and by.
+    #[test]
+    fn those_who_have_gone_take_their_share() {
+        let (mut users, budget) = (Users::default(), 8 << 20);
+        let mut worst = 0;
+        for n in 0..20_000 {
+            come_and_go(&mut users, n);
+            users.forget_gone(most_gone_bytes(Some(budget)));
+            worst = worst.max(users.held_bytes());
+        }
+        assert!((budget / 16..=budget / 8).contains(&worst), "{worst}");
+        let before = users.len();
+        assert!(users.forget_gone(0));
+        assert_eq!(users.len(), before - MAX_FORGOTTEN_AT_ONCE);
+        assert_eq!(most_gone_bytes(None), usize::MAX);
     }
 }

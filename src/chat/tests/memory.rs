@@ -119,3 +119,22 @@ fn ids_are_forgotten_where_nobody_speaks() {
         assert!(left <= 32 << 10, "{left}");
     }
 }
+
+/// People who have come and gone take an eighth of the budget at most; the others are forgotten, the oldest first.
+#[test]
+fn people_who_have_gone_take_their_share() {
+    let settings = Settings { memory: Some(1 << 20), leave_grace: Duration::ZERO, ..unhurried() };
+    let mut stage = Stage::json(settings, &["ann"]);
+    for n in 0..1000 {
+        stage.opens("x", &format!("{n:0>128}"));
+        stage.closes("x");
+        stage.waits_ms(10);
+    }
+    let (held, known) = (stage.chat.held().users, stage.chat.counts().known_users);
+    assert!(held <= (1 << 20) / 8 + 4096 && (100..600).contains(&known), "{held} {known}");
+    stage.forgets("ann");
+    let to = |n: usize| format!(r#"{{"type":"direct","user_id":"{n:0>128}","content":"x"}}"#);
+    stage.refused("ann", &to(0), "user_not_found");
+    stage.says("ann", &to(999));
+    stage.heard_kinds("ann", &["direct"]);
+}
