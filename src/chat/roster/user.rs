@@ -118,8 +118,8 @@ impl User {
     }
 }
 
-/// Invariant: `names` leads to every user; `gone` holds exactly those who are not present, in the order in which they are
-/// forgotten, and `gone_name_bytes` is the sum of their names; `visible` counts those who are seen.
+/// Invariant: `names` leads to every user; `gone` holds exactly those who are not present, in the order in which they
+/// are forgotten, and `gone_name_bytes` is the sum of their names; `visible` counts those who are seen.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Users {
     users: Slab<User>,
