@@ -59,7 +59,7 @@ impl Timer {
         match self {
             Self::Typing(_) | Self::Unproven(_) | Self::Expired(_) => true,
             Self::Expires(_) | Self::Ban(_) => false,
-            Self::Crowd { .. } | Self::Names { .. } | Self::Sweep | Self::Buckets | Self::Slack => false,
+            Self::Crowd { .. } | Self::Names { .. } | Self::Sweep | Self::Buckets | Self::Said | Self::Slack => false,
             Self::Lives { .. } | Self::Replay(_) | Self::Stay => false,
         }
     }

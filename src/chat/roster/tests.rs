@@ -267,7 +267,7 @@ fn a_status_is_that_of_the_node_on_which_alone_somebody_is() {
         town.roster.stand_abroad(node, bob, stands);
         assert_eq!(town.roster.user(bob).status, seen, "{node} {since}");
     }
-    town.roster.gone_abroad(1, bob, town.now);
+    town.roster.gone_abroad(1, bob);
     let stands = nodes::Stands { devices: 1, shows: Shows { status: Away, note: None }, since: 1 };
     town.roster.stand_abroad(2, bob, stands);
     assert_eq!(town.roster.user(bob).status, Away);
