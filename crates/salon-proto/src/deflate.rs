@@ -20,6 +20,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -40,11 +41,17 @@ enum Machine {
 
 /// Invariant: `recent[..filled]` ends what has been inflated of this message, behind the history it began with; as much
 /// of it is there as DEFLATE can refer to.
-#[derive(Debug)]
 pub(crate) struct Inflating {
     stream: Decompress,
     recent: Box<[u8]>,
     filled: usize,
+}
+
+/// Without the bytes, which are the peers'.
+impl fmt::Debug for Inflating {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflating").finish_non_exhaustive()
+    }
 }
 
 impl Inflater {
@@ -202,10 +209,16 @@ impl Inflating {
 ///
 /// Only for connections whose peer keeps its context (`client_no_context_takeover` or
 /// `server_no_context_takeover` was not agreed to); it takes memory with their first message.
-#[derive(Debug)]
 pub struct History {
     bytes: Vec<u8>,
     window: usize,
+}
+
+/// Without the bytes, which are the peers'.
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").field("window", &self.window).finish_non_exhaustive()
+    }
 }
 
 impl History {
@@ -231,12 +244,18 @@ impl History {
 ///
 /// It takes 245 KiB for a window of 2^9 up to 372 KiB for one of 2^15 when that window is first asked for, and keeps
 /// it: 2 MiB if all seven are, with what it keeps of the output (64 KiB).
-#[derive(Debug)]
 pub struct Deflater {
     level: Compression,
     /// One for each size of window, made when first asked for.
     streams: [Option<Compress>; (MAX_WINDOW_BITS - MIN_WINDOW_BITS) as usize + 1],
     output: Vec<u8>,
+}
+
+/// Without the bytes, which are the peers'.
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater").field("level", &self.level).finish_non_exhaustive()
+    }
 }
 
 impl Deflater {

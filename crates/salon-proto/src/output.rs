@@ -2,12 +2,13 @@
 //! them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::vec::Vec;
 
 /// Bytes for the peer, for a stream that may take some of them, and may hold back what it took until it is flushed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
     /// A payload that follows them, and is written from where it lies.
@@ -24,6 +25,13 @@ pub(crate) struct Output {
     unflushed: bool,
     /// The stream has failed: nothing is written any more.
     broken: Option<io::ErrorKind>,
+}
+
+/// Without the bytes, which are the peers'.
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
 }
 
 impl Output {

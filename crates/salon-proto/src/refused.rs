@@ -23,13 +23,20 @@ use core::fmt;
 /// assert_eq!(refused.header("www-authenticate"), Some(&b"Bearer"[..]));
 /// # Ok::<(), salon_proto::client_handshake::ResponseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refused {
     status: u16,
     reason: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     framing: Framing,
+}
+
+/// Without the bytes, which are the peers'.
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 /// How the body ends, and how much of it is missing.

@@ -75,3 +75,31 @@ fn idle_connections_hold_no_machines() {
     assert!(each < 400, "{each} bytes a connection");
     assert_eq!(pairs[0][0].held_bytes() + pairs[0][1].held_bytes(), 0);
 }
+
+/// What peers have said, or a server has answered, is not in what a log shows of a connection.
+#[test]
+fn debug_tells_nothing_that_was_said() {
+    let secret = "secret ".repeat(100);
+    let (mut out, mut input) = (Vec::new(), Input::new());
+    let [mut server, mut client] = pair();
+    client.send(Message::Text(&secret), &mut out).unwrap();
+    input.extend(&out);
+    assert!(server.receive(&mut input, &mut Vec::new()).is_some());
+    // Half of a message that is not compressed, and so lies here as it is.
+    input.extend(b"\x01\x86\0\0\0\0secret");
+    assert!(server.receive(&mut input, &mut Vec::new()).is_none());
+    let mut deflater = salon_proto::deflate::Deflater::new(6);
+    assert!(deflater.compress(secret.as_bytes(), 15).is_some());
+    let mut history = salon_proto::deflate::History::new(15);
+    let mut inflater = salon_proto::deflate::Inflater::new();
+    let whole = deflater.compress(secret.as_bytes(), 15).unwrap().to_vec();
+    inflater.inflate::<salon_proto::ProtocolError>(&whole, Some(&mut history), |_| Ok(())).unwrap();
+    let head = b"HTTP/1.1 401 Unauthorized\r\nSet-Cookie: secret\r\nContent-Length: 6\r\n\r\n";
+    let mut refused = Response::parse(head).unwrap().refused();
+    assert_eq!(refused.take(b"secret"), 6);
+    let shown = format!("{server:?} {input:?} {deflater:?} {history:?} {inflater:?} {refused:?}");
+    for said in ["secret", "115, 101, 99, 114, 101, 116", &format!("{whole:?}")[1..20]] {
+        assert!(!shown.contains(said), "{said} in {shown}");
+    }
+    assert!(shown.contains("status: 401"), "{shown}");
+}
