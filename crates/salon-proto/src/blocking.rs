@@ -78,7 +78,10 @@ impl<S: Read + Write> WebSocket<S> {
     /// An idle connection holds nothing for compression: the [machines](Connection::held_bytes) are the thread's.
     ///
     /// # Errors
-    /// Those of the stream, or a [`RequestError`](crate::handshake::RequestError), which has been answered.
+    /// A [`RequestError`](crate::handshake::RequestError), which has been answered; or those of the stream, `WouldBlock`
+    /// and `TimedOut` among them: the stream is gone with a handshake that stops there, unlike with a connection. A
+    /// server that would go on behind a timeout takes the handshake by its [parts](crate::handshake), and then
+    /// [`WebSocket::over`].
     pub fn accept(stream: S) -> io::Result<Self> {
         Self::accept_with(stream, |_, upgrade| Ok(upgrade))
     }

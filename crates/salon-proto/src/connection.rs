@@ -314,7 +314,8 @@ impl Connection {
     /// Starts the closing handshake (section 7.1.2): appends a Close with a code and a reason, or without, unless one
     /// has been sent or received. A reason over 123 bytes is cut at a character.
     ///
-    /// The peer's messages are not passed on any more; its Close still is.
+    /// The peer's messages are not passed on any more, but for one that [`Connection::has_event`] has found before; its
+    /// Close still is.
     pub fn close(&mut self, why: CloseBody<'_>, out: &mut Vec<u8>) {
         self.receiver.close_with(why, out);
     }

@@ -21,6 +21,9 @@ pub enum Message<'a> {
 }
 
 /// What a side sends, or a message that it has received, with bytes of its own: for queues, streams and sinks.
+///
+/// The stream of an adapter brings `Text` and `Binary` alone: pings and a Close have been answered. An owner that is to
+/// know why the peer closed reads events (`WebSocket::read`). The sink takes all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedMessage {
