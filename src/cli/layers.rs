@@ -200,7 +200,7 @@ fn with_values_joined(line: &[OsString]) -> Vec<OsString> {
             let bytes = last.as_encoded_bytes();
             bytes.len() > 2 && bytes.starts_with(b"--") && !bytes.contains(&b'=')
         };
-        match joined.last_mut().filter(|last| is_number && is_option(&**last)) {
+        match joined.last_mut().filter(|last| is_number && is_option(last)) {
             Some(option) => {
                 option.push("=");
                 option.push(word);
