@@ -172,7 +172,7 @@ impl Hall {
                 at_the_door = session.is_some_and(|session| session.dialect == Dialect::Plain);
             }
             (What::Slice { .. }, _) => return self.read_later(ask.conn, turn),
-            (What::Life, Some(room)) => return self.ask_life_later(room, turn),
+            (What::Life, _) => return self.ask_lives_later(turn),
             (What::Recall { .. }, _) if why.is_some() => return self.refuse(ask, &not_joined(), turn),
             // A store that is down keeps nobody from leaving, or from seeing the rooms.
             (What::Leave(leaving), Some(room)) => return self.left(ask, room, leaving, turn),

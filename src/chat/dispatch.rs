@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::checks::read_safely;
 use super::hall::Hall;
-use super::lives;
 use super::rate_limit::SWEEP_EVERY;
 use super::roster::session::{Dialect, NOBODY};
 use super::timers::Timer;
@@ -168,7 +167,7 @@ impl Hall {
             }
             News::Renewed => {
                 self.forget_answered();
-                self.timers.set(lives::of_all_rooms(), turn.now.tick);
+                self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
             }
             News::Missed { room, epoch, from, to } => self.missed(room, epoch, from, to, turn),
             News::Emptied { room } => {
@@ -183,7 +182,7 @@ impl Hall {
                     self.roster.note_ended(key);
                     // A store that has lost something does not know of them.
                     if self.roster.room(key).sessions() > 0 {
-                        self.timers.set(lives::of_room(key), turn.now.tick);
+                        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick);
                     }
                 }
             }
@@ -212,7 +211,7 @@ impl Hall {
                 Timer::Typing(key) => self.end_typing(&key.0, key.1, ctx),
                 Timer::Crowd { room } => self.tell_crowd(room, ctx),
                 Timer::Names { room } => self.tell_names(room, ctx),
-                Timer::Lives { from, before } => self.ask_lives(from..before, ctx),
+                Timer::Lives { from } => self.ask_lives(from, ctx),
                 Timer::Replay(conn) => self.read_on(conn, ctx),
                 Timer::Unproven(conn) => self.end_unproven(conn, ctx),
                 Timer::Expires(conn) => self.warn_of_expiry(conn, ctx),

@@ -6,7 +6,6 @@
 //! the rooms that people are in when the store says that it has lost something: it may not know any more that this node
 //! is to be told of them, which plain sessions suffer as well.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::ask::Asker;
@@ -53,37 +52,26 @@ impl Hall {
     }
 
     /// Asks for the heads of the next rooms that people are in, which say what lives these are in.
-    pub(super) fn ask_lives(&mut self, keys: Range<u32>, ctx: &mut Ctx<'_>) {
-        let before = keys.end;
-        let (rooms, next) = self.roster.rooms().with_sessions(keys, LOOKED_AT_ONCE);
+    pub(super) fn ask_lives(&mut self, from: u32, ctx: &mut Ctx<'_>) {
+        let (rooms, next) = self.roster.rooms().with_sessions(from..u32::MAX, LOOKED_AT_ONCE);
         for room in rooms {
             let Some((conn, _)) = self.roster.inside(room).next() else { continue };
             let name = self.roster.room(room).name.clone();
             let waiting = Waiting { asker: Asker::unnamed(conn), room: Some(room), what: What::Life };
             if self.read(waiting, Conversation::Room(name.as_str()), Query::Head, ctx).is_err() {
-                return self.timers.set(Timer::Lives { from: room, before }, ctx.now.tick + ASK_AGAIN_AFTER);
+                return self.timers.set(Timer::Lives { from: room }, ctx.now.tick + ASK_AGAIN_AFTER);
             }
         }
         if let Some(from) = next {
-            self.timers.set(Timer::Lives { from, before }, ctx.now.tick + Duration::from_millis(1));
+            self.timers.set(Timer::Lives { from }, ctx.now.tick + Duration::from_millis(1));
         }
     }
 
-    /// The store could not say it of this one: it is asked for it again, though not soon, because the room may not be
-    /// readable at all.
-    pub(super) fn ask_life_later(&mut self, room: u32, turn: &Turn<'_>) {
-        self.timers.set(of_room(room), turn.now.tick + ASK_FAILED_AGAIN_AFTER);
+    /// The store could not say it of one: it is asked for all of them again, though not soon, because that one may not
+    /// be readable at all.
+    pub(super) fn ask_lives_later(&mut self, turn: &Turn<'_>) {
+        self.timers.set(Timer::Lives { from: 0 }, turn.now.tick + ASK_ALL_AGAIN_AFTER);
     }
-}
-
-/// The timer with which the store is asked for the life of a room.
-pub(super) fn of_room(room: u32) -> Timer {
-    Timer::Lives { from: room, before: room + 1 }
-}
-
-/// The same of each room that people are in.
-pub(super) fn of_all_rooms() -> Timer {
-    Timer::Lives { from: 0, before: u32::MAX }
 }
 
 /// Rooms that are looked at in one turn.
@@ -92,5 +80,5 @@ const LOOKED_AT_ONCE: u32 = 256;
 /// When a store that was asked too much is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// When one that failed is asked for the head of that room again.
-const ASK_FAILED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// When one that failed is asked for all heads again: at most 10,000 reads a minute, then.
+const ASK_ALL_AGAIN_AFTER: Duration = Duration::from_secs(60);

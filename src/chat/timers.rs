@@ -36,8 +36,8 @@ pub(super) enum Timer {
     Said,
     /// Tables with little in them shrink.
     Slack,
-    /// The store is asked for the lives of the rooms that people are in, of those with these keys: all, or one.
-    Lives { from: u32, before: u32 },
+    /// The store is asked for the lives of the rooms that people are in, from this key on.
+    Lives { from: u32 },
     /// A store that did not answer is asked again for sessions that catch up.
     Replay(ConnId),
     /// A session has not shown a token in time.

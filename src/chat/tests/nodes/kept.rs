@@ -264,46 +264,6 @@ fn a_plain_session_hears_a_room_that_the_store_has_lost() {
     }
 }
 
-/// A room that another node has ended is asked for alone, and alone again where the store cannot say it.
-#[test]
-fn a_room_that_has_ended_is_asked_for_alone() {
-    let mut nodes = ann_and_bob();
-    for room in ["den", "hut", "bar"] {
-        nodes.says(0, "ann", &format!(r#"{{"type":"join","room_id":"{room}"}}"#));
-    }
-    let read = |nodes: &Nodes, from: usize| -> Vec<String> {
-        let link = &nodes.world.borrow().links[0];
-        let asked = (from..link.asked.len()).filter_map(|at| link.asked.get(at));
-        let rooms = asked.filter_map(|request| match request {
-            Request::Read { conversation: Conversation::Room(room), .. } => Some(room.to_owned()),
-            _ => None,
-        });
-        rooms.collect()
-    };
-    let asked = nodes.world.borrow().links[0].asked.len();
-    nodes.world.borrow_mut().links[0].down = true;
-    nodes.world.borrow_mut().links[0].said.push(&News::Ended { room: "hut" });
-    nodes.settles();
-    nodes.stages[0].waits_ms(0);
-    nodes.settles();
-    assert_eq!(read(&nodes, asked), ["hut"]);
-    nodes.world.borrow_mut().links[0].down = false;
-    nodes.stages[0].waits_ms(60_000);
-    nodes.settles();
-    assert_eq!(read(&nodes, asked), ["hut", "hut"]);
-    nodes.stages[0].waits_ms(120_000);
-    nodes.settles();
-    assert_eq!(read(&nodes, asked).len(), 2);
-    // All are asked for where it is not known what was lost.
-    nodes.world.borrow_mut().links[0].said.push(&News::Renewed);
-    nodes.settles();
-    nodes.stages[0].waits_ms(0);
-    nodes.settles();
-    let mut all = read(&nodes, asked).split_off(2);
-    all.sort_unstable();
-    assert_eq!(all, ["bar", "den", "hut"]);
-}
-
 /// What a session said that catches up, and has not heard, is of a life that is over: it is answered by an `ack`.
 #[test]
 fn what_was_not_heard_of_a_life_that_is_over_is_answered() {
