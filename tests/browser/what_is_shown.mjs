@@ -285,12 +285,21 @@ await run(async () => {
 
   await check("names that look alike are told apart", async () => {
     const [cyrillic, small] = [await newPage(), await newPage()];
+    for (const text of ["First of a group", "Second of it", "Third of it"]) await say(bob, text);
+    await sees(bob, "Third of it");
+    const height = () => bob.locator("#messages > li.message").evaluateAll((all) => all.slice(-3).map((one) => one.clientHeight));
+    const before = await height();
     await enter(cyrillic, "Аda", "kitchen");
     await enter(small, "bob", "kitchen");
     const marks = () => bob.locator("#members .member").evaluateAll((all) => all.map((one) => [one.querySelector(".member-name").textContent, one.querySelector(".lookalike")?.textContent ?? ""]));
     await until("both are marked", async () => {
       const found = new Map(await marks());
       return found.get("Аda") === "U+0410" && found.get("Ada") === "" && found.get("bob") === "not Bob" && found.get("Bob") === "not bob";
+    });
+    const tags = bob.locator("#messages > li.message .lookalike");
+    await until("the name of the group has the mark, and nothing is longer", async () => {
+      const found = [await height(), await tags.evaluateAll((all) => all.filter((one) => one.checkVisibility() && one.closest(".continued")).length), await tags.last().textContent()];
+      return JSON.stringify(found) === JSON.stringify([before, 0, "not bob"]) || Promise.reject(new Error(JSON.stringify([before, ...found])));
     });
     await say(cyrillic, "It is me, Ada.");
     await sees(bob, "It is me, Ada.");
