@@ -660,6 +660,14 @@ await run(async () => {
     await connected(second);
     await shows(second, "harbour", "dot 2");
     equal(await roomsOf(second), ["harbour", "kitchen"], "rooms after a reload");
+    // One that nothing had been said in is there once something has been read in it.
+    await say(page, "/join shed");
+    await titled(page, "shed");
+    await go(page, "kitchen");
+    await speak(bob, "Speaker", { room_id: "shed" }, ["@Nomad first"]);
+    await shows(page, "shed", "badge 1");
+    await go(page, "shed");
+    await until("the room is there", async () => (await roomsOf(second)).join() === "harbour,kitchen,shed" || Promise.reject(new Error(await roomsOf(second))));
     await second.context().close();
     await page.context().close();
   });
