@@ -362,7 +362,26 @@ await run(async () => {
     await composer(next).fill(mended.text);
     await erase("other words");
     await isDraft();
-    // An answer to a message that goes is a message of its own.
+    // The text is sent as a new message only by whoever means that: also after a reload, and typed on.
+    const sent = async () => (await next.locator("#messages > li.message .text").allTextContents()).filter((text) => text.startsWith(mended.text)).length;
+    await next.keyboard.type("!");
+    await next.reload();
+    await connected(next);
+    const question = next.locator("#question[open] #question-title");
+    const asksFirst = async () => {
+      await composer(next).press("Enter");
+      equal(await question.textContent(), "Send it as a new message?", "the question");
+      await next.keyboard.press("Enter"); // a second one means no
+      await next.locator("#question:not([open])").waitFor({ state: "attached" });
+    };
+    await asksFirst();
+    equal([await composer(next).inputValue(), await next.locator("#composer-problem").textContent(), await sent()], [`${mended.text}!`, mended.problem, 0], "what stands there, why, and what was sent");
+    await composer(next).fill("");
+    await until("nothing is said of it", async () => (await next.locator("#composer-problem").textContent()) === "");
+    await say(next, "something else");
+    await sees(next, "something else");
+    // An answer to a message that goes is none: that is said, and asked about.
+    await composer(next).fill(mended.text);
     await speak(bob, "Losing", { room_id: "workshop 3" }, ["to be answered"]);
     await sees(next, "to be answered");
     await next.locator("#log").focus();
@@ -372,6 +391,16 @@ await run(async () => {
     await erase("to be answered");
     await until("it is not", async () => await next.locator("#composer-context").isHidden());
     equal(await composer(next).inputValue(), mended.text, "the draft");
+    await composer(next).focus();
+    await next.keyboard.type(".");
+    equal(await next.locator("#composer-problem").textContent(), "The message that you answered is no longer there.", "the reason");
+    await asksFirst();
+    await composer(next).press("Enter");
+    await next.locator("#question-yes").click();
+    await sees(next, `${mended.text}.`);
+    equal([await composer(next).inputValue(), await next.locator("#composer-problem").textContent()], ["", ""], "what is left");
+    await say(next, "and another one");
+    await sees(next, "and another one");
     await of.close();
   });
 

@@ -55,7 +55,8 @@ function drawComposer() {
   const tooLong = content === undefined ? "" : contentProblem(active, content);
   byId("send").disabled = isBlank(input.value) || Boolean(tooLong);
   byId("send").setAttribute("aria-label", t(active.editing ? "save" : "send"));
-  const problem = tooLong || active.problem || active.removed;
+  if (isBlank(active.draft) && !active.behind) active.lost = "";
+  const problem = tooLong || active.problem || active.removed || (active.editing ? "" : active.lost);
   byId("send-parts").hidden = !tooLong || active.editing !== null || active.removed !== "";
   byId("rejoin").hidden = !active.removed;
   byId("rejoin").textContent = t(active.epoch === null && active.removed !== t("notHere") ? "tryAgain" : "joinAgain");
@@ -105,6 +106,7 @@ export function editMessage(item) {
 function begin({ reply = active.reply, editing = null }) {
   leaveEdit(active);
   Object.assign(active, { reply, editing, problem: "" });
+  if (reply) active.lost = "";
   contextChanged();
   focusAtEnd();
 }
@@ -256,7 +258,16 @@ for (const name of ["dragover", "drop"]) document.addEventListener(name, (event)
   if (name === "drop" || event.type === "drop") toast(t("onlyText"));
 });
 
-byId("composer").addEventListener("submit", (event) => {
+/** Text that was about a message that is gone is sent to others only if that is meant. Returns whether it is. */
+async function isMeant() {
+  const c = active;
+  const { lost, draft } = c;
+  if (!await ask({ title: t("sendAnew"), text: lost, yes: t("send") }) || c !== active || c.editing || c.draft !== draft) return false;
+  c.lost = "";
+  return true;
+}
+
+byId("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   closeSuggestions();
   if (active.editing) {
@@ -266,7 +277,7 @@ byId("composer").addEventListener("submit", (event) => {
   const written = input.value.trimEnd();
   const { content, ...command } = parse(written);
   if (content === undefined) obey(written, command);
-  else if (!isBlank(content) && !contentProblem(active, content)) say(content);
+  else if (!isBlank(content) && !contentProblem(active, content) && (!active.lost || await isMeant())) say(content);
   growComposer();
   redraw("composer", "log");
   if (!active.removed) input.focus();
@@ -328,7 +339,8 @@ function change(c, editing, answered) {
 }
 
 // A text that is too long for one message goes in several, cut where a line or a word ends.
-byId("send-parts").addEventListener("click", () => {
+byId("send-parts").addEventListener("click", async () => {
+  if (active.lost && !await isMeant()) return;
   const { content } = parse(input.value);
   const parts = content === undefined ? [] : inParts(active, content);
   for (const [n, part] of parts.entries()) {

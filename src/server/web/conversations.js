@@ -69,6 +69,7 @@ class Conversation {
     this.typing = new Map();
     this.draft = ""; // the text in the composer
     this.behind = ""; // the draft that waits until a command in its place is done
+    this.lost = ""; // that the message is gone which the draft was about: it is asked about before it is sent
     this.reply = null; // the message that it answers: `{epoch, seq, sender}`
     this.editing = null; // the message that is written anew, in the place of the draft: `{epoch, seq, before, text}`
     this.edits = new Map(); // what was written in edits that the reader has ended, by seq: `{before, text}`
@@ -100,7 +101,10 @@ class Conversation {
     this.#epoch = epoch;
     if (epoch === null) return;
     // What is begun is about a message of one epoch. In another one its number is that of another message.
-    if (this.reply && this.reply.epoch !== epoch) this.reply = null;
+    if (this.reply && this.reply.epoch !== epoch) {
+      this.reply = null;
+      this.lose(t("replyGone"));
+    }
     if (this.editing && this.editing.epoch !== epoch) this.endEdit(t("editOfOldHistory"));
   }
 
@@ -119,8 +123,11 @@ class Conversation {
     this.editing = null;
     if (text.trim() === "" || text === before) return;
     this.addToDraft(text);
-    this.problem = problem;
+    this.lose(problem);
   }
+
+  /** The message is gone that the draft was about. */
+  lose(words) { this[this.draft.trim() === "" ? "problem" : "lost"] = words; }
 
   get unread() { return this.carried + this.fresh; }
   get muted() { return isMuted(this.key); }
@@ -563,7 +570,10 @@ export function takeChange(c, { of, seq, ts, content, mentions: whom, deleted })
 
 /** A message is deleted, or was: it is neither answered nor written anew. Text that was begun stays. */
 export function letGoOfDeleted(c, seq) {
-  if (c.reply?.seq === seq) c.reply = null;
+  if (c.reply?.seq === seq) {
+    c.reply = null;
+    c.lose(t("replyGone"));
+  }
   if (c.editing?.seq === seq) c.endEdit(t("editGone"));
   if (c === active) redraw("composer");
 }

@@ -241,6 +241,8 @@ export const WORDS = {
   nothingLeft: "Es bleibt nichts von ihr übrig.",
   editOfOldHistory: "Die Nachricht, die du bearbeitet hast, gehört zu einem Verlauf, den der Server nicht mehr hat. Dein Text steht im Nachrichtenfeld.",
   editGone: "Die Nachricht, die du bearbeitet hast, gibt es nicht mehr. Dein Text steht im Nachrichtenfeld.",
+  replyGone: "Die Nachricht, auf die du antwortest, gibt es nicht mehr.",
+  sendAnew: "Als neue Nachricht senden?",
   tooLong: {
     one: "Das ist für eine Nachricht um etwa {count} Zeichen zu lang. Bitte sende es in Teilen.",
     other: "Das ist für eine Nachricht um etwa {count} Zeichen zu lang. Bitte sende es in Teilen.",

@@ -241,6 +241,8 @@ export const WORDS = {
   nothingLeft: "Nothing is left of it.",
   editOfOldHistory: "The message that you edited is of a history that the server no longer has. What you wrote is in the message box.",
   editGone: "The message that you edited is no longer there. What you wrote is in the message box.",
+  replyGone: "The message that you answered is no longer there.",
+  sendAnew: "Send it as a new message?",
   tooLong: {
     one: "That is too long for one message, by about {count} character. Please send it in parts.",
     other: "That is too long for one message, by about {count} characters. Please send it in parts.",

@@ -257,6 +257,8 @@ export const WORDS = {
   nothingLeft: "No quedaría nada de él.",
   editOfOldHistory: "El mensaje que editabas es de un historial que el servidor ya no tiene. Lo que escribiste está en el cuadro de mensaje.",
   editGone: "El mensaje que editabas ya no está. Lo que escribiste está en el cuadro de mensaje.",
+  replyGone: "El mensaje al que respondías ya no está.",
+  sendAnew: "¿Enviarlo como mensaje nuevo?",
   tooLong: {
     one: "Es demasiado largo para un mensaje: sobra {count} carácter, más o menos. Envíalo en partes.",
     many: "Es demasiado largo para un mensaje: sobran {count} de caracteres, más o menos. Envíalo en partes.",

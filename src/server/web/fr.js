@@ -258,6 +258,8 @@ export const WORDS = {
   nothingLeft: "Il n’en reste rien.",
   editOfOldHistory: "Le message que vous modifiiez est d’un historique que le serveur n’a plus. Votre texte est dans la zone de message.",
   editGone: "Le message que vous modifiiez n’est plus là. Votre texte est dans la zone de message.",
+  replyGone: "Le message auquel vous répondiez n’est plus là.",
+  sendAnew: "L’envoyer comme nouveau message\u202F?",
   tooLong: {
     one: "C’est trop long pour un seul message, d’environ {count} caractère. Veuillez l’envoyer en plusieurs parties.",
     many: "C’est trop long pour un seul message, d’environ {count} de caractères. Veuillez l’envoyer en plusieurs parties.",

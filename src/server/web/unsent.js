@@ -41,10 +41,10 @@ function record(closed) {
   return { name: me, at: Date.now(), closed, drafts, begun: allBegun(), refused, outbox: client?.outbox.map(bare) ?? [] };
 }
 
-/** What a draft answers, and the message that is written anew in its place; of others it keeps no text. */
-function contextOf({ reply, editing }) {
-  if (!reply && !editing) return undefined;
-  return { reply, editing: editing && { ...editing, text: editing.text.slice(0, DRAFT_CHARACTERS) } };
+/** What a draft answers or was about, and the message that is written anew in its place; of others it keeps no text. */
+function contextOf({ reply, editing, lost }) {
+  if (!reply && !editing && !lost) return undefined;
+  return { reply, lost, editing: editing && { ...editing, text: editing.text.slice(0, DRAFT_CHARACTERS) } };
 }
 
 const bare = ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent }) => ({ id, kind, target, content, reply_to, epoch, queuedAt, firstSent });
@@ -167,10 +167,11 @@ function wait(entry, failed) {
  * another tab that was closed as well or here, the texts are kept in one.
  */
 function draft(c, text, context) {
-  const { reply, editing } = isContext(context ?? {}) ? context ?? {} : {};
+  const { reply, editing, lost } = isContext(context ?? {}) ? context ?? {} : {};
   const anew = !c.draft && !c.reply;
   if (anew && reply && (c.epoch ?? reply.epoch) === reply.epoch) c.reply = reply;
   c.addToDraft(text);
+  if (lost) c.lost = String(lost);
   if (!editing) return;
   if (!c.editing && (c.epoch ?? editing.epoch) === editing.epoch && !(c === active && c.draft)) c.editing = editing;
   else if (editing.text !== editing.before) c.addToDraft(editing.text);
