@@ -128,6 +128,28 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("Ctrl+K and the name of what is on screen lead to the message box, and one's own name to one's notes", async () => {
+    const page = await newPage();
+    await enter(page, "Kitty", "kitchen");
+    await page.keyboard.press("Control+k");
+    const labels = () => page.locator("#switcher-list .suggestion-label").allTextContents();
+    equal((await labels()).filter((one) => ["kitchen", "Kitty"].includes(one)), [], "what is offered unasked");
+    await page.keyboard.type("kitchen");
+    await until("it is offered", async () => (await labels())[0] === "kitchen" || Promise.reject(new Error(await labels())));
+    equal(await page.locator("#switcher-none").isVisible(), false, "nothing of that name");
+    await page.keyboard.press("Enter");
+    await page.locator("#switcher:not([open])").waitFor({ state: "attached" });
+    await focused(page, "composer-input");
+    await titled(page, "kitchen");
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("@kitty");
+    await until("it says what is there", async () => (await page.locator("#switcher-list [aria-selected=true]").textContent()) === "KKittyNotes to yourself" || Promise.reject(new Error(await page.locator("#switcher-list").textContent())));
+    await page.keyboard.press("Enter");
+    await titled(page, "Kitty");
+    await focused(page, "composer-input");
+    await page.context().close();
+  });
+
   await check("Ctrl+K finds a room with a title by its id too, and shows both", async () => {
     const page = await newPage();
     await enter(page, "Kim", "kitchen");

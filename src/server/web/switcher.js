@@ -47,7 +47,10 @@ function all() {
   }
   for (const { room_id, name } of publicRooms) add(`room:${room_id}`, { id: room_id, name: name ?? room_id, what: t("toJoin"), kind: "room", run: () => goInto(room_id) });
   for (const name of [...everybody(active, () => draw(true)), ...online]) if (name !== me) add(`person:${name}`, { id: name, name, what: t("toWrite"), kind: "person", run: () => open("person", name) });
+  // Oneself, and what is on screen: where they are asked for by name. The latter leads to the message box.
+  add(`person:${me}`, { id: me, name: me, what: t("notesToYourself"), kind: "person", byName: true, run: () => open("person", me) });
   found.delete(active.key);
+  add(active.key, { id: active.id, name: active.title, what: "", kind: active.kind, byName: true, run: () => {} });
   for (const { name, usage, what } of commandNames()) add(`command:${name}`, { id: name, name: usage, what, kind: "command", run: () => beginCommand(`/${name} `) });
   return [...found.values()];
 }
@@ -56,7 +59,7 @@ function draw(keeps = false) {
   const wanted = byId("switcher-input").value.trim().replace(/^[#@/]/u, "").toLocaleLowerCase();
   const kind = new Map([["#", "room"], ["@", "person"], ["/", "command"]]).get(byId("switcher-input").value.trim()[0]);
   const before = offered[chosen];
-  offered = all().filter((one) => (kind ? one.kind === kind : wanted !== "" || one.kind !== "command"))
+  offered = all().filter((one) => (kind ? one.kind === kind : wanted !== "" || one.kind !== "command") && (wanted !== "" || !one.byName))
     .map((one, at) => ({ one, at, rank: Math.min(fit(one.name.replace(/^\//u, ""), wanted), fit(one.id, wanted)) })).filter(({ rank }) => rank < Infinity)
     .sort((a, b) => a.rank - b.rank || a.at - b.at).slice(0, SHOWN_MAX).map(({ one }) => one);
   byId("switcher-list").replaceChildren(...offered.map(({ id, name, what, kind: of }, at) => {
