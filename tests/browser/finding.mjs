@@ -239,6 +239,23 @@ await run(async () => {
     await composer(ada).fill("");
   });
 
+  await check("keys: what a screen reader was told of proposals goes with them, and what it was told since stays", async () => {
+    const page = await newPage();
+    await enter(page, "Rea", "kitchen");
+    const told = () => page.locator("#announcer").textContent();
+    for (const [close, stays] of [["Escape", ""], ["Backspace", ""], ["Escape", "New message from Bob"]]) {
+      await composer(page).fill("");
+      await page.keyboard.type("@Bo");
+      await until("it is told", async () => (await told()) === "1 suggestion" || Promise.reject(new Error(await told())));
+      if (stays) await speak(bob, "Bob", { user_id: "Rea" }, ["psst"]);
+      await until("it was told since", async () => (await told()).includes(stays));
+      for (let n = 0; n < 3 && await page.locator("#suggestions").isVisible(); n += 1) await page.keyboard.press(close);
+      await page.locator("#suggestions").waitFor({ state: "hidden" });
+      equal(await told(), stays, `what is told behind ${close}`);
+    }
+    await page.context().close();
+  });
+
   await check("keys of an input method are none of the page: Escape leaves the view, arrows the choice, Enter the message", async () => {
     const page = await newPage();
     await enter(page, "Oki", "conversion");

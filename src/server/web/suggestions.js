@@ -12,12 +12,14 @@ const list = byId("suggestions");
 let offered = [];
 let chosen = -1;
 let behind = ""; // the text behind the place that is completed
+let told = ""; // what a screen reader was told of the list
 
 /** Shows `entries`, or hides the list where there are none. */
 export function offer({ entries, chosen: first }, after = "") {
   behind = after;
-  if (offered.length !== entries.length && entries.length) {
-    byId("announcer").textContent = t("suggestionCount", { count: entries.length });
+  const announcer = byId("announcer");
+  if (offered.length !== entries.length && (entries.length || announcer.textContent === told)) {
+    announcer.textContent = told = entries.length ? t("suggestionCount", { count: entries.length }) : "";
   }
   offered = entries;
   list.hidden = entries.length === 0;
