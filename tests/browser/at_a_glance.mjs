@@ -156,6 +156,24 @@ await run(async () => {
     }
   });
 
+  await check("no way to the latest is offered where a window that gets higher shows the end, and what is said is followed", async () => {
+    const reader = await newPage({ viewport: { width: 1280, height: 500 } });
+    await enter(reader, "Lara", "tower");
+    for (let n = 0; n < 12; n += 1) await say(reader, `storey ${n}\nof it`);
+    await sees(reader, "storey 11\nof it");
+    await reader.evaluate(() => {
+      const log = document.getElementById("log");
+      log.dispatchEvent(new WheelEvent("wheel", { bubbles: true }));
+      log.scrollTo({ top: 0, behavior: "instant" });
+    });
+    await reader.locator("#to-latest:not([hidden])").waitFor();
+    await reader.setViewportSize({ width: 1280, height: 2_000 });
+    await reader.locator("#to-latest").waitFor({ state: "hidden" });
+    await reader.setViewportSize({ width: 1280, height: 500 });
+    await until("the end is in view", () => reader.evaluate(() => { const { scrollHeight, scrollTop, clientHeight } = document.getElementById("log"); return scrollTop > 0 && scrollHeight - scrollTop - clientHeight < 5; }));
+    await reader.context().close();
+  });
+
   await check("a banner that comes above the messages, or goes, moves nothing that one reads", async () => {
     const reader = await newPage();
     await enter(reader, "Rita", "kitchen");

@@ -320,6 +320,12 @@ new ResizeObserver(() => {
     lastTop = byId("log").scrollTop;
   }
   noteMessage();
+  // What is higher now may show the end.
+  const c = active;
+  if (c.wished || c.landing || c.detached || !byId("log").clientHeight || belowView() >= NEAR) return;
+  c.stuck = true;
+  readWhatIsSeen();
+  drawToLatest();
 }).observe(byId("log"));
 
 drawnBy("log", drawLog);
