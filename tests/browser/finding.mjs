@@ -9,6 +9,7 @@ const server = new Server(process.argv[2], await freePort(), "--rate", "off");
 const { browser, pictures, run } = await begin(server);
 const newPage = (options = {}) => openPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
 const focused = (page, id) => until(`#${id} has the focus`, () => page.evaluate((id) => document.activeElement.id === id, id));
+const nothingFound = "Nothing was found. Whole words are looked for.";
 const results = (page) => page.locator("#search-list .result-text").allTextContents();
 
 /** Keeps back what the server says to a page and `holds` is true of; `letGo` lets all of it come. */
@@ -64,7 +65,7 @@ await run(async () => {
     await ada.locator("#open-search").click();
     equal(await results(ada), ["The kettle is in the cupboard"], "the results, opened again");
     await ada.locator("#search-input").fill("nothing of that kind");
-    await until("nothing is found", async () => (await ada.locator("#search-status").textContent()) === "Nothing was found.");
+    await until("nothing is found", async () => (await ada.locator("#search-status").textContent()) === nothingFound);
     await ada.keyboard.press("Escape");
   });
 
@@ -81,7 +82,7 @@ await run(async () => {
     await page.locator("#open-search").click();
     for (const where of ["in:\"great project\"", "in:P-7", "in:p-7", "from:tilda", "from:@Tilda"]) {
       await page.locator("#search-input").fill(`kettle nobody ${where}`);
-      await until("nothing is found", async () => (await page.locator("#search-status").textContent()) === "Nothing was found." || Promise.reject(new Error(`${where}: ${await page.locator("#search-status").textContent()}`)));
+      await until("nothing is found", async () => (await page.locator("#search-status").textContent()) === nothingFound || Promise.reject(new Error(`${where}: ${await page.locator("#search-status").textContent()}`)));
       await page.locator("#search-input").fill(`kettle ${where}`);
       await until(`it is found ${where}`, async () => (await results(page)).join() === "a kettle of our own");
     }
@@ -91,7 +92,7 @@ await run(async () => {
       day.setDate(day.getDate() + days);
       return `${day.getFullYear()}-${day.getMonth() + 1}-${String(day.getDate()).padStart(2, "0")}`;
     }));
-    const nothing = async () => (await page.locator("#search-status").textContent()) === "Nothing was found.";
+    const nothing = async () => (await page.locator("#search-status").textContent()) === nothingFound;
     for (const [where, isFound] of [[`on:${day}`, true], [`on:${before}`, false], [`on:${next}`, false], [`after:${before}`, true], [`after:${day}`, false], [`before:${next}`, true], [`before:${day}`, false], [`after:${before} before:${next}`, true]]) {
       for (const [text, finds] of [[isFound ? "nobody" : "kettle own", !isFound], [`kettle own ${where}`, isFound]]) {
         await page.locator("#search-input").fill(text);
@@ -645,7 +646,7 @@ await run(async () => {
       await page.keyboard.press("Escape");
       await page.locator("#open-search").click();
       await page.locator("#search-input").fill("kettle");
-      await until("it was answered", async () => (await page.locator("#search-status").textContent()) === "Nothing was found.");
+      await until("it was answered", async () => (await page.locator("#search-status").textContent()) === nothingFound);
       await looked("search");
       await page.keyboard.press("Escape");
       await say(page, "Hello");

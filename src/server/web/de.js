@@ -305,7 +305,7 @@ export const WORDS = {
   writeAWord: "Schreib auch ein Wort, nach dem gesucht wird.",
   narrowIt: "from:NAME, in:RAUM und on:/after:/before:2026-01-31 grenzen es ein.",
   searching: "Suche läuft …",
-  nothingFound: "Nichts gefunden.",
+  nothingFound: "Nichts gefunden. Gesucht wird nach ganzen Wörtern.",
   nothingYet: "Noch nichts gefunden. Es gibt noch mehr zu durchsuchen.",
   noSuchName: "Diesen Namen gibt es nicht.",
   foundWith: "mit {name} · {time}",

@@ -305,7 +305,7 @@ export const WORDS = {
   writeAWord: "Write a word to look for, too.",
   narrowIt: "from:NAME, in:ROOM and on:/after:/before:2026-01-31 narrow it.",
   searching: "Searching …",
-  nothingFound: "Nothing was found.",
+  nothingFound: "Nothing was found. Whole words are looked for.",
   nothingYet: "Nothing yet. There is more to look at.",
   noSuchName: "There is no such name.",
   foundWith: "with {name} · {time}",

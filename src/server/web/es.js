@@ -326,7 +326,7 @@ export const WORDS = {
   writeAWord: "Escribe también una palabra que buscar.",
   narrowIt: "from:NOMBRE, in:SALA y on:/after:/before:2026-01-31 acotan la búsqueda.",
   searching: "Buscando…",
-  nothingFound: "No se ha encontrado nada.",
+  nothingFound: "No se ha encontrado nada. Se buscan palabras completas.",
   nothingYet: "Nada todavía. Queda más por mirar.",
   noSuchName: "No existe ese nombre.",
   foundWith: "con {name} · {time}",

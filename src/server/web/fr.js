@@ -327,7 +327,7 @@ export const WORDS = {
   writeAWord: "Écrivez aussi un mot à rechercher.",
   narrowIt: "from:NOM, in:SALON et on:/after:/before:2026-01-31 affinent la recherche.",
   searching: "Recherche…",
-  nothingFound: "Aucun résultat.",
+  nothingFound: "Aucun résultat. La recherche porte sur des mots entiers.",
   nothingYet: "Rien pour l’instant. Il reste des messages à parcourir.",
   noSuchName: "Ce nom n’existe pas.",
   foundWith: "avec {name} · {time}",
