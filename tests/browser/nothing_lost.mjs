@@ -435,10 +435,17 @@ await run(async () => {
     await enter(page, "Writer", "kitchen");
     await say(page, "Before");
     await sees(bob, "Before");
+    const states = () => page.locator("#messages .pending .state").allTextContents();
+    const says = (...words) => until(`the states are ${words}`, async () => (await states()).join() === words.join() || Promise.reject(new Error(await states())));
+    wire.deafen();
+    await say(page, "On its way");
+    await says("Sending …");
     serverAway = true;
     wire.cut();
     await page.locator("#banner:not([hidden])", { hasText: "Reconnecting" }).waitFor();
+    await says("Waiting …");
     await say(page, "Into the void, 1");
+    await says("Waiting …", "Waiting …");
     await say(page, "/msg Bob Into the void, alone");
     await composer(page).fill("a draft for Bob");
     await page.locator("#room-list .place", { hasText: "kitchen" }).click();
@@ -453,8 +460,8 @@ await run(async () => {
     serverAway = false;
     await sees(bob, "Into the void, 2");
     await until("nothing waits", async () => await page.locator(".pending").count() === 0);
-    equal((await texts(bob)).slice(-3), ["Before", "Into the void, 1", "Into the void, 2"], "what Bob reads");
-    equal((await texts(page)).slice(-3), ["Before", "Into the void, 1", "Into the void, 2"], "what the writer reads");
+    const all = ["Before", "On its way", "Into the void, 1", "Into the void, 2"];
+    equal([(await texts(bob)).slice(-4), (await texts(page)).slice(-4)], [all, all], "what Bob reads, and the writer");
     equal([await composer(page).inputValue(), asked], ["a draft for the kitchen", 0], "the draft, questions before leaving");
     await page.locator("#person-list .draft-mark").waitFor();
     await page.screenshot({ path: path.join(pictures, "drafts.png") });

@@ -172,6 +172,7 @@ export const WORDS = {
   discard: "Verwerfen",
   notSentWhy: "Nicht gesendet. {why}",
   sending: "Wird gesendet …",
+  waiting: "Wartet …",
   answeredGone: "Eine Nachricht, die es nicht mehr gibt",
   goToAnswered: "Zur beantworteten Nachricht",
   you: "du",

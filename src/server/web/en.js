@@ -172,6 +172,7 @@ export const WORDS = {
   discard: "Discard",
   notSentWhy: "Not sent. {why}",
   sending: "Sending …",
+  waiting: "Waiting …",
   answeredGone: "A message that is not there any more",
   goToAnswered: "Go to the message that is answered",
   you: "you",

@@ -188,6 +188,7 @@ export const WORDS = {
   discard: "Descartar",
   notSentWhy: "No enviado. {why}",
   sending: "Enviando…",
+  waiting: "En espera…",
   answeredGone: "Un mensaje que ya no está",
   goToAnswered: "Ir al mensaje respondido",
   you: "tú",

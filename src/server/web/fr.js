@@ -189,6 +189,7 @@ export const WORDS = {
   discard: "Abandonner",
   notSentWhy: "Non envoyé. {why}",
   sending: "Envoi…",
+  waiting: "En attente…",
   answeredGone: "Un message qui n’est plus là",
   goToAnswered: "Aller au message d’origine",
   you: "vous",

@@ -57,11 +57,13 @@ export function listen(salon) {
   on("state", (detail) => {
     if (detail.state === "connecting") until = undefined;
     connectionIs({ ...detail, until });
-    if (detail.state !== "connected") for (const c of conversations.values()) {
+    for (const c of conversations.values()) {
+      for (const item of c.pending) item.stale = true; // whether it waits or is sent
+      if (detail.state === "connected") continue;
       c.typing.clear();
       c.followed = c.replaying = false;
     }
-    redraw("composer", "typing");
+    redraw("log", "composer", "typing");
   });
 
   on("stalled", stalledIs);

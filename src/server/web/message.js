@@ -191,7 +191,7 @@ function draw(item) {
     discard.addEventListener("click", () => forget(item));
     state.append(element("span", "", t("notSentWhy", { why: item.failed })), retry, discard);
   } else {
-    state.append(t("sending"));
+    state.append(t(client.state === "connected" ? "sending" : "waiting"));
   }
   item.node.querySelector(".body").append(state);
 }
