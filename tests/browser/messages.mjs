@@ -405,6 +405,7 @@ await run(async () => {
     await sees(ada, "Said by the other one");
     await composer(ada).press("Enter");
     await until("it is asked", async () => (await ada.locator("#question[open] #question-text").textContent()) === "Said by the other one");
+    equal(await ada.locator("#question-title").textContent(), "You have changed this message elsewhere meanwhile. Save over it?", "the question");
     await ada.keyboard.press("Enter"); // the careful answer
     await ada.locator("#question").waitFor({ state: "hidden" });
     equal([(await texts(bob)).at(-1), await composer(ada).inputValue()], ["Said by the other one", "Said by one device, and by it again"], "the message, the composer");

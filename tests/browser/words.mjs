@@ -81,6 +81,23 @@ await check("every text that the page asks for is in the table, and every text o
   equal(keys.size > 200, true, "that these are many");
 });
 
+await check("no table of words, and no other object of the page, has a key twice: the last one would win", async () => {
+  const twiceIn = (source) => {
+    const twice = [];
+    const nameOf = ({ key, computed }) => (computed ? undefined : key?.name ?? key?.value);
+    ancestor(treeOf(source), {
+      ObjectExpression({ properties }) {
+        const names = properties.map(nameOf).filter((name) => name !== undefined);
+        if (properties.some(({ kind }) => kind && kind !== "init")) return; // a getter and a setter are a pair
+        twice.push(...names.filter((name, at) => names.indexOf(name) !== at));
+      },
+    });
+    return twice;
+  };
+  equal(twiceIn("const WORDS = { a: 1, \"b.c\": 2, a: 3, \"b.c\": { a: 4 } };"), ["a", "b.c"], "what is found");
+  for (const name of (await readdir(web)).filter((file) => file.endsWith(".js"))) equal(twiceIn(await read(name)), [], name);
+});
+
 await check("what is said at the door is in the table of the door", () => {
   const [, part] = /<main id="door"([^]*?)<\/main>/u.exec(html);
   const asked = [...part.matchAll(HTML_KEY)].map(([, key]) => key);

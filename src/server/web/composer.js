@@ -313,7 +313,7 @@ async function save() {
   }
   if (contentProblem(c, content)) return;
   if (now && !now.deleted && ![editing.before, content].includes(now.content)) { // by another device of ours
-    if (!await ask({ title: t("changedMeanwhile"), text: element("q", "asked-about", now.content), yes: t("save") })) return;
+    if (!await ask({ title: t("editedElsewhere"), text: element("q", "asked-about", now.content), yes: t("save") })) return;
     if (c.editing !== editing || c.epoch !== editing.epoch) return;
   }
   change(c, editing, now?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));

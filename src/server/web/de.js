@@ -238,7 +238,7 @@ export const WORDS = {
   notSaved: "Das wurde nicht gespeichert. {why}",
   savedWithout: "Gespeichert. Was du seitdem geschrieben hast, ist noch nicht gespeichert.",
   editKept: "Nicht gespeichert. Dein Text kommt wieder, wenn du die Nachricht erneut bearbeitest.",
-  changedMeanwhile: "Du hast diese Nachricht inzwischen woanders geändert. Darüber speichern?",
+  editedElsewhere: "Du hast diese Nachricht inzwischen woanders geändert. Darüber speichern?",
   nothingLeft: "Es bleibt nichts von ihr übrig.",
   editOfOldHistory: "Die Nachricht, die du bearbeitet hast, gehört zu einem Verlauf, den der Server nicht mehr hat. Dein Text steht im Nachrichtenfeld.",
   editGone: "Die Nachricht, die du bearbeitet hast, gibt es nicht mehr. Dein Text steht im Nachrichtenfeld.",

@@ -238,7 +238,7 @@ export const WORDS = {
   notSaved: "That was not saved. {why}",
   savedWithout: "Saved. What you have written since then is not saved yet.",
   editKept: "Not saved. What you wrote comes back when you edit it again.",
-  changedMeanwhile: "You have changed this message elsewhere meanwhile. Save over it?",
+  editedElsewhere: "You have changed this message elsewhere meanwhile. Save over it?",
   nothingLeft: "Nothing is left of it.",
   editOfOldHistory: "The message that you edited is of a history that the server no longer has. What you wrote is in the message box.",
   editGone: "The message that you edited is no longer there. What you wrote is in the message box.",

@@ -254,7 +254,7 @@ export const WORDS = {
   notSaved: "No se ha guardado. {why}",
   savedWithout: "Guardado. Lo que has escrito desde entonces aún no está guardado.",
   editKept: "No se ha guardado. Lo que escribiste vuelve cuando edites el mensaje otra vez.",
-  changedMeanwhile: "Mientras tanto has cambiado este mensaje en otro lugar. ¿Guardar encima?",
+  editedElsewhere: "Mientras tanto has cambiado este mensaje en otro lugar. ¿Guardar encima?",
   nothingLeft: "No quedaría nada de él.",
   editOfOldHistory: "El mensaje que editabas es de un historial que el servidor ya no tiene. Lo que escribiste está en el cuadro de mensaje.",
   editGone: "El mensaje que editabas ya no está. Lo que escribiste está en el cuadro de mensaje.",

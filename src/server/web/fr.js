@@ -255,7 +255,7 @@ export const WORDS = {
   notSaved: "Cela n’a pas été enregistré. {why}",
   savedWithout: "Enregistré. Ce que vous avez écrit depuis ne l’est pas encore.",
   editKept: "Non enregistré. Votre texte revient quand vous modifiez à nouveau le message.",
-  changedMeanwhile: "Entre-temps, vous avez modifié ce message ailleurs. Enregistrer par-dessus\u202F?",
+  editedElsewhere: "Entre-temps, vous avez modifié ce message ailleurs. Enregistrer par-dessus\u202F?",
   nothingLeft: "Il n’en reste rien.",
   editOfOldHistory: "Le message que vous modifiiez est d’un historique que le serveur n’a plus. Votre texte est dans la zone de message.",
   editGone: "Le message que vous modifiiez n’est plus là. Votre texte est dans la zone de message.",
