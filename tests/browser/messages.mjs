@@ -20,6 +20,17 @@ const menu = async (page, text, what) => {
   await page.locator("#bar-more").click();
   await page.locator("#message-menu").getByRole("button", { name: what, exact: true }).click();
 };
+/** Another device of somebody gives a message another text, or, for null, deletes it. */
+const device = (page, user, room_id, before, content) => page.evaluate(async ({ user, room_id, before, content }) => {
+  const { SalonClient } = await import("/client.js");
+  const salon = new SalonClient({ url: `${location.origin.replace("http", "ws")}/ws`, user });
+  await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
+  await salon.join(room_id);
+  const { items } = await salon.history({ room_id }, { limit: 200 });
+  const { seq } = items.find((item) => item.content === before);
+  await (content === null ? salon.delete({ room_id }, seq) : salon.edit({ room_id }, seq, content));
+  salon.close();
+}, { user, room_id, before, content });
 const toast = (page, words) => until(`it says “${words}”`, async () => (await page.locator("#toast").textContent()).startsWith(words));
 
 /** The pixels of a picture, by the browser. */
@@ -393,15 +404,7 @@ await run(async () => {
     await composer(ada).press("ArrowUp");
     await until("it is edited", async () => (await composer(ada).inputValue()) === "Said by one device");
     await ada.keyboard.type(", and by it again");
-    await ada.evaluate(async () => {
-      const { SalonClient } = await import("/client.js");
-      const salon = new SalonClient({ url: `${location.origin.replace("http", "ws")}/ws`, user: "Ada" });
-      await new Promise((resolve) => { salon.on("welcome", resolve); salon.connect(); });
-      await salon.join("kitchen");
-      const { items } = await salon.history({ room_id: "kitchen" }, { limit: 20 });
-      await salon.edit({ room_id: "kitchen" }, items.find(({ content }) => content === "Said by one device").seq, "Said by the other one");
-      salon.close();
-    });
+    await device(ada, "Ada", "kitchen", "Said by one device", "Said by the other one");
     await sees(ada, "Said by the other one");
     await composer(ada).press("Enter");
     await until("it is asked", async () => (await ada.locator("#question[open] #question-text").textContent()) === "Said by the other one");
@@ -434,6 +437,43 @@ await run(async () => {
     await menu(ada, "Under the pointer", "Mark unread from here");
     await isThere();
     await say(ada, "And on");
+  });
+
+  await check("the keyboard in the bar of a message that goes out of view, or is deleted, does not go to what is being written", async () => {
+    const page = await newPage();
+    await enter(page, "Keys", "bars");
+    await speak(page, "Bob", { room_id: "bars" }, ["Never sent"]);
+    const inBar = async (text) => {
+      await sees(page, text);
+      await composer(page).fill("not yet to be said");
+      await page.locator("#log").focus();
+      await page.keyboard.press("ArrowUp");
+      await until("the message has the focus", () => page.evaluate((text) => document.activeElement.querySelector?.(":scope .text")?.textContent === text, text));
+      await until("the bar has it", async () => {
+        await page.keyboard.press("Tab");
+        return page.evaluate(() => document.activeElement.closest("#message-bar") !== null);
+      });
+    };
+    const isKept = async () => {
+      await page.keyboard.press("Enter");
+      equal(await composer(page).inputValue(), "not yet to be said", "the composer");
+    };
+    // A pointer that rests, and under which the messages move, takes the bar from no key.
+    await page.mouse.move(600, 500);
+    await inBar("Never sent");
+    await speak(page, "Bob", { room_id: "bars" }, Array.from({ length: 40 }, (_, n) => `further ${n}`));
+    await sees(page, "further 39");
+    await page.locator("#message-bar").waitFor({ state: "hidden" });
+    equal(await page.evaluate(() => document.activeElement.querySelector?.(":scope .text")?.textContent), "Never sent", "the message with the focus");
+    await isKept();
+    await page.keyboard.press("Escape"); // its menu
+    await speak(page, "Keys", { room_id: "bars" }, ["Soon gone"]);
+    await inBar("Soon gone");
+    await device(page, "Keys", "bars", "Soon gone", null);
+    await page.locator("#message-bar").waitFor({ state: "hidden" });
+    await isKept();
+    equal((await texts(page)).includes("not yet to be said"), false, "the draft is said");
+    await page.context().close();
   });
 
   await check("Escape ends an edit, and not the answer that was begun before it", async () => {

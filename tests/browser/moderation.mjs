@@ -3,7 +3,7 @@
  * run.sh.
  */
 import path from "node:path";
-import { begin, composer, connected, enter as comeIn, members, newPage } from "./browser.mjs";
+import { begin, composer, connected, enter as comeIn, goOut, members, newPage, say, sees } from "./browser.mjs";
 import { Server, check, equal, freePort, until } from "./harness.mjs";
 
 const admin = await freePort();
@@ -17,8 +17,8 @@ async function call(name, body) {
   return answer;
 }
 
-async function enter(name) {
-  const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}` });
+async function enter(name, options = {}) {
+  const page = await newPage(browser, { origin: `http://127.0.0.1:${server.port}`, ...options });
   await comeIn(page, name, "kitchen");
   return page;
 }
@@ -124,5 +124,29 @@ await run(async () => {
     await page.locator("#ended").waitFor({ state: "hidden" });
     await connected(page);
     await until("Ada sees them", async () => (await members(ada)).includes("Brief"));
+  });
+
+  await check("messages that are not on screen are not copied with all of the page: behind the card of a ban, and at the door", async () => {
+    for (const [name, leaves] of [["Copied", () => call("ban", { user_id: "Copied", seconds: 3_600 })], ["Gone", goOut]]) {
+      const page = await enter(name, { permissions: ["clipboard-read", "clipboard-write"] });
+      for (const text of ["between us", "and nobody else"]) await say(page, text);
+      await sees(page, "and nobody else");
+      await page.evaluate(() => navigator.clipboard.writeText("nothing yet"));
+      // Words at the foot of the page: a selection of all of it ends there, behind the messages.
+      await composer(page).press("ArrowUp");
+      await page.keyboard.type("!");
+      await page.keyboard.press("Escape");
+      await page.locator("#toast:not([hidden])").waitFor();
+      await leaves(page);
+      await page.locator("#ended:not([hidden]), #door:not([hidden])").first().waitFor();
+      await page.mouse.click(5, 5);
+      await page.keyboard.press("Control+a");
+      equal(await page.evaluate(() => getSelection().getRangeAt(0).intersectsNode(document.getElementById("messages"))), true, `${name}: the selection is around the messages`);
+      await page.keyboard.press("Control+c");
+      const copied = await until("it is copied", async () => (await page.evaluate(() => navigator.clipboard.readText())).replace("nothing yet", ""));
+      equal(/between us|nobody else/u.test(copied), false, `${name}: what is copied, ${copied}`);
+      if (name === "Gone") equal(await page.locator("#messages > li").count(), 0, "messages in the page of one who has gone out");
+      await page.context().close();
+    }
   });
 });

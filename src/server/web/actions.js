@@ -84,11 +84,20 @@ function showBar(node) {
   bar.style.setProperty("top", `${Math.max(2, top - frame.top - 14)}px`);
 }
 
+/**
+ * A button that the pointer has pressed there leaves the focus where one writes; the keyboard goes back to the message,
+ * for the next Enter is none of what is being written.
+ */
 function hideBar() {
+  const node = at;
+  const [held, keys] = [bar.contains(document.activeElement), isUsedByKeys()];
   at = awaited = null;
-  if (bar.contains(document.activeElement)) focusComposer();
   bar.hidden = true;
+  if (keys) (node?.isConnected ? node : byId("log")).focus({ preventScroll: true });
+  else if (held) focusComposer();
 }
+
+const isUsedByKeys = () => bar.querySelector(":focus-visible") !== null;
 
 let pointer = ""; // where it was last
 
@@ -98,7 +107,7 @@ const placeOf = ({ clientX, clientY }) => `${clientX} ${clientY}`;
 // such a move the browser tells by `mouseover` alone, with the place where the pointer was.)
 messages.addEventListener("mouseover", (event) => {
   const node = event.target.closest("li.message");
-  if (placeOf(event) === pointer && node !== at && node !== awaited) hideBar();
+  if (placeOf(event) === pointer && node !== at && node !== awaited && !isUsedByKeys()) hideBar();
 });
 messages.addEventListener("mousemove", (event) => {
   pointer = placeOf(event);

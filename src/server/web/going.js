@@ -48,4 +48,5 @@ function goOut({ forgotten }) {
   const fields = new URLSearchParams({ ...place, ...wanted ? { name: wanted } : {} });
   setAddress(`${fields}` ? `#${fields}` : location.pathname);
   openDoor();
+  byId("messages").replaceChildren(); // whoever is at the door next has not been told of them
 }

@@ -12,6 +12,7 @@ document.addEventListener("copy", (event) => {
   if (!selection || selection.isCollapsed || document.activeElement?.matches("input, textarea")) return;
   const range = selection.getRangeAt(0);
   const log = byId("messages");
+  if (byId("app").hidden || byId("conversation").inert) return; // the messages are not on screen
   if (!range.intersectsNode(log)) return; // it may begin above the messages, and end below them
   const parts = [];
   for (const node of log.querySelectorAll(":scope > li.message")) {
