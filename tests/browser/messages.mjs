@@ -419,6 +419,133 @@ await run(async () => {
     await until("the composer is empty", async () => (await composer(ada).inputValue()) === "");
   });
 
+  /** Somebody who has said something in a room of their own, and edits it. */
+  const editor = async (name, said, typed) => {
+    const page = await newPage();
+    await enter(page, name, `of ${name}`);
+    await say(page, said);
+    await sees(page, said);
+    await composer(page).press("ArrowUp");
+    await until("it is edited", async () => (await composer(page).inputValue()) === said);
+    await page.keyboard.type(typed);
+    return page;
+  };
+  const asked = (page, title, text) => until(`it is asked: ${title} ${text}`, async () => {
+    const [open, ...words] = [await page.locator("#question[open]").count(), await page.locator("#question-title").textContent(), await page.locator("#question-text").textContent()];
+    if (open !== 1 || words[0] !== title || words[1] !== text) throw new Error(`${open} ${words}`);
+    return true;
+  });
+  const ELSEWHERE = "You have changed this message elsewhere meanwhile. Save over it?";
+
+  await check("nor is it where the message is further back than the page holds", async () => {
+    const page = await editor("Faraway", "Said long ago", ", and mended here");
+    await speak(page, "Bob", { room_id: "of Faraway" }, Array.from({ length: 60 }, (_, n) => `later ${n}\nand\non`));
+    await sees(page, "later 59\nand\non");
+    await page.reload();
+    await connected(page);
+    await sees(page, "later 59\nand\non");
+    await until("the edit goes on", async () => (await composer(page).inputValue()) === "Said long ago, and mended here");
+    equal((await texts(page)).includes("Said long ago"), false, "the window has the message");
+    await device(page, "Faraway", "of Faraway", "Said long ago", "Mended elsewhere");
+    await speak(page, "Bob", { room_id: "of Faraway" }, ["behind that"]);
+    await sees(page, "behind that"); // and so the change has been heard
+    await until("it is asked", () => page.evaluate(() => {
+      const isAsked = document.getElementById("question").open;
+      if (!isAsked) document.getElementById("composer").requestSubmit(); // until it is known what the message says
+      return isAsked;
+    }));
+    await asked(page, ELSEWHERE, "Mended elsewhere");
+    await page.locator("#question-yes").click();
+    await until("it is saved", async () => (await composer(page).inputValue()) === "");
+    await page.context().close();
+  });
+
+  await check("nor is what another device has written deleted by an edit that leaves nothing", async () => {
+    const page = await editor("Emptied", "To be emptied", "");
+    await device(page, "Emptied", "of Emptied", "To be emptied", "Filled elsewhere");
+    await sees(page, "Filled elsewhere");
+    await composer(page).fill("");
+    await page.keyboard.press("Enter");
+    await asked(page, ELSEWHERE, "Filled elsewhere");
+    await page.locator("#question-yes").click();
+    await asked(page, "Delete your message?", "Nothing is left of it.");
+    await page.locator("#question-no").click();
+    await sees(page, "Filled elsewhere");
+    await page.context().close();
+  });
+
+  await check("what another device changes while that is asked is asked about too; a long text leaves the question in view", async () => {
+    const page = await editor("Twice", "Changed twice", ", and here");
+    for (const long of [Array.from({ length: 60 }, (_, n) => `line ${n}`).join("\n"), `first${"\n".repeat(110)}last`]) {
+      await device(page, "Twice", "of Twice", (await texts(page)).at(-1), long);
+      await sees(page, long);
+      await composer(page).press("Enter");
+      await page.locator("#question[open]").waitFor();
+      const { y } = await boxOf(page.locator("#question-title"));
+      equal(y > 0, true, `the question is in view at ${y} px`);
+      await page.locator("#question-no").click();
+    }
+    await composer(page).press("Enter");
+    await page.locator("#question[open]").waitFor();
+    await device(page, "Twice", "of Twice", (await texts(page)).at(-1), "Changed once more");
+    await sees(page, "Changed once more");
+    await page.locator("#question-yes").click();
+    await asked(page, ELSEWHERE, "Changed once more");
+    await page.locator("#question-yes").click();
+    await sees(page, "Changed twice, and here");
+    await until("the composer is empty", async () => (await composer(page).inputValue()) === "");
+    await page.context().close();
+  });
+
+  await check("who types on while an edit is saved is asked nothing about it", async () => {
+    const page = await editor("Hasty", "Said in haste", ", saved");
+    server.freeze();
+    try {
+      await page.keyboard.press("Enter");
+      await page.keyboard.type(", and on");
+    } finally {
+      server.thaw();
+    }
+    await until("it says so", async () => (await page.locator("#composer-problem").textContent()).startsWith("Saved. What you have written since then"));
+    await sees(page, "Said in haste, saved");
+    await page.keyboard.press("Enter");
+    await until("the composer is empty, or it is asked", async () => (await composer(page).inputValue()) === "" || await page.locator("#question[open]").count() === 1);
+    equal(await page.locator("#question[open]").count(), 0, "questions");
+    await sees(page, "Said in haste, saved, and on");
+    await page.context().close();
+  });
+
+  await check("a kept edit that is taken back is kept no longer, and the edit of another message or an answer is no place for it", async () => {
+    const page = await editor("Keeper", "The first one", ", mended");
+    const is = (text) => until(`“${text}” is in the message box`, async () => await composer(page).inputValue() === text || Promise.reject(new Error(await composer(page).inputValue())));
+    await page.keyboard.press("Escape");
+    await is("");
+    await page.keyboard.press("ArrowUp");
+    await is("The first one, mended");
+    await composer(page).fill("The first one");
+    await page.keyboard.press("Escape");
+    await is("");
+    await page.keyboard.press("ArrowUp");
+    await is("The first one");
+    for (const what of ["Edit", "Reply"]) {
+      await page.keyboard.press("Escape");
+      await is("");
+      await say(page, `Another one for ${what}`);
+      await sees(page, `Another one for ${what}`);
+      await menu(page, /^The first one$/u, "Edit");
+      await is("The first one");
+      await page.keyboard.type(", mended again");
+      await menu(page, `Another one for ${what}`, what);
+      await is(what === "Edit" ? "Another one for Edit" : "");
+      await page.keyboard.press("Escape");
+      await is("");
+      await menu(page, /^The first one$/u, "Edit");
+      await is("The first one, mended again");
+      await composer(page).fill("");
+    }
+    await page.context().close();
+  });
+
   await check("the focus is where one writes when a dialog goes that the pointer has opened at a message", async () => {
     for (const text of ["a", "b"]) await say(ada, Array.from({ length: 29 }, (_, n) => `${text}${n}`).join("\n"));
     await say(ada, "Under the pointer");

@@ -13,8 +13,7 @@ import { showMessage } from "./log.js";
 import { itemOf } from "./message.js";
 import { openPicker } from "./picker.js";
 import { focusComposer, linkTo, open } from "./places.js";
-import { ask } from "./question.js";
-import { cut } from "./text.js";
+import { ask, askedAbout } from "./question.js";
 import { inWords } from "./words.js";
 
 const PRESS = 500; // how long a finger rests on a message that is asked for its menu
@@ -42,8 +41,7 @@ export function react(item, emoji) {
 
 export async function remove(item) {
   const c = active;
-  const said = item.content.length > 120 ? `${cut(item.content, 120)} …` : item.content;
-  const sure = await ask({ title: isOurs(item) ? t("deleteYours") : t("deleteTheirs", { name: item.sender }), text: element("q", "asked-about", said), yes: t("delete") });
+  const sure = await ask({ title: isOurs(item) ? t("deleteYours") : t("deleteTheirs", { name: item.sender }), text: askedAbout(item.content), yes: t("delete") });
   if (!sure) return;
   // While that was asked the server may have begun anew, with another message of this number.
   if (c.epoch === item.epoch) client.delete(c.target, item.seq).catch(failed);

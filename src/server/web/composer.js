@@ -12,7 +12,7 @@ import { plain } from "./message.js";
 import { openPicker } from "./picker.js";
 import { isFenceOpen } from "./pieces.js";
 import { whenLeaving, whenOpened } from "./places.js";
-import { ask } from "./question.js";
+import { ask, askedAbout } from "./question.js";
 import { contentProblem, inParts, send } from "./sending.js";
 import { store, stored } from "./storage.js";
 import { closeSuggestions, offer, suggestionsTake } from "./suggestions.js";
@@ -98,20 +98,21 @@ export function answer(item) {
 /** Writes a message of ours anew. The draft waits meanwhile. */
 export function editMessage(item) {
   const { epoch, seq, content } = item;
+  if (active.editing?.seq === seq && active.editing.epoch === epoch) return focusAtEnd();
   const kept = active.edits.get(seq);
   begin({ editing: { epoch, seq, before: kept?.before ?? content, text: content } });
   if (kept) typeInto(input, kept.text, 0, content.length);
 }
 
 function begin({ reply = active.reply, editing = null }) {
-  leaveEdit(active);
+  if (active.editing) keepEdit(active);
   Object.assign(active, { reply, editing, problem: "" });
   if (reply) active.lost = "";
   contextChanged();
   focusAtEnd();
 }
 
-/** An edit that is left for something else: what was written is not thrown away, unless the reader ends it. */
+/** An edit that is left for a command: what was written waits behind that. */
 function leaveEdit(c) {
   const { editing } = c;
   c.editing = null;
@@ -142,11 +143,16 @@ function endContext() {
   return true;
 }
 
-/** The reader ends an edit. Its text comes back where the message is edited again, and can be undone there. */
+/**
+ * The reader ends an edit, or begins another one, or an answer. Its text comes back where the message is edited again,
+ * and can be undone there; none is kept that says nothing, or what the message says.
+ */
 function keepEdit(c) {
-  const { seq, before, text } = c.editing;
+  const { editing } = c;
+  const { seq, before, text } = editing;
   c.editing = null;
-  if (isBlank(text) || text === before) return;
+  c.edits.delete(seq);
+  if (isBlank(text) || [before, quoted(c, editing)?.content].includes(text)) return;
   c.edits.set(seq, { before, text });
   if (c.edits.size > EDITS_KEPT) c.edits.delete(c.edits.keys().next().value);
   toast(t("editKept"));
@@ -300,23 +306,34 @@ async function save() {
   const c = active;
   const { editing } = c;
   const content = editing.text.trimEnd();
+  c.problem = "";
   if (c.epoch !== editing.epoch) { // until the server has said that it is the same message, nothing is done to it
     c.problem = t("notSavedYet");
     return;
   }
-  const now = quoted(c, editing);
-  if (isBlank(content)) {
-    if (!await ask({ title: t("deleteYours"), text: t("nothingLeft"), yes: t("delete") })) return;
+  const deletes = isBlank(content);
+  if (!deletes && contentProblem(c, content)) return;
+  let [known, sure] = [editing.before, !deletes];
+  for (;;) { // the message may change once more while something is asked
+    const now = quoted(c, editing);
+    if (!now) { // it is asked for
+      c.problem = t("notSavedYet");
+      return redraw("composer");
+    }
+    const { deleted, content: shown } = now; // the message is this one, and says something else then
+    const isOther = !deleted && ![known, editing.sent, content].includes(shown); // by another device of ours
+    if (!isOther && sure) {
+      editing.sent = content;
+      const { target } = c;
+      change(c, editing, deletes ? client.delete(target, editing.seq) : shown === content ? Promise.resolve() : client.edit(target, editing.seq, content));
+      return;
+    }
+    if (!await ask(isOther ? { title: t("editedElsewhere"), text: askedAbout(shown), yes: t("save") } : { title: t("deleteYours"), text: t("nothingLeft"), yes: t("delete") })) return;
     // While that was asked the server may have begun anew, with another message of this number.
-    if (c.editing === editing && c.epoch === editing.epoch) change(c, editing, client.delete(c.target, editing.seq));
-    return;
-  }
-  if (contentProblem(c, content)) return;
-  if (now && !now.deleted && ![editing.before, content].includes(now.content)) { // by another device of ours
-    if (!await ask({ title: t("editedElsewhere"), text: element("q", "asked-about", now.content), yes: t("save") })) return;
     if (c.editing !== editing || c.epoch !== editing.epoch) return;
+    if (isOther) known = shown;
+    else sure = true;
   }
-  change(c, editing, now?.content === content ? Promise.resolve() : client.edit(c.target, editing.seq, content));
 }
 
 function change(c, editing, answered) {
@@ -325,7 +342,7 @@ function change(c, editing, answered) {
     if (c.editing !== editing) return;
     if (editing.text !== text) { // somebody has written on while the server was asked: that is not lost
       if (isBlank(text)) letGoOfDeleted(c, editing.seq);
-      else c.problem = t("savedWithout");
+      else [editing.before, c.problem] = [text.trimEnd(), t("savedWithout")];
       return;
     }
     c.editing = null;

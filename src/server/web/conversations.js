@@ -557,7 +557,11 @@ export function takeChange(c, { of, seq, ts, content, mentions: whom, deleted })
   c.lastSeq = Math.max(c.lastSeq, seq);
   const item = saidAs(c, of);
   c.quotes.delete(of);
-  if (!item) return;
+  if (!item) { // it may be answered in the window, or be written anew
+    answersAreStale(c, { seq: of, epoch: c.epoch });
+    if (c === active) redraw("log", "composer");
+    return;
+  }
   if (deleted && !item.deleted && item.sender !== me && of > (c.readSeq ?? 0) && of <= c.counted) c.fresh = Math.max(0, c.fresh - 1);
   if (deleted) {
     c.calls.delete(of);

@@ -1,8 +1,9 @@
 /**
  * A question that is answered before something is done that cannot be undone.
  */
-import { byId } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { t } from "./language.js";
+import { cut } from "./text.js";
 
 let answer = () => {};
 
@@ -16,6 +17,11 @@ export function ask({ title, text = "", yes, no = t("cancel") }) {
   byId("question-no").focus(); // a second Enter must not mean: yes
   return new Promise((resolve) => { answer = resolve; });
 }
+
+const WORDS = 120; // characters of a message: the question stays in view
+
+/** The message that a question is about. */
+export const askedAbout = (content) => element("q", "asked-about", content.length > WORDS ? `${cut(content, WORDS)} …` : content);
 
 byId("question-yes").addEventListener("click", () => byId("question").close("yes"));
 byId("question-no").addEventListener("click", () => byId("question").close(""));
