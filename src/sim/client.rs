@@ -325,6 +325,11 @@ impl Client {
         self.link
     }
 
+    /// The connection over which it has said goodbye, if that is not over.
+    pub fn parts_with(&self) -> Option<usize> {
+        self.link.filter(|_| self.parts)
+    }
+
     /// The connection over which it was welcomed, and when.
     pub fn welcomed(&self) -> Option<(usize, Time)> {
         Some((self.link.filter(|_| self.phase == Phase::On)?, self.welcomed_at))

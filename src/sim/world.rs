@@ -413,7 +413,9 @@ impl World {
             }
             // Some are gone, and those who stay are told so.
             Stage::Parting(until) => {
-                let wrong = presence::mistaken(self, self.asked_at, false).or_else(|| self.mistaken());
+                let wrong = presence::parts(self)
+                    .or_else(|| presence::mistaken(self, self.asked_at, false))
+                    .or_else(|| self.mistaken());
                 match wrong {
                     Some(_) if now <= until => {}
                     Some(wrong) => self.net.trace.fail(17, now, || wrong),

@@ -72,6 +72,9 @@ impl Client {
             }
             "broadcast" if room == Some("*") => {}
             "broadcast" | "edited" | "deleted" | "reaction" if room.is_some() => {
+                if kind == "broadcast" {
+                    self.has_stopped_typing(net, message)?;
+                }
                 self.entry(judge, kind, message)?;
             }
             "direct" | "edited" | "deleted" | "reaction" => self.hear_direct(net, judge, kind, message)?,

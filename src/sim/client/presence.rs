@@ -123,6 +123,18 @@ impl Client {
         Ok(())
     }
 
+    /// Somebody has said something in a room: that ends their typing there, just before it.
+    pub(super) fn has_stopped_typing(&self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
+        let (room, sender) = (message::field(message, "room_id")?, message::field(message, "sender")?);
+        let epoch = self.rooms.get(room).and_then(|room| room.epoch.as_deref()).unwrap_or_default();
+        let place = (Some(room.to_owned()), sender.to_owned());
+        let types = self.told.typists.get(&place).is_some_and(|typist| typist.on);
+        match types && net.plan.has_one_server() && self.hears_live(net, room, epoch).is_some() {
+            true => Err((17, format!("{sender} says something in {room}, and types on"))),
+            false => Ok(()),
+        }
+    }
+
     /// Nothing is known of those who type in a room: something of it may have been left out.
     pub(super) fn knows_no_typists(&mut self, room: &str) {
         for (_, typist) in self.told.typists.iter_mut().filter(|((of, _), _)| of.as_deref() == Some(room)) {
@@ -319,6 +331,21 @@ mod tests {
         }
         client.hear_presence(&json!({"user_id":"u1","status":"offline"})).unwrap();
         assert_eq!(client.misses_nobody(&net, &gone, 0), None);
+    }
+
+    #[test]
+    fn a_message_ends_the_typing_of_its_sender() {
+        let (mut net, mut client) = client();
+        net.links[0].upgraded = true;
+        let room = super::super::Room { inside: true, epoch: Some("e".into()), ..Default::default() };
+        client.rooms.insert("den".into(), room);
+        let said = json!({"room_id":"den","sender":"u1"});
+        client.hear_typing(&net, &json!({"room_id":"den","user_id":"u2","typing":true})).unwrap();
+        client.has_stopped_typing(&net, &said).unwrap();
+        client.hear_typing(&net, &json!({"room_id":"den","user_id":"u1","typing":true})).unwrap();
+        assert_eq!(client.has_stopped_typing(&net, &said).unwrap_err().0, 17);
+        client.hear_typing(&net, &json!({"room_id":"den","user_id":"u1","typing":false})).unwrap();
+        client.has_stopped_typing(&net, &said).unwrap();
     }
 
     #[test]

@@ -75,6 +75,12 @@ pub fn mistaken(world: &World, since: Time, counts: bool) -> Option<String> {
     })
 }
 
+/// Somebody who leaves, and is not gone yet.
+pub fn parts(world: &World) -> Option<String> {
+    let parts = clients(world).find(|client| client.parts_with().is_some_and(|link| world.net.is_served(link)))?;
+    Some(format!("client {} has said goodbye, and is still here", parts.id))
+}
+
 /// Somebody who has typed since then, of whom a client was not told that.
 fn has_not_heard(world: &World, client: &Client, since: Time) -> Option<String> {
     clients(world).filter(|other| other.user != client.user).find_map(|other| {
