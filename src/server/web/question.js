@@ -9,6 +9,8 @@ let answer = () => {};
 
 /** Asks; `yes` are the words of the button that does it. Resolves with whether it was pressed. */
 export function ask({ title, text = "", yes, no = t("cancel") }) {
+  answer(false); // of another one, whose end the browser has not told yet: it would be the answer to this one
+  byId("question").returnValue = "";
   byId("question-title").textContent = title;
   byId("question-text").replaceChildren(...[text].flat());
   byId("question-yes").textContent = yes;
@@ -26,6 +28,7 @@ export const askedAbout = (content) => element("q", "asked-about", content.lengt
 byId("question-yes").addEventListener("click", () => byId("question").close("yes"));
 byId("question-no").addEventListener("click", () => byId("question").close(""));
 byId("question").addEventListener("close", () => {
+  if (byId("question").open) return;
   answer(byId("question").returnValue === "yes");
   byId("question").returnValue = "";
 });
