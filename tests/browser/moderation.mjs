@@ -126,6 +126,30 @@ await run(async () => {
     await until("Ada sees them", async () => (await members(ada)).includes("Brief"));
   });
 
+  await check("so does one whose machine has slept over the end of the ban, and one whose clock is ahead of the server's", async () => {
+    const HOUR = 3_600_000;
+    for (const [name, ahead, later] of [
+      ["Sleeper", 0, async (page) => {
+        await page.clock.setSystemTime(Date.now() + 2 * HOUR); // and no timer runs
+        await page.evaluate(async () => (await import("/drawing.js")).redraw("connection")); // as each minute
+      }],
+      ["Ahead", 2 * HOUR, (page) => page.clock.fastForward(61_000)],
+    ]) {
+      const page = await enter(name);
+      await page.clock.install({ time: Date.now() + ahead });
+      await call("ban", { user_id: name, seconds: 3_600 });
+      await page.getByRole("button", { name: "Try again" }).waitFor();
+      const sockets = page.sockets;
+      await call("unban", { user_id: name });
+      await until("the card is drawn", () => page.evaluate(() => document.activeElement.id === "ended-button"));
+      equal(page.sockets, sockets, `${name}: tries before that`);
+      await later(page);
+      await page.locator("#ended").waitFor({ state: "hidden" });
+      await connected(page);
+      await page.context().close();
+    }
+  });
+
   await check("messages that are not on screen are not copied with all of the page: behind the card of a ban, and at the door", async () => {
     for (const [name, leaves] of [["Copied", () => call("ban", { user_id: "Copied", seconds: 3_600 })], ["Gone", goOut]]) {
       const page = await enter(name, { permissions: ["clipboard-read", "clipboard-write"] });

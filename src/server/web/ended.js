@@ -24,6 +24,8 @@ export function whenSignedOut(listener) { onSignedOut = listener; }
 
 let code = null;
 let lifted = null; // a ban ends by itself
+let [told, end] = [null, 0]; // the close that the card is of, and when its ban has ended, by the clock of this machine
+const AGAIN = 60_000; // until the next try, where that clock says that a ban has ended that the server has just told of
 const LONGEST_WAIT = 2 ** 31 - 1; // of a timer
 
 /** Shows the card, or takes it away, as the connection is. */
@@ -37,8 +39,12 @@ export function drawEnded(connection) {
     return focusComposer();
   }
   code = connection.code;
-  const wait = connection.until - Date.now();
-  if (code === 4003 && wait > 0) lifted = setTimeout(() => client.connect(), Math.min(wait, LONGEST_WAIT));
+  if (code === 4003 && connection.until) {
+    const now = Date.now();
+    if (told !== connection) [told, end] = [connection, connection.until > now ? connection.until : now + AGAIN];
+    // It may be over since long: timers stand still while the machine sleeps.
+    lifted = setTimeout(() => { if (!byId("app").hidden) client.connect(); }, Math.min(end - now, LONGEST_WAIT));
+  }
   const [title, text, button] = CARDS.get(code)?.(connection.until) ?? [t("disconnected"), whyClosed(code) || connection.reason || "", t("connectAgain")];
   byId("ended-title").textContent = title;
   byId("ended-text").replaceChildren(text, ...me && code !== 4001 ? [" ", ...phrase("hereAs", { name: named(me) })] : []);
