@@ -474,7 +474,7 @@ await run(async () => {
     await page.context().close();
   });
 
-  await check("what another device changes while that is asked is asked about too; a long text leaves the question in view", async () => {
+  await check("a change by another device while that is asked is asked about too; a long text leaves the question in view", async () => {
     const page = await editor("Twice", "Changed twice", ", and here");
     for (const long of [Array.from({ length: 60 }, (_, n) => `line ${n}`).join("\n"), `first${"\n".repeat(110)}and the last`]) {
       await device(page, "Twice", "of Twice", (await texts(page)).at(-1), long);
@@ -503,7 +503,7 @@ await run(async () => {
     await page.context().close();
   });
 
-  await check("who types on while an edit is saved is asked nothing about it", async () => {
+  await check("somebody who types on while an edit is saved is asked nothing about it", async () => {
     const page = await editor("Hasty", "Said in haste", ", saved");
     server.freeze();
     try {

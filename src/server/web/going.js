@@ -48,5 +48,5 @@ function goOut({ forgotten }) {
   const fields = new URLSearchParams({ ...place, ...wanted ? { name: wanted } : {} });
   setAddress(`${fields}` ? `#${fields}` : location.pathname);
   openDoor();
-  byId("messages").replaceChildren(); // whoever is at the door next has not been told of them
+  byId("messages").replaceChildren(); // the next person at this door has not been told of them
 }
