@@ -35,7 +35,10 @@ impl Client {
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.inside) else {
             return Err((9, format!("topic of {name}, which it is not in")));
         };
-        room.called = Some(Called::of(message)?);
+        let called = Called::of(message)?;
+        // What somebody has asked for whose connection was cut may be done behind the answer.
+        room.answered = room.answered.is_some().then(|| called.clone());
+        room.called = Some(called);
         Ok(())
     }
 
@@ -71,5 +74,31 @@ impl Client {
     pub fn called(&self) -> impl Iterator<Item = (&str, Option<&Called>, Option<&Called>)> {
         let inside = self.rooms.iter().filter(|(_, room)| room.inside);
         inside.map(|(name, room)| (name.as_str(), room.called.as_ref(), room.answered.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::plan::{Manner, NEAR};
+    use super::super::Room;
+    use super::*;
+
+    /// In seed 2228331378 a late store brought a change behind the answers, which all heard.
+    #[test]
+    fn what_is_told_behind_an_answer_counts() {
+        let (net, _) = Network::standing(1);
+        let manner = Manner { quiet: false, deflate: None, hasty: false };
+        let mut client = Client::new(0, "u0".into(), NEAR, manner, std::iter::empty());
+        client.rests = true;
+        client.rooms.insert("den".into(), Room { inside: true, ..Room::default() });
+        let told = |topic: &str| json!({"room_id":"den","name":"den","topic":topic});
+        client.hear_topic(&told("tea")).unwrap();
+        assert_eq!(client.called().next().unwrap().2, None, "it has not asked");
+        client.called_as_told(&net, &json!({"room_id":"den","epoch":"e","name":"den"})).unwrap();
+        client.hear_topic(&told("leaves")).unwrap();
+        let (_, told, answered) = client.called().next().unwrap();
+        assert_eq!((told, told.is_some()), (answered, true));
     }
 }
