@@ -70,7 +70,7 @@ pub fn mistaken(world: &World, since: Time, counts: bool) -> Option<String> {
             let mistakes = client.mistakes(user, views.get(user.as_str()).copied(), number > 0);
             mistakes.or_else(|| client.miscounts(user, number).filter(|_| counts))
         };
-        // A word between nodes that somebody types is kept by nobody, and may be lost behind a fault that has just ended.
+        // A word between nodes that somebody types is kept by nobody, and may be lost behind a fault that has ended.
         let told = || has_not_heard(world, client, since).filter(|_| world.net.plan.has_one_server());
         let wrong = all.iter().find_map(of).or_else(told);
         wrong.map(|wrong| format!("client {} {wrong}", client.id))
