@@ -575,9 +575,8 @@ impl World {
                 let (other, first) = *known.entry(room).or_insert((client.id, answered));
                 let (one, two) = (client.id, other);
                 if answered != first || told.is_some_and(|told| told != first) {
-                    let text = format!(
-                        "client {one} was told that {room} is {told:?}, and answered {answered:?}, client {two} {first:?}"
-                    );
+                    let heard = format!("was told that {room} is {told:?}, and answered {answered:?}");
+                    let text = format!("client {one} {heard}, client {two} {first:?}");
                     return self.net.trace.fail(16, self.net.now, || text);
                 }
             }

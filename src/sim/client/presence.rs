@@ -126,10 +126,9 @@ impl Client {
     /// Somebody has said something in a room: that ends their typing there, just before it.
     pub(super) fn has_stopped_typing(&self, net: &Network, message: &Value) -> Result<(), (u8, String)> {
         let (room, sender) = (message::field(message, "room_id")?, message::field(message, "sender")?);
-        let epoch = self.rooms.get(room).and_then(|room| room.epoch.as_deref()).unwrap_or_default();
         let place = (Some(room.to_owned()), sender.to_owned());
         let types = self.told.typists.get(&place).is_some_and(|typist| typist.on);
-        match types && net.plan.has_one_server() && self.hears_live(net, room, epoch).is_some() {
+        match types && net.plan.has_one_server() && self.hears_all_in(net, room) {
             true => Err((17, format!("{sender} says something in {room}, and types on"))),
             false => Ok(()),
         }
@@ -227,13 +226,14 @@ impl Client {
 
     /// Whether it ought to have heard that somebody types in a place since then, and has not.
     pub fn has_not_heard(&self, net: &Network, place: (Option<&str>, &str), since: Time) -> bool {
-        let Some((link, _)) = self.welcomed().filter(|(_, at)| *at < since) else { return false };
+        if self.welcomed().is_none_or(|(_, at)| at >= since) {
+            return false;
+        }
         let (room, user) = place;
         // In a big room, and to a reader that is slow, typing may be left out.
         let told = match room {
-            Some(room) => {
-                let inside = self.rooms.get(room).filter(|room| room.inside && room.inside_at < since);
-                inside.is_some_and(|room| room.replay_to.is_none()) && !net.links[link].choked
+            Some(name) => {
+                self.rooms.get(name).is_some_and(|room| room.inside_at < since) && self.hears_all_in(net, name)
             }
             None => true,
         };
@@ -246,14 +246,10 @@ impl Client {
     /// Somebody of whom it was told that they type, and not that they have stopped, for longer than that lasts, with a
     /// server that runs since then.
     pub fn types_on(&self, net: &Network, thawed: Time) -> Option<String> {
-        let link = self.hears_all_of(net)?;
+        self.hears_all_of(net)?;
         let lasts = |typist: &Typist| typist.on && net.now > typist.heard.max(thawed) + TYPES_FOR;
         let (place, typist) = self.told.typists.iter().find(|((room, _), typist)| {
-            let live = room.as_deref().is_none_or(|room| {
-                let room = self.rooms.get(room).filter(|room| room.inside);
-                room.is_some_and(|room| room.replay_to.is_none()) && !net.links[link].choked
-            });
-            live && lasts(typist)
+            room.as_deref().is_none_or(|room| self.hears_all_in(net, room)) && lasts(typist)
         })?;
         let since = (net.now - typist.heard) as f64 / 1e6;
         Some(format!("was told {since:.1} s ago that {} types in {:?}, and never that this is over", place.1, place.0))
@@ -267,6 +263,11 @@ impl Client {
             let late = view.status != HIDDEN && net.now > since + GONE_WITHIN;
             late.then(|| format!("was told that {user} is {view:?}, who is gone for {} s", (net.now - since) / SECOND))
         })
+    }
+
+    /// Whether whatever happens in a room is told to it at once.
+    fn hears_all_in(&self, net: &Network, room: &str) -> bool {
+        self.epoch_of(room).is_some_and(|epoch| self.hears_live(net, room, epoch).is_some())
     }
 
     /// Its connection, if it has taken whatever the server has said to it.
