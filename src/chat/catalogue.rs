@@ -7,7 +7,7 @@
 
 use super::hall::{Hall, ROOM_BYTES, USER_BYTES};
 use super::name::{RoomName, UserName};
-use super::roster::user::most_gone_bytes;
+use super::settings::remembered_bytes;
 use super::turn::{Ctx, Turn};
 use super::wire::Refusal;
 use crate::backend::{Description, Request};
@@ -98,7 +98,7 @@ impl Hall {
     /// Tells the backend of users who are new, have come or have gone. If it does not take one, that one is tried again
     /// in the next turn. Of those who have gone, as many are remembered as their share of the memory allows.
     pub(super) fn tell_of_users(&mut self, ctx: &mut Ctx<'_>) {
-        if self.roster.forget_gone(most_gone_bytes(ctx.settings.memory)) {
+        if self.roster.forget_gone(remembered_bytes(ctx.settings.memory)) {
             self.slacken(ctx);
         }
         self.roster.take_met(|name, here| ctx.store.ask(Request::Know { user: name.as_str(), here }).is_ok());

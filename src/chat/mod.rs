@@ -101,7 +101,7 @@ pub use name::{NameError, RoomName, UserName};
 pub use rate_limit::Address;
 pub use roster::session::Dialect;
 pub use roster::user::Shows;
-pub use settings::{Connections, Rate, Settings, Who};
+pub use settings::{Connections, Rate, Settings, Who, remembered_bytes};
 pub use wire::Code;
 pub use wire::answer::{EndReason, Kind as AnswerKind, Missing};
 pub use wire::order::Call;

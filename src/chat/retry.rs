@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
+use super::settings::remembered_bytes;
 use super::tables::table_bytes;
 use super::wire::Id;
 use crate::backend::{NewBody, RetryKey};
@@ -173,11 +174,9 @@ fn shortened(hash: Sha1) -> RetryKey {
     key
 }
 
-/// How many messages are remembered of all users together with such a budget of memory: as many as take an eighth of
-/// it.
+/// How many messages are remembered of all users together with such a budget of memory: as many as take their share.
 pub(super) fn most(budget: Option<usize>) -> usize {
-    let share = budget.map_or(usize::MAX, |bytes| bytes / SHARE_OF_BUDGET);
-    (share / BYTES_PER_RETRY).clamp(LEAST_REMEMBERED, MAX_REMEMBERED)
+    (remembered_bytes(budget) / BYTES_PER_RETRY).clamp(LEAST_REMEMBERED, MAX_REMEMBERED)
 }
 
 /// How long a retry is known as one.
@@ -192,9 +191,6 @@ const MAX_REMEMBERED: usize = 1 << 18;
 
 /// And with however little memory.
 const LEAST_REMEMBERED: usize = 256;
-
-/// They take one part of so many of the budget of memory.
-const SHARE_OF_BUDGET: usize = 8;
 
 /// What one takes of the tables at most, which grow by doubling.
 const BYTES_PER_RETRY: usize = 128;

@@ -41,8 +41,8 @@ pub struct Settings {
     pub max_rooms: usize,
     /// How many users are known, here or not; those who left longest ago are forgotten first.
     pub max_users: usize,
-    /// The budget of memory of the whole server, in bytes; what is remembered for comfort takes named shares of it.
-    /// `None`: there is none.
+    /// The budget of memory of the whole server, in bytes; what is remembered for comfort takes a
+    /// [share](remembered_bytes) of it. `None`: there is none.
     pub memory: Option<usize>,
     /// Whether joining a room that does not exist makes it.
     pub create_on_join: bool,
@@ -89,6 +89,14 @@ impl Default for Connections {
         Self { message_bytes: 65_536, ping_after: Duration::from_secs(25) }
     }
 }
+
+/// What people who have gone may take of such a budget of memory, in bytes, and ids of messages as much.
+pub fn remembered_bytes(budget: Option<usize>) -> usize {
+    budget.map_or(usize::MAX, |bytes| bytes / REMEMBERED_SHARE)
+}
+
+/// One part of so many.
+const REMEMBERED_SHARE: usize = 8;
 
 impl Default for Settings {
     fn default() -> Self {

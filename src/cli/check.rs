@@ -322,8 +322,8 @@ impl Report<'_> {
                 (budget, format!("a budget of {} MiB ({parts}, less history)", budget / mib))
             }
             Some(budget) => {
-                let (all, eighth) = (budget / mib, budget / 8 / mib);
-                let comfort = format!("up to {eighth} MiB for people who have gone, and as much for ids of messages");
+                let (all, share) = (budget / mib, crate::chat::remembered_bytes(Some(budget)) / mib);
+                let comfort = format!("up to {share} MiB for people who have gone, and as much for ids of messages");
                 (budget, format!("a budget of {all} MiB ({parts}, {comfort})"))
             }
             None => (sum, parts),

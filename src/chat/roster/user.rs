@@ -317,17 +317,10 @@ const BYTES_PER_GONE: usize = 2 * size_of::<User>() + 128;
 /// Users who are forgotten in one turn because they take more than their share.
 const MAX_FORGOTTEN_AT_ONCE: usize = 1024;
 
-/// Those who have gone take one part of so many of the budget of memory.
-const SHARE_OF_BUDGET: usize = 8;
-
-/// What those who have gone may take of such a budget.
-pub(in crate::chat) fn most_gone_bytes(budget: Option<usize>) -> usize {
-    budget.map_or(usize::MAX, |bytes| bytes / SHARE_OF_BUDGET)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::remembered_bytes;
 
     fn name(n: usize) -> UserName {
         UserName::parse(&format!("{n:0>128}")).unwrap()
@@ -378,13 +371,13 @@ mod tests {
         let mut worst = 0;
         for n in 0..20_000 {
             come_and_go(&mut users, n);
-            users.forget_gone(most_gone_bytes(Some(budget)));
+            users.forget_gone(remembered_bytes(Some(budget)));
             worst = worst.max(users.held_bytes());
         }
         assert!((budget / 16..=budget / 8).contains(&worst), "{worst}");
         let before = users.len();
         assert!(users.forget_gone(0));
         assert_eq!(users.len(), before - MAX_FORGOTTEN_AT_ONCE);
-        assert_eq!(most_gone_bytes(None), usize::MAX);
+        assert_eq!(remembered_bytes(None), usize::MAX);
     }
 }
