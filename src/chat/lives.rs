@@ -53,7 +53,7 @@ impl Hall {
 
     /// Asks for the heads of the next rooms that people are in, which say what lives these are in.
     pub(super) fn ask_lives(&mut self, from: u32, ctx: &mut Ctx<'_>) {
-        let (rooms, next) = self.roster.rooms().with_sessions(from..u32::MAX, LOOKED_AT_ONCE);
+        let (rooms, next) = self.roster.rooms().with_sessions(from, LOOKED_AT_ONCE);
         for room in rooms {
             let Some((conn, _)) = self.roster.inside(room).next() else { continue };
             let name = self.roster.room(room).name.clone();

@@ -1,7 +1,6 @@
 //! Rooms: their members, and how long they stay without any.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use slab::Slab;
 
@@ -134,12 +133,11 @@ impl Rooms {
         self.names.range::<str, _>((from, Unbounded)).map(|(_, &key)| (key, self.at(key)))
     }
 
-    /// Those that sessions are in of the rooms with these keys, of the first so many keys, and the key to go on from.
-    pub fn with_sessions(&self, keys: Range<u32>, most: u32) -> (Vec<u32>, Option<u32>) {
-        let Range { start, end } = keys;
-        let to = start.saturating_add(most).min(end);
+    /// Those that sessions are in of the next rooms by key, so many at most, and the key to go on from.
+    pub fn with_sessions(&self, from: u32, most: u32) -> (Vec<u32>, Option<u32>) {
+        let to = from.saturating_add(most);
         let is = |key: &u32| self.rooms.get(*key as usize).is_some_and(|room| room.sessions() > 0);
-        ((start..to).filter(is).collect(), Some(to).filter(|&to| to < end && (to as usize) < self.rooms.capacity()))
+        ((from..to).filter(is).collect(), Some(to).filter(|&to| (to as usize) < self.rooms.capacity()))
     }
 
     /// The room that makes room for another one, if any is empty: the longest empty of those that keep nothing, else of
